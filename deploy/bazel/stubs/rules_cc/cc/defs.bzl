@@ -1,0 +1,13 @@
+"""Offline stand-in for @rules_cc: forwards to Bazel's native C++ rules.
+
+@bazel_tools//tools/cpp loads these symbols while toolchains are resolved.
+"""
+
+cc_binary = native.cc_binary
+cc_import = native.cc_import
+cc_library = native.cc_library
+cc_proto_library = native.cc_proto_library
+cc_test = native.cc_test
+cc_toolchain = native.cc_toolchain
+cc_toolchain_suite = native.cc_toolchain_suite
+objc_library = native.objc_library

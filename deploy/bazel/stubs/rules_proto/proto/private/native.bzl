@@ -1,0 +1,3 @@
+"""Exposes the native provider under a name defs.bzl can re-export."""
+
+NativeProtoInfo = ProtoInfo
