@@ -1,0 +1,44 @@
+// The jail of a worker: what it gives up before it reads a guest's first byte.
+//
+// The supervisor starts a worker in a pid namespace of its own (clone3 with CLONE_NEWPID), so its
+// first process is PID 1 there: the keeper. The order of the walls:
+//
+//   1. Enter(), in the single-threaded PID 1: mount tree cloned, new mount, net, ipc, uts and cgroup
+//      namespaces, pivot_root into the export, capabilities, no_new_privs. No way back.
+//   2. the keeper forks the data plane.
+//   3. each installs its own seccomp list: InstallSeccompFilter(kKeeper | kDataPlane).
+//
+// Every function fails closed: on an error the worker exits and serves nobody.
+#ifndef FSD_SERVER_SANDBOX_SANDBOX_H_
+#define FSD_SERVER_SANDBOX_SANDBOX_H_
+
+#include "absl/status/statusor.h"
+#include "server/os/unique_fd.h"
+
+namespace fsd::sandbox {
+
+struct JailOptions {
+  int source_directory = -1;  // O_PATH fd of the directory that becomes "/"; borrowed
+  bool read_only = false;     // the mount itself is read-only too
+};
+
+struct Jail {
+  // The new root, opened O_PATH|O_DIRECTORY inside the jail: what the backend serves.
+  os::UniqueFd root;
+  // A proc of the new pid namespace, showing processes only, mounted nowhere. The data plane opens
+  // "self/fd" in it (after the fork: "self" of the keeper is the keeper's) to re-open O_PATH fds.
+  os::UniqueFd proc;
+};
+
+// Walls 1. Call once, single-threaded.
+absl::StatusOr<Jail> Enter(const JailOptions& options);
+
+enum class Process { kKeeper, kDataPlane };
+
+// Wall 3: from here on a system call that is not on the process's list kills the process. For the
+// data plane, call before its threads are made.
+absl::Status InstallSeccompFilter(Process process);
+
+}  // namespace fsd::sandbox
+
+#endif  // FSD_SERVER_SANDBOX_SANDBOX_H_

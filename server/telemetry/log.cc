@@ -1,0 +1,95 @@
+#include "server/telemetry/log.h"
+
+#include <memory>
+#include <string>
+
+#include "spdlog/sinks/stdout_sinks.h"
+#include "spdlog/spdlog.h"
+
+namespace fsd::telemetry {
+namespace {
+
+spdlog::logger& Logger() {
+  // Leaked: lines may still be written while statics are destroyed.
+  static spdlog::logger& logger = *[] {
+    auto* made = new spdlog::logger("fsd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    made->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %n[%P]: %v");
+    made->set_level(spdlog::level::trace);  // internal::log_level decides
+    made->flush_on(spdlog::level::trace);
+    return made;
+  }();
+  return logger;
+}
+
+std::shared_ptr<spdlog::logger>& Named() {
+  static auto& named = *new std::shared_ptr<spdlog::logger>();
+  return named;
+}
+
+spdlog::level::level_enum SpdlogLevel(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+void AppendEscaped(std::string& out, std::string_view text) {
+  constexpr char kHex[] = "0123456789abcdef";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      out += c;
+    } else {
+      out += "\\x";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    }
+  }
+}
+
+}  // namespace
+
+namespace internal {
+
+std::atomic<int> log_level{static_cast<int>(LogLevel::kInfo)};
+
+void WriteLine(LogLevel level, std::string_view export_name, std::string_view message) {
+  std::string line;
+  line.reserve(export_name.size() + message.size() + 16);
+  if (!export_name.empty()) {
+    line += "export ";
+    AppendEscaped(line, export_name);
+    line += ": ";
+  }
+  AppendEscaped(line, message);
+  spdlog::logger& logger = Named() ? *Named() : Logger();
+  logger.log(SpdlogLevel(level), line);
+}
+
+}  // namespace internal
+
+std::optional<LogLevel> ParseLogLevel(std::string_view text) {
+  if (text == "debug") return LogLevel::kDebug;
+  if (text == "info") return LogLevel::kInfo;
+  if (text == "warning") return LogLevel::kWarning;
+  if (text == "error") return LogLevel::kError;
+  return std::nullopt;
+}
+
+void StartLog(std::string_view program, LogLevel level) {
+  Named() = Logger().clone(std::string(program));
+  SetLogLevel(level);
+}
+
+void SetLogLevel(LogLevel level) {
+  internal::log_level.store(static_cast<int>(level), std::memory_order_relaxed);
+}
+
+}  // namespace fsd::telemetry

@@ -1,0 +1,50 @@
+// The process's log: lines to stderr, which the host's service manager collects.
+//
+// A message is lower case without a full stop; the export's name stands in every line that concerns
+// one. Newlines and control characters in the text are escaped, so foreign bytes cannot forge a
+// line. Any thread may log. Arguments are formatted only when the level is enabled:
+//
+//   FSD_LOG(kInfo, "web", "front-end connected, %d queues", queues);
+#ifndef FSD_SERVER_TELEMETRY_LOG_H_
+#define FSD_SERVER_TELEMETRY_LOG_H_
+
+#include <atomic>
+#include <optional>
+#include <string_view>
+
+#include "absl/strings/str_format.h"
+
+namespace fsd::telemetry {
+
+enum class LogLevel : int { kDebug = 0, kInfo = 1, kWarning = 2, kError = 3 };
+
+// "debug", "info", "warning" or "error"; nothing for any other text.
+std::optional<LogLevel> ParseLogLevel(std::string_view text);
+
+// Opens the log. `program` stands in every line. Call once, before other threads exist; before it
+// (and in tests) lines go to stderr at level info.
+void StartLog(std::string_view program, LogLevel level);
+void SetLogLevel(LogLevel level);
+
+namespace internal {
+extern std::atomic<int> log_level;
+void WriteLine(LogLevel level, std::string_view export_name, std::string_view message);
+}  // namespace internal
+
+inline bool LogEnabled(LogLevel level) {
+  return static_cast<int>(level) >= internal::log_level.load(std::memory_order_relaxed);
+}
+
+}  // namespace fsd::telemetry
+
+// `level` is an enumerator of LogLevel; `export_name` a string_view, empty for none; the rest as
+// absl::StrFormat takes it.
+#define FSD_LOG(level, export_name, ...)                                               \
+  do {                                                                                 \
+    if (::fsd::telemetry::LogEnabled(::fsd::telemetry::LogLevel::level)) {             \
+      ::fsd::telemetry::internal::WriteLine(::fsd::telemetry::LogLevel::level,         \
+                                            export_name, ::absl::StrFormat(__VA_ARGS__)); \
+    }                                                                                  \
+  } while (false)
+
+#endif  // FSD_SERVER_TELEMETRY_LOG_H_

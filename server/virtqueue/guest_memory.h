@@ -1,0 +1,77 @@
+// GuestMemory: the parts of a guest's memory that its VMM shares with us.
+//
+// An immutable table of regions, shared by whoever is reading or writing the guest. A change of the
+// memory layout makes a new table; a region's mapping lives until the last table that holds it is
+// gone, so a request in flight never loses its buffers.
+#ifndef FSD_SERVER_VIRTQUEUE_GUEST_MEMORY_H_
+#define FSD_SERVER_VIRTQUEUE_GUEST_MEMORY_H_
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/os/mapped_memory.h"
+#include "server/os/unique_fd.h"
+
+namespace fsd::virtqueue {
+
+// A region as vhost-user describes it (vhost-user, "Memory regions description").
+struct RegionDescription {
+  uint64_t guest_address = 0;  // where the guest sees it
+  uint64_t size = 0;           // bytes
+  uint64_t user_address = 0;   // where the VMM sees it; ring addresses come in these
+  uint64_t mmap_offset = 0;    // bytes into the fd
+};
+
+class GuestMemory {
+ public:
+  // A table without regions.
+  GuestMemory() = default;
+
+  // This table with one more region, mapped from `fd` (which may be closed afterwards).
+  // INVALID_ARGUMENT: empty, wraps around, overlaps another in guest or user addresses, or larger
+  // than its file. RESOURCE_EXHAUSTED: more than kMaxRegions, or mmap(2) failed.
+  absl::StatusOr<std::shared_ptr<const GuestMemory>> With(const RegionDescription& region,
+                                                          int fd) const;
+  // This table without the region of these addresses and size. NOT_FOUND if there is none.
+  absl::StatusOr<std::shared_ptr<const GuestMemory>> Without(const RegionDescription& region) const;
+
+  // Appends the host's view of guest [address, address + length) to `out`, split where it crosses
+  // regions, joined with the last element of `out` where it continues it. Writes from
+  // `out[count]` on and advances `count`. False, with nothing promised of `out`, if any byte is not
+  // shared with us or `out` is full.
+  bool Translate(uint64_t guest_address, uint64_t length, std::span<iovec> out, size_t& count) const;
+
+  // The host's view of one contiguous piece; nullptr if it is not wholly within one region.
+  void* At(uint64_t guest_address, uint64_t length) const;
+  void* AtUserAddress(uint64_t user_address, uint64_t length) const;
+
+  // The guest address of a byte in the VMM's addresses (the dirty log counts in guest pages).
+  // False if it is in no region.
+  bool GuestAddressOf(uint64_t user_address, uint64_t& guest_address) const;
+  // The guest address of a host pointer that Translate or At gave. False if it is in no region.
+  bool GuestAddressOf(const void* host, uint64_t& guest_address) const;
+
+  size_t region_count() const { return regions_.size(); }
+
+  // GET_MAX_MEM_SLOTS. QEMU refuses fewer than it has DIMM slots.
+  static constexpr size_t kMaxRegions = 509;
+
+ private:
+  struct Region {
+    RegionDescription description;
+    std::shared_ptr<const os::MappedMemory> mapping;
+    std::byte* host = nullptr;  // the region's first byte
+  };
+
+  std::vector<Region> regions_;  // sorted by guest address
+};
+
+}  // namespace fsd::virtqueue
+
+#endif  // FSD_SERVER_VIRTQUEUE_GUEST_MEMORY_H_

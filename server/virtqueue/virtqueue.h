@@ -1,0 +1,96 @@
+// Virtqueue: the device side of one running split virtqueue (virtio 1.2 §2.7).
+//
+// Knows rings, descriptors and notification suppression; nothing of vhost-user or FUSE. Everything
+// the driver writes is fetched once and checked before use. A driver that breaks the ring's rules
+// makes the queue `broken`: it yields nothing more until it is made anew.
+//
+// Threads: Pop, Gather and the Kick functions belong to the one thread that runs the queue. Complete
+// and CallNeeded may be called from any thread.
+#ifndef FSD_SERVER_VIRTQUEUE_VIRTQUEUE_H_
+#define FSD_SERVER_VIRTQUEUE_VIRTQUEUE_H_
+
+#include <sys/uio.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "absl/status/statusor.h"
+#include "server/errors/errno_or.h"
+#include "server/os/mutex.h"
+#include "server/virtqueue/dirty_log.h"
+#include "server/virtqueue/guest_memory.h"
+
+namespace fsd::virtqueue {
+
+// Where a ring lies and how it is to be run.
+struct VirtqueueSetup {
+  uint16_t size = 0;  // descriptors; a power of two, 1 … 32768
+  // In the VMM's addresses (vhost-user, SET_VRING_ADDR).
+  uint64_t descriptor_address = 0;
+  uint64_t available_address = 0;
+  uint64_t used_address = 0;
+  uint16_t next_available = 0;  // SET_VRING_BASE
+  bool event_index = false;     // VIRTIO_RING_F_EVENT_IDX
+  bool indirect = false;        // VIRTIO_RING_F_INDIRECT_DESC
+  // VHOST_VRING_F_LOG: the used ring's writes are logged at this guest address.
+  std::optional<uint64_t> used_log_address;
+};
+
+// One request's buffers, in the host's addresses.
+struct Chain {
+  std::span<const iovec> readable;  // device-readable, first
+  std::span<const iovec> writable;  // device-writable
+};
+
+// The longest chain that is accepted, in descriptors: the queue's size or this, whichever is larger.
+// Linux limits indirect tables to its own maximum, not to the ring's size.
+inline constexpr size_t kMinChainLimit = 1024;
+
+class Virtqueue {
+ public:
+  // INVALID_ARGUMENT: a size that is no power of two, misaligned rings, or rings outside `memory`.
+  static absl::StatusOr<std::unique_ptr<Virtqueue>> Create(
+      const VirtqueueSetup& setup, std::shared_ptr<const GuestMemory> memory);
+
+  uint16_t size() const { return size_; }
+  // iovecs that a chain may need; what Gather's storage must hold.
+  size_t max_chain_iovecs() const;
+
+  // The next available chain's head, 0 … size - 1. Nothing if there is none or the queue is broken.
+  std::optional<uint16_t> Pop();
+  // Collects the chain at `head`, translated by `memory`, into `storage`. On an errno the caller
+  // completes the head with length 0: EINVAL for a loop, a chain too long, a writable descriptor
+  // before a readable one, an indirect table inside another or of a wrong size; EFAULT for buffers
+  // that are not shared with us.
+  ErrnoOr<Chain> Gather(uint16_t head, const GuestMemory& memory, std::span<iovec> storage) const;
+
+  // Hands `head` back with `written` bytes in its writable part, and marks those rings' bytes in
+  // `log` if there is one. (The payload's pages are marked by whoever wrote them.)
+  void Complete(uint16_t head, uint32_t written, const DirtyLog* log);
+  // Whether the driver wants a call for what was completed since the last time this was asked.
+  bool CallNeeded();
+
+  // The driver need not kick while the queue is being drained.
+  void SuppressKicks();
+  // The driver shall kick again. True if chains arrived meanwhile: pop on, no kick will come.
+  bool RequestKicks();
+
+  bool broken() const { return broken_; }
+  // What GET_VRING_BASE reports: the index of the next chain that has not been popped.
+  uint16_t next_available() const { return next_available_; }
+
+ private:
+  // Layouts of virtio 1.2 §2.7.5, §2.7.6, §2.7.8; defined in split_ring.h.
+  uint16_t size_ = 0;
+  uint16_t next_available_ = 0;
+  bool broken_ = false;
+  // The implementation adds what it needs.
+};
+
+}  // namespace fsd::virtqueue
+
+#endif  // FSD_SERVER_VIRTQUEUE_VIRTQUEUE_H_
