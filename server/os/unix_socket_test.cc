@@ -1,0 +1,104 @@
+#include "server/os/unix_socket.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "gtest/gtest.h"
+
+namespace fsd::os {
+namespace {
+
+class UnixSocketTest : public ::testing::Test {
+ protected:
+  UnixSocketTest() {
+    char path[] = "/tmp/fsd-socket-XXXXXX";
+    directory_ = ::mkdtemp(path);
+  }
+  ~UnixSocketTest() override {
+    ::unlink((directory_ + "/s").c_str());
+    ::rmdir(directory_.c_str());
+  }
+
+  std::string path() const { return directory_ + "/s"; }
+  std::string directory_;
+};
+
+std::span<const std::byte> Bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+TEST_F(UnixSocketTest, ListensWithItsModeAndConnects) {
+  const auto listener = ListenUnix(path(), SocketType::kStream, {.mode = 0640});
+  ASSERT_TRUE(listener.ok());
+  struct stat info;
+  ASSERT_EQ(::stat(path().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0640u);
+
+  EXPECT_EQ(AcceptUnix(listener->get()).error(), Errno(EAGAIN));
+  const auto client = ConnectUnix(path(), SocketType::kStream);
+  ASSERT_TRUE(client.ok());
+  const auto accepted = AcceptUnix(listener->get());
+  ASSERT_TRUE(accepted.ok());
+  EXPECT_EQ(GetPeerCredentials(accepted->get())->pid, ::getpid());
+}
+
+TEST_F(UnixSocketTest, AnExistingPathIsInUse) {
+  const auto first = ListenUnix(path(), SocketType::kStream, {});
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ(ListenUnix(path(), SocketType::kStream, {}).error(), Errno(EADDRINUSE));
+}
+
+TEST_F(UnixSocketTest, ADeadSocketRefuses) {
+  { const auto listener = ListenUnix(path(), SocketType::kSeqPacket, {}); }
+  EXPECT_EQ(ConnectUnix(path(), SocketType::kSeqPacket).error(), Errno(ECONNREFUSED));
+}
+
+TEST_F(UnixSocketTest, APathTooLongIsNamed) {
+  const std::string long_path = directory_ + "/" + std::string(kMaxSocketPathBytes, 'x');
+  EXPECT_EQ(ListenUnix(long_path, SocketType::kStream, {}).error(), Errno(ENAMETOOLONG));
+}
+
+TEST(UnixSocketMessages, CarryDescriptors) {
+  auto [left, right] = *UnixSocketPair(SocketType::kStream);
+  int pipe_fds[2];
+  ASSERT_EQ(::pipe(pipe_fds), 0);
+  const UniqueFd reader(pipe_fds[0]);
+  UniqueFd writer(pipe_fds[1]);
+  const std::array fds{writer.get()};
+  ASSERT_EQ(*SendWithFds(left.get(), Bytes("hi"), fds), 2u);
+
+  std::array<std::byte, 16> buffer;
+  auto received = ReceiveWithFds(right.get(), buffer, 4);
+  ASSERT_TRUE(received.ok());
+  EXPECT_EQ(received->bytes, 2u);
+  ASSERT_EQ(received->fds.size(), 1u);
+  writer.reset();
+  EXPECT_EQ(::write(received->fds[0].get(), "x", 1), 1);
+}
+
+TEST(UnixSocketMessages, MoreDescriptorsThanExpectedAreCutAndClosed) {
+  auto [left, right] = *UnixSocketPair(SocketType::kStream);
+  const std::array fds{STDERR_FILENO, STDERR_FILENO, STDERR_FILENO};
+  ASSERT_TRUE(SendWithFds(left.get(), Bytes("hi"), fds).ok());
+
+  std::array<std::byte, 16> buffer;
+  const auto received = ReceiveWithFds(right.get(), buffer, 1);
+  ASSERT_TRUE(received.ok());
+  EXPECT_TRUE(received->truncated);
+  EXPECT_EQ(received->fds.size(), 1u);
+}
+
+TEST(UnixSocketMessages, AClosedPeerReadsAsNoBytesAndDoesNotRaiseSigpipe) {
+  auto [left, right] = *UnixSocketPair(SocketType::kStream);
+  left.reset();
+  std::array<std::byte, 16> buffer;
+  EXPECT_EQ(ReceiveWithFds(right.get(), buffer, 0)->bytes, 0u);
+  EXPECT_EQ(SendWithFds(right.get(), Bytes("hi"), {}).error(), Errno(EPIPE));
+}
+
+}  // namespace
+}  // namespace fsd::os
