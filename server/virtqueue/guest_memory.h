@@ -45,7 +45,8 @@ class GuestMemory {
   // regions, joined with the last element of `out` where it continues it. Writes from
   // `out[count]` on and advances `count`. False, with nothing promised of `out`, if any byte is not
   // shared with us or `out` is full.
-  bool Translate(uint64_t guest_address, uint64_t length, std::span<iovec> out, size_t& count) const;
+  bool Translate(uint64_t guest_address, uint64_t length, std::span<iovec> out,
+                 size_t& count) const;
 
   // The host's view of one contiguous piece; nullptr if it is not wholly within one region.
   void* At(uint64_t guest_address, uint64_t length) const;
@@ -68,6 +69,9 @@ class GuestMemory {
     std::shared_ptr<const os::MappedMemory> mapping;
     std::byte* host = nullptr;  // the region's first byte
   };
+
+  // The region that holds a guest address; nullptr if none does.
+  const Region* Find(uint64_t guest_address) const;
 
   std::vector<Region> regions_;  // sorted by guest address
 };

@@ -4,13 +4,14 @@
 // the driver writes is fetched once and checked before use. A driver that breaks the ring's rules
 // makes the queue `broken`: it yields nothing more until it is made anew.
 //
-// Threads: Pop, Gather and the Kick functions belong to the one thread that runs the queue. Complete
-// and CallNeeded may be called from any thread.
+// Threads: Pop, Gather and the Kick functions belong to the one thread that runs the queue.
+// Complete and CallNeeded may be called from any thread.
 #ifndef FSD_SERVER_VIRTQUEUE_VIRTQUEUE_H_
 #define FSD_SERVER_VIRTQUEUE_VIRTQUEUE_H_
 
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -18,11 +19,13 @@
 #include <optional>
 #include <span>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "server/errors/errno_or.h"
 #include "server/os/mutex.h"
 #include "server/virtqueue/dirty_log.h"
 #include "server/virtqueue/guest_memory.h"
+#include "server/virtqueue/split_ring.h"
 
 namespace fsd::virtqueue {
 
@@ -46,8 +49,8 @@ struct Chain {
   std::span<const iovec> writable;  // device-writable
 };
 
-// The longest chain that is accepted, in descriptors: the queue's size or this, whichever is larger.
-// Linux limits indirect tables to its own maximum, not to the ring's size.
+// The longest chain that is accepted, in descriptors: the queue's size or this, whichever is
+// larger. Linux limits indirect tables to its own maximum, not to the ring's size.
 inline constexpr size_t kMinChainLimit = 1024;
 
 class Virtqueue {
@@ -57,7 +60,8 @@ class Virtqueue {
       const VirtqueueSetup& setup, std::shared_ptr<const GuestMemory> memory);
 
   uint16_t size() const { return size_; }
-  // iovecs that a chain may need; what Gather's storage must hold.
+  // iovecs that a chain may need; what Gather's storage must hold. One a descriptor, and one more
+  // for each border between regions.
   size_t max_chain_iovecs() const;
 
   // The next available chain's head, 0 … size - 1. Nothing if there is none or the queue is broken.
@@ -74,21 +78,58 @@ class Virtqueue {
   // Whether the driver wants a call for what was completed since the last time this was asked.
   bool CallNeeded();
 
-  // The driver need not kick while the queue is being drained.
-  void SuppressKicks();
+  // The driver need not kick while the queue is being drained. Marks what it writes in `log`.
+  void SuppressKicks(const DirtyLog* log = nullptr);
   // The driver shall kick again. True if chains arrived meanwhile: pop on, no kick will come.
-  bool RequestKicks();
+  bool RequestKicks(const DirtyLog* log = nullptr);
 
-  bool broken() const { return broken_; }
+  // These may be asked from any thread.
+  bool broken() const { return broken_reason() != nullptr; }
+  // What the driver did wrong, for the log; nullptr while the queue is whole.
+  const char* broken_reason() const { return broken_reason_.load(std::memory_order_relaxed); }
   // What GET_VRING_BASE reports: the index of the next chain that has not been popped.
-  uint16_t next_available() const { return next_available_; }
+  uint16_t next_available() const { return next_available_.load(std::memory_order_relaxed); }
 
  private:
-  // Layouts of virtio 1.2 §2.7.5, §2.7.6, §2.7.8; defined in split_ring.h.
-  uint16_t size_ = 0;
-  uint16_t next_available_ = 0;
-  bool broken_ = false;
-  // The implementation adds what it needs.
+  // The three areas in the host's addresses (split_ring.h).
+  struct Areas {
+    const std::byte* descriptors;
+    const std::byte* available;
+    std::byte* used;
+  };
+
+  Virtqueue(const VirtqueueSetup& setup, const Areas& areas,
+            std::shared_ptr<const GuestMemory> memory);
+
+  size_t chain_limit() const { return std::max<size_t>(size_, kMinChainLimit); }
+  void MarkUsed(const DirtyLog* log, size_t offset, size_t length) const;
+
+  const std::shared_ptr<const GuestMemory> memory_;  // keeps the areas mapped
+  const uint16_t size_;
+  const bool event_index_;
+  const bool indirect_;
+  const std::optional<uint64_t> used_log_address_;
+
+  const std::span<const Descriptor> descriptors_;
+  const uint16_t* const available_flags_;
+  const uint16_t* const available_index_;
+  const uint16_t* const available_heads_;
+  const uint16_t* const used_event_;  // only with event_index_
+  uint16_t* const used_flags_;
+  uint16_t* const used_index_;
+  UsedElement* const used_elements_;
+  uint16_t* const avail_event_;  // only with event_index_
+
+  // Written by the queue's thread alone.
+  std::atomic<uint16_t> next_available_;
+  std::atomic<const char*> broken_reason_ = nullptr;
+  uint16_t known_available_;  // the driver's index when it was last fetched
+
+  os::Mutex used_mutex_;
+  uint16_t next_used_ ABSL_GUARDED_BY(used_mutex_);
+  // Completed since CallNeeded was last asked. Wider than an index: a whole round of the ring
+  // without a question must not look like nothing.
+  uint32_t uncalled_ ABSL_GUARDED_BY(used_mutex_) = 0;
 };
 
 }  // namespace fsd::virtqueue

@@ -1,0 +1,159 @@
+#include "server/virtqueue/guest_memory.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "server/errors/status_macros.h"
+#include "server/virtqueue/mappable_file.h"
+
+namespace fsd::virtqueue {
+namespace {
+
+bool Wraps(uint64_t address, uint64_t size) {
+  uint64_t end;
+  return __builtin_add_overflow(address, size, &end);
+}
+
+bool Overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size) {
+  return a < b + b_size && b < a + a_size;
+}
+
+// Whether [address, address + length) lies in [start, start + size); an empty one counts as a byte.
+bool Holds(uint64_t start, uint64_t size, uint64_t address, uint64_t length) {
+  return address >= start && address - start < size && length <= size - (address - start);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const GuestMemory>> GuestMemory::With(
+    const RegionDescription& region, int fd) const {
+  if (Wraps(region.guest_address, region.size) || Wraps(region.user_address, region.size)) {
+    return absl::InvalidArgumentError("memory region wraps around");
+  }
+  for (const Region& other : regions_) {
+    const RegionDescription& there = other.description;
+    if (Overlap(region.guest_address, region.size, there.guest_address, there.size) ||
+        Overlap(region.user_address, region.size, there.user_address, there.size)) {
+      return absl::InvalidArgumentError("memory region overlaps another");
+    }
+  }
+  FSD_ASSIGN_OR_RETURN(const uint64_t alignment,
+                       MappingAlignment(fd, region.mmap_offset, region.size));
+  if (regions_.size() >= kMaxRegions) {
+    return absl::ResourceExhaustedError("too many memory regions");
+  }
+
+  const uint64_t slack = region.mmap_offset & (alignment - 1);
+  const uint64_t mapped = (slack + region.size + alignment - 1) & ~(alignment - 1);
+  auto mapping = os::MappedMemory::MapShared(fd, region.mmap_offset - slack, mapped);
+  if (!mapping.ok()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("mapping a memory region: ", ErrnoStatus(mapping.error(), "mmap").message()));
+  }
+
+  auto memory = std::make_shared<GuestMemory>(*this);
+  Region added{.description = region,
+               .mapping = std::make_shared<const os::MappedMemory>(*std::move(mapping))};
+  added.host = added.mapping->data() + slack;
+  const auto place =
+      std::ranges::upper_bound(memory->regions_, region.guest_address, {},
+                               [](const Region& other) { return other.description.guest_address; });
+  memory->regions_.insert(place, std::move(added));
+  return memory;
+}
+
+absl::StatusOr<std::shared_ptr<const GuestMemory>> GuestMemory::Without(
+    const RegionDescription& region) const {
+  auto memory = std::make_shared<GuestMemory>(*this);
+  const size_t removed = std::erase_if(memory->regions_, [&region](const Region& other) {
+    return other.description.guest_address == region.guest_address &&
+           other.description.user_address == region.user_address &&
+           other.description.size == region.size;
+  });
+  if (removed == 0) return absl::NotFoundError("no such memory region");
+  return memory;
+}
+
+const GuestMemory::Region* GuestMemory::Find(uint64_t guest_address) const {
+  const auto after = std::ranges::upper_bound(
+      regions_, guest_address, {},
+      [](const Region& region) { return region.description.guest_address; });
+  if (after == regions_.begin()) return nullptr;
+  const Region& region = *std::prev(after);
+  return Holds(region.description.guest_address, region.description.size, guest_address, 0)
+             ? &region
+             : nullptr;
+}
+
+bool GuestMemory::Translate(uint64_t guest_address, uint64_t length, std::span<iovec> out,
+                            size_t& count) const {
+  const Region* region = nullptr;
+  const Region* const end = regions_.data() + regions_.size();
+  while (length > 0) {
+    // What runs over a region's end goes on in the next one, or nowhere.
+    region = region == nullptr ? Find(guest_address) : region + 1;
+    if (region == nullptr || region == end || guest_address < region->description.guest_address) {
+      return false;
+    }
+    const uint64_t offset = guest_address - region->description.guest_address;
+    const uint64_t piece = std::min(length, region->description.size - offset);
+    std::byte* const host = region->host + offset;
+    // Never joined across regions, even if two mappings happen to be neighbours: a piece's guest
+    // addresses must be contiguous too, or the dirty log would mark the wrong pages.
+    if (offset > 0 && count > 0 &&
+        static_cast<std::byte*>(out[count - 1].iov_base) + out[count - 1].iov_len == host) {
+      out[count - 1].iov_len += piece;
+    } else {
+      if (count >= out.size()) return false;
+      out[count++] = {.iov_base = host, .iov_len = piece};
+    }
+    guest_address += piece;
+    length -= piece;
+  }
+  return true;
+}
+
+void* GuestMemory::At(uint64_t guest_address, uint64_t length) const {
+  const Region* region = Find(guest_address);
+  if (region == nullptr) return nullptr;
+  const RegionDescription& description = region->description;
+  if (!Holds(description.guest_address, description.size, guest_address, length)) return nullptr;
+  return region->host + (guest_address - description.guest_address);
+}
+
+void* GuestMemory::AtUserAddress(uint64_t user_address, uint64_t length) const {
+  for (const Region& region : regions_) {
+    const RegionDescription& description = region.description;
+    if (Holds(description.user_address, description.size, user_address, length)) {
+      return region.host + (user_address - description.user_address);
+    }
+  }
+  return nullptr;
+}
+
+bool GuestMemory::GuestAddressOf(uint64_t user_address, uint64_t& guest_address) const {
+  for (const Region& region : regions_) {
+    const RegionDescription& description = region.description;
+    if (Holds(description.user_address, description.size, user_address, 0)) {
+      guest_address = description.guest_address + (user_address - description.user_address);
+      return true;
+    }
+  }
+  return false;
+}
+
+bool GuestMemory::GuestAddressOf(const void* host, uint64_t& guest_address) const {
+  const auto* byte = static_cast<const std::byte*>(host);
+  const std::less<const std::byte*> before;  // a total order, also between mappings
+  for (const Region& region : regions_) {
+    if (before(byte, region.host) || !before(byte, region.host + region.description.size)) continue;
+    guest_address = region.description.guest_address + static_cast<uint64_t>(byte - region.host);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace fsd::virtqueue

@@ -1,0 +1,177 @@
+#include "server/virtqueue/virtqueue.h"
+
+#include <bit>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "server/errors/check.h"
+#include "server/errors/status_macros.h"
+#include "server/virtqueue/descriptor_chain.h"
+#include "server/virtqueue/guest_word.h"
+
+namespace fsd::virtqueue {
+namespace {
+
+// One area of the ring in the host's addresses.
+absl::StatusOr<std::byte*> FindArea(const GuestMemory& memory, std::string_view name,
+                                    uint64_t user_address, size_t bytes, size_t alignment) {
+  void* const area = memory.AtUserAddress(user_address, bytes);
+  if (area == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(Absl(name), " lies outside the guest's memory"));
+  }
+  // The host's address too: a region may be mapped from an odd offset of its file.
+  if (user_address % alignment != 0 || reinterpret_cast<uintptr_t>(area) % alignment != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(Absl(name), " is misaligned"));
+  }
+  return static_cast<std::byte*>(area);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Virtqueue>> Virtqueue::Create(
+    const VirtqueueSetup& setup, std::shared_ptr<const GuestMemory> memory) {
+  if (!std::has_single_bit(setup.size) || setup.size > kMaxQueueSize) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("queue size ", setup.size, " is no power of two up to ", kMaxQueueSize));
+  }
+  Areas areas;
+  FSD_ASSIGN_OR_RETURN(areas.descriptors,
+                       FindArea(*memory, "descriptor table", setup.descriptor_address,
+                                DescriptorTableBytes(setup.size), kDescriptorTableAlignment));
+  FSD_ASSIGN_OR_RETURN(areas.available, FindArea(*memory, "available ring", setup.available_address,
+                                                 AvailableRingBytes(setup.size, setup.event_index),
+                                                 kAvailableRingAlignment));
+  FSD_ASSIGN_OR_RETURN(areas.used,
+                       FindArea(*memory, "used ring", setup.used_address,
+                                UsedRingBytes(setup.size, setup.event_index), kUsedRingAlignment));
+  return std::unique_ptr<Virtqueue>(new Virtqueue(setup, areas, std::move(memory)));
+}
+
+Virtqueue::Virtqueue(const VirtqueueSetup& setup, const Areas& areas,
+                     std::shared_ptr<const GuestMemory> memory)
+    : memory_(std::move(memory)),
+      size_(setup.size),
+      event_index_(setup.event_index),
+      indirect_(setup.indirect),
+      used_log_address_(setup.used_log_address),
+      descriptors_(reinterpret_cast<const Descriptor*>(areas.descriptors), setup.size),
+      available_flags_(reinterpret_cast<const uint16_t*>(areas.available + kRingFlagsOffset)),
+      available_index_(reinterpret_cast<const uint16_t*>(areas.available + kRingIndexOffset)),
+      available_heads_(reinterpret_cast<const uint16_t*>(areas.available + kRingEntriesOffset)),
+      used_event_(reinterpret_cast<const uint16_t*>(areas.available + UsedEventOffset(size_))),
+      used_flags_(reinterpret_cast<uint16_t*>(areas.used + kRingFlagsOffset)),
+      used_index_(reinterpret_cast<uint16_t*>(areas.used + kRingIndexOffset)),
+      used_elements_(reinterpret_cast<UsedElement*>(areas.used + kRingEntriesOffset)),
+      avail_event_(reinterpret_cast<uint16_t*>(areas.used + AvailEventOffset(size_))),
+      next_available_(setup.next_available),
+      known_available_(setup.next_available),
+      // SET_VRING_BASE carries no used index: the ring itself is where it is kept.
+      next_used_(Fetch(used_index_)) {}
+
+size_t Virtqueue::max_chain_iovecs() const { return chain_limit() + GuestMemory::kMaxRegions - 1; }
+
+std::optional<uint16_t> Virtqueue::Pop() {
+  if (broken()) return std::nullopt;
+  const uint16_t next = next_available();
+  if (next == known_available_) {
+    // Acquire: the heads and descriptors that the index announces are read after it.
+    known_available_ = Fetch(available_index_, std::memory_order_acquire);
+    const auto pending = static_cast<uint16_t>(known_available_ - next);
+    if (pending > size_) {
+      broken_reason_.store("available index is ahead by more than the queue's size",
+                           std::memory_order_relaxed);
+      return std::nullopt;
+    }
+    if (pending == 0) return std::nullopt;
+  }
+  const uint16_t head = Fetch(&available_heads_[next & (size_ - 1)]);
+  if (head >= size_) {
+    broken_reason_.store("available head lies outside the descriptor table",
+                         std::memory_order_relaxed);
+    return std::nullopt;
+  }
+  next_available_.store(static_cast<uint16_t>(next + 1), std::memory_order_relaxed);
+  return head;
+}
+
+ErrnoOr<Chain> Virtqueue::Gather(uint16_t head, const GuestMemory& memory,
+                                 std::span<iovec> storage) const {
+  DescriptorChain chain(descriptors_, head, memory,
+                        {.indirect = indirect_, .limit = chain_limit()});
+  size_t readable = 0;
+  size_t writable = 0;
+  ChainBuffer buffer;
+  while (true) {
+    FSD_ASSIGN_OR_RETURN_ERRNO(const bool more, chain.Next(buffer));
+    if (!more) break;
+    // The writable part has a span of its own, so that it is never joined with the readable one.
+    const bool shared =
+        buffer.writable
+            ? memory.Translate(buffer.address, buffer.length, storage.subspan(readable), writable)
+            : memory.Translate(buffer.address, buffer.length, storage, readable);
+    if (!shared) return Errno(EFAULT);
+  }
+  return Chain{.readable = storage.first(readable),
+               .writable = storage.subspan(readable, writable)};
+}
+
+void Virtqueue::Complete(uint16_t head, uint32_t written, const DirtyLog* log) {
+  FSD_CHECK(head < size_);
+  const os::MutexLock lock(used_mutex_);
+  const size_t slot = next_used_ & (size_ - 1);
+  Store(&used_elements_[slot].id, uint32_t{head});
+  Store(&used_elements_[slot].length, written);
+  ++next_used_;
+  // Release: whoever sees the index sees the element and the reply.
+  Store(used_index_, next_used_, std::memory_order_release);
+  if (uncalled_ <= UINT16_MAX) ++uncalled_;
+  MarkUsed(log, kRingEntriesOffset + slot * sizeof(UsedElement), sizeof(UsedElement));
+  MarkUsed(log, kRingIndexOffset, sizeof(uint16_t));
+}
+
+bool Virtqueue::CallNeeded() {
+  const os::MutexLock lock(used_mutex_);
+  const uint32_t uncalled = std::exchange(uncalled_, 0);
+  if (uncalled == 0) return false;
+  // The driver asks for a call, then looks at the used index; we publish the index, then look
+  // whether it asked. With a full barrier on both sides one of us sees the other. The index is
+  // stored once more, unchanged, to have that barrier.
+  StoreAndFence(used_index_, next_used_);
+  if (!event_index_) {
+    return !(Fetch(available_flags_, std::memory_order_seq_cst) & kAvailableNoInterrupt);
+  }
+  // Is used_event among the last `uncalled` indices (§2.7.7.2)?
+  const uint16_t event = Fetch(used_event_, std::memory_order_seq_cst);
+  return static_cast<uint16_t>(next_used_ - event - 1) < uncalled;
+}
+
+void Virtqueue::SuppressKicks(const DirtyLog* log) {
+  // With EVENT_IDX the driver kicks when it passes avail_event, which stays behind by itself.
+  if (event_index_) return;
+  Store(used_flags_, kUsedNoNotify);
+  MarkUsed(log, kRingFlagsOffset, sizeof(uint16_t));
+}
+
+bool Virtqueue::RequestKicks(const DirtyLog* log) {
+  if (broken()) return false;
+  const uint16_t next = next_available();
+  // The driver publishes its index, then looks whether we want a kick: as in CallNeeded, a full
+  // barrier between our wish and our look at the index, or a kick is lost.
+  if (event_index_) {
+    StoreAndFence(avail_event_, next);
+    MarkUsed(log, AvailEventOffset(size_), sizeof(uint16_t));
+  } else {
+    StoreAndFence(used_flags_, uint16_t{0});
+    MarkUsed(log, kRingFlagsOffset, sizeof(uint16_t));
+  }
+  return Fetch(available_index_, std::memory_order_seq_cst) != next;
+}
+
+void Virtqueue::MarkUsed(const DirtyLog* log, size_t offset, size_t length) const {
+  if (log != nullptr && used_log_address_.has_value()) {
+    log->Mark(*used_log_address_ + offset, length);
+  }
+}
+
+}  // namespace fsd::virtqueue
