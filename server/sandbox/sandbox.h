@@ -3,7 +3,8 @@
 // The supervisor starts a worker in a pid namespace of its own (clone3 with CLONE_NEWPID), so its
 // first process is PID 1 there: the keeper. The order of the walls:
 //
-//   1. Enter(), in the single-threaded PID 1: mount tree cloned, new mount, net, ipc, uts and cgroup
+//   1. Enter(), in the single-threaded PID 1: mount tree cloned, new mount, net, ipc, uts and
+//   cgroup
 //      namespaces, pivot_root into the export, capabilities, no_new_privs. No way back.
 //   2. the keeper forks the data plane.
 //   3. each installs its own seccomp list: InstallSeccompFilter(kKeeper | kDataPlane).
@@ -18,8 +19,12 @@
 namespace fsd::sandbox {
 
 struct JailOptions {
-  int source_directory = -1;  // O_PATH fd of the directory that becomes "/"; borrowed
-  bool read_only = false;     // the mount itself is read-only too
+  // O_PATH, the directory that becomes "/". Enter closes it: its ".." leads out of the jail, as
+  // does that of any other directory fd of the host's.
+  os::UniqueFd source_directory;
+  // The mount itself is read-only too, and stays as it is: what the host mounts below the directory
+  // later is not seen. In a writable export it is.
+  bool read_only = false;
 };
 
 struct Jail {
@@ -30,8 +35,9 @@ struct Jail {
   os::UniqueFd proc;
 };
 
-// Walls 1. Call once, single-threaded.
-absl::StatusOr<Jail> Enter(const JailOptions& options);
+// Wall 1. Call once, single-threaded. The error names the step that failed, e.g. "pivot_root:
+// Operation not permitted"; the process is then neither out nor in and must exit.
+absl::StatusOr<Jail> Enter(JailOptions options);
 
 enum class Process { kKeeper, kDataPlane };
 

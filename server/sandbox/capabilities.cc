@@ -1,0 +1,75 @@
+#include "server/sandbox/capabilities.h"
+
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdint>
+
+#include "server/errors/status_macros.h"
+
+namespace fsd::sandbox {
+namespace {
+
+constexpr uint64_t Bit(int capability) { return uint64_t{1} << capability; }
+
+constexpr uint64_t kKept = Bit(CAP_CHOWN) |         // SETATTR of uid and gid
+                           Bit(CAP_DAC_OVERRIDE) |  // the guest has checked permissions itself
+                           Bit(CAP_FOWNER) |        // SETATTR of mode and times of others' files
+                           Bit(CAP_FSETID) |        // set-group-id bits survive a chmod
+                           Bit(CAP_SETGID) |        // create with the caller's gid
+                           Bit(CAP_SETUID) |        // create with the caller's uid
+                           Bit(CAP_MKNOD) |         // MKNOD of a device (never opened: nodev)
+                           Bit(CAP_SETFCAP);        // SETXATTR of security.capability
+
+absl::Status DropBoundingSet() {
+  // The kernel may know more capabilities than our headers; it ends the walk.
+  for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
+    if ((kKept & Bit(capability)) != 0) continue;
+    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) {
+      return ErrnoStatus(Errno::Last(), "prctl(PR_CAPBSET_DROP)");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LockSecureBits() {
+  // NO_SETUID_FIXUP and KEEP_CAPS: clear, and locked so.
+  constexpr unsigned long kBits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
+                                  SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                                  SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+  if (::prctl(PR_SET_SECUREBITS, kBits, 0, 0, 0) != 0) {
+    return ErrnoStatus(Errno::Last(), "prctl(PR_SET_SECUREBITS)");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetOwnSets() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+  for (int word = 0; word < _LINUX_CAPABILITY_U32S_3; ++word) {
+    sets[word].permitted = sets[word].effective = static_cast<uint32_t>(kKept >> (32 * word));
+  }
+  if (::syscall(SYS_capset, &header, sets) != 0) return ErrnoStatus(Errno::Last(), "capset");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status DropCapabilities() {
+  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
+    return ErrnoStatus(Errno::Last(), "prctl(PR_CAP_AMBIENT_CLEAR_ALL)");
+  }
+  // These two need CAP_SETPCAP, which the third gives up.
+  FSD_RETURN_IF_ERROR(DropBoundingSet());
+  FSD_RETURN_IF_ERROR(LockSecureBits());
+  FSD_RETURN_IF_ERROR(SetOwnSets());
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return ErrnoStatus(Errno::Last(), "prctl(PR_SET_NO_NEW_PRIVS)");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace fsd::sandbox

@@ -1,0 +1,66 @@
+#include "server/sandbox/mount_jail.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "server/errors/status_macros.h"
+
+namespace fsd::sandbox {
+
+absl::StatusOr<os::UniqueFd> CloneTree(int directory) {
+  os::UniqueFd tree(::open_tree(
+      directory, "", OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH | OPEN_TREE_CLOEXEC));
+  if (!tree.valid()) return ErrnoStatus(Errno::Last(), "open_tree of the export's directory");
+  return tree;
+}
+
+absl::StatusOr<os::UniqueFd> PivotInto(os::UniqueFd tree, bool read_only) {
+  // NODEV: a worker may make device nodes for its guest (CAP_MKNOD), never open one. NOEXEC is left
+  // out because access(2) would report it. A mount that arrives by propagation has the flags it has
+  // on the host, hence no propagation where read-only was promised.
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSYMFOLLOW;
+  if (read_only) attributes.attr_set |= MOUNT_ATTR_RDONLY;
+  attributes.propagation = read_only ? MS_PRIVATE : MS_SLAVE;
+  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
+                      sizeof attributes) != 0) {
+    return ErrnoStatus(Errno::Last(), "mount_setattr of the export's tree");
+  }
+  // Over "/" itself, so that no directory of the host has to serve as a mount point.
+  if (::move_mount(tree.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    return ErrnoStatus(Errno::Last(), "move_mount of the export's tree");
+  }
+  if (::fchdir(tree.get()) != 0) return ErrnoStatus(Errno::Last(), "fchdir to the export's tree");
+  // The old root ends up on top of the new one (pivot_root(2), "pivot_root(".", ".")").
+  if (::syscall(SYS_pivot_root, ".", ".") != 0) {
+    const Errno error = Errno::Last();
+    return ErrnoStatus(error, error == Errno(EINVAL)
+                                  ? "pivot_root (impossible while the host's root is an initramfs)"
+                                  : "pivot_root");
+  }
+  if (::umount2(".", MNT_DETACH) != 0) return ErrnoStatus(Errno::Last(), "umount of the old root");
+  if (::chdir("/") != 0) return ErrnoStatus(Errno::Last(), "chdir to the new root");
+  os::UniqueFd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root.valid()) return ErrnoStatus(Errno::Last(), "open of the new root");
+  return root;
+}
+
+absl::StatusOr<os::UniqueFd> MountProc() {
+  const os::UniqueFd context(::fsopen("proc", FSOPEN_CLOEXEC));
+  if (!context.valid()) return ErrnoStatus(Errno::Last(), "fsopen of proc");
+  if (::fsconfig(context.get(), FSCONFIG_SET_STRING, "subset", "pid", 0) != 0) {
+    return ErrnoStatus(Errno::Last(), "fsconfig of proc (subset=pid needs Linux 5.8)");
+  }
+  if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+    return ErrnoStatus(Errno::Last(), "fsconfig of proc");
+  }
+  os::UniqueFd proc(
+      ::fsmount(context.get(), FSMOUNT_CLOEXEC,
+                MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  if (!proc.valid()) return ErrnoStatus(Errno::Last(), "fsmount of proc");
+  return proc;
+}
+
+}  // namespace fsd::sandbox

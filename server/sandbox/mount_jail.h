@@ -1,0 +1,30 @@
+// The mount jail: the export's tree becomes the worker's whole file system (mount_namespaces(7)).
+//
+// Three steps, because a tree can only be cloned in the mount namespace that its descriptor came
+// from: CloneTree, UnshareNamespaces (namespaces.h), PivotInto. Single-threaded.
+#ifndef FSD_SERVER_SANDBOX_MOUNT_JAIL_H_
+#define FSD_SERVER_SANDBOX_MOUNT_JAIL_H_
+
+#include "absl/status/statusor.h"
+#include "server/os/unique_fd.h"
+
+namespace fsd::sandbox {
+
+// A detached copy of the mounts at and below `directory` (O_PATH is enough).
+absl::StatusOr<os::UniqueFd> CloneTree(int directory);
+
+// Makes `tree` the root and the working directory and lets go of everything else. Devices in it
+// cannot be opened, its symbolic links are not followed, set-user-id bits mean nothing; neither
+// changes what a guest sees. Results in the new root, O_PATH.
+//
+// Mounts that the host makes or removes below the export later appear and disappear in here too,
+// with the host's own flags, unless `read_only`: then they stay out, as they might be writable.
+absl::StatusOr<os::UniqueFd> PivotInto(os::UniqueFd tree, bool read_only);
+
+// A read-only proc of the caller's pid namespace that shows processes and nothing else, attached
+// nowhere. Call while "/" is still the host's or not: it is independent of the mount tree.
+absl::StatusOr<os::UniqueFd> MountProc();
+
+}  // namespace fsd::sandbox
+
+#endif  // FSD_SERVER_SANDBOX_MOUNT_JAIL_H_

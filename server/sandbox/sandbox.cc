@@ -1,0 +1,61 @@
+#include "server/sandbox/sandbox.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "server/errors/status_macros.h"
+#include "server/sandbox/capabilities.h"
+#include "server/sandbox/mount_jail.h"
+#include "server/sandbox/namespaces.h"
+#include "server/sandbox/seccomp_filter.h"
+#include "server/sandbox/worker_syscalls.h"
+
+namespace fsd::sandbox {
+namespace {
+
+// No core file, no ptrace, and no terminal's signals.
+absl::Status CloseProcess() {
+  // Fails only for a session's or group's leader, which a terminal does not reach either, or which
+  // was started by hand.
+  static_cast<void>(::setsid());
+  const rlimit no_core{0, 0};
+  if (::setrlimit(RLIMIT_CORE, &no_core) != 0) {
+    return ErrnoStatus(Errno::Last(), "setrlimit(RLIMIT_CORE)");
+  }
+  // After the capabilities: changing those may reset it.
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    return ErrnoStatus(Errno::Last(), "prctl(PR_SET_DUMPABLE)");
+  }
+  // The guest has applied its own umask to every mode it sends.
+  ::umask(0);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Jail> Enter(JailOptions options) {
+  if (::getpid() != 1) {
+    return absl::FailedPreconditionError("not the first process of a pid namespace");
+  }
+  // A tree of the host's mount namespace can only be cloned from inside it.
+  FSD_ASSIGN_OR_RETURN(os::UniqueFd tree, CloneTree(options.source_directory.get()));
+  // Through this one, ".." would still lead to the host's whole tree.
+  options.source_directory.reset();
+  FSD_RETURN_IF_ERROR(UnshareNamespaces());
+  Jail jail;
+  FSD_ASSIGN_OR_RETURN(jail.proc, MountProc());
+  FSD_ASSIGN_OR_RETURN(jail.root, PivotInto(std::move(tree), options.read_only));
+  FSD_RETURN_IF_ERROR(DropCapabilities());
+  FSD_RETURN_IF_ERROR(CloseProcess());
+  return jail;
+}
+
+absl::Status InstallSeccompFilter(Process process) {
+  return LoadSeccompFilter(process == Process::kKeeper ? KeeperSyscalls() : DataPlaneSyscalls());
+}
+
+}  // namespace fsd::sandbox

@@ -1,0 +1,361 @@
+// Each test starts the first process of a new pid namespace, lets it enter the jail on a directory
+// and try to climb a wall, and compares what it reports.
+#include "server/sandbox/sandbox.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/fsuid.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace fsd::sandbox {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::string Outcome(long result) { return result >= 0 ? "done" : ::strerrorname_np(errno); }
+
+os::UniqueFd Open(int directory, const char* path, int flags = O_RDONLY) {
+  return os::UniqueFd(::openat(directory, path, flags | O_CLOEXEC));
+}
+
+std::string ReadAll(const os::UniqueFd& file) {
+  std::string text;
+  char buffer[4096];
+  for (ssize_t got; (got = ::read(file.get(), buffer, sizeof buffer)) > 0;)
+    text.append(buffer, got);
+  return text;
+}
+
+// The value of one line of /proc/self/status.
+std::string StatusLine(const Jail& jail, std::string_view name) {
+  std::istringstream status(ReadAll(Open(jail.proc.get(), "self/status")));
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(name)) return line.substr(name.size() + 2);
+  }
+  return "no such line";
+}
+
+std::set<std::string> Names(int directory, const char* path) {
+  std::set<std::string> names;
+  DIR* listing = ::fdopendir(Open(directory, path, O_RDONLY | O_DIRECTORY).release());
+  while (const dirent* entry = ::readdir(listing)) names.insert(entry->d_name);
+  ::closedir(listing);
+  names.erase(".");
+  names.erase("..");
+  return names;
+}
+
+// Braces evaluate from left to right.
+std::string InOrder(std::initializer_list<std::string> outcomes) {
+  std::string text;
+  for (const std::string& outcome : outcomes) absl::StrAppend(&text, outcome, " ");
+  return text;
+}
+
+std::string Join(const std::set<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) absl::StrAppend(&text, name, " ");
+  return text;
+}
+
+std::string NamespaceLinks(int proc) {
+  std::string links;
+  for (const char* kind : {"mnt", "net", "ipc", "uts", "cgroup", "pid"}) {
+    char target[64] = {};
+    if (::readlinkat(proc, absl::StrCat("self/ns/", kind).c_str(), target, sizeof target - 1) < 0) {
+      return absl::StrCat("readlinkat ", kind);
+    }
+    absl::StrAppend(&links, target, "\n");
+  }
+  return links;
+}
+
+class SandboxTest : public ::testing::Test {
+ protected:
+  SandboxTest() {
+    char path[] = "/tmp/fsd-jail-XXXXXX";
+    directory_ = ::mkdtemp(path);
+    source_ = directory_ + "/source";
+    ::mkdir(source_.c_str(), 0755);
+    ::mkdir((source_ + "/sub").c_str(), 0755);
+    std::ofstream(source_ + "/file") << "text";
+  }
+  ~SandboxTest() override { std::filesystem::remove_all(directory_); }
+
+  // What `try_it` answers from inside the jail, or why there is no jail.
+  std::string Inside(const std::function<std::string(const Jail&)>& try_it,
+                     bool read_only = false) {
+    return InNewPidNamespace([&] {
+      auto jail = Enter(
+          {.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH), .read_only = read_only});
+      return jail.ok() ? try_it(*jail) : jail.status().ToString();
+    });
+  }
+
+  static std::string InNewPidNamespace(const std::function<std::string()>& run) {
+    int fds[2];
+    if (::pipe2(fds, O_CLOEXEC) != 0) return "pipe2";
+    os::UniqueFd reader(fds[0]);
+    os::UniqueFd writer(fds[1]);
+    const long child = ::syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, 0);
+    if (child < 0) return absl::StrCat("clone: ", ::strerrorname_np(errno));
+    if (child == 0) {
+      const std::string report = run();
+      const ssize_t written = ::write(writer.get(), report.data(), report.size());
+      ::_exit(written == static_cast<ssize_t>(report.size()) ? 0 : 1);
+    }
+    writer.reset();
+    std::string report = ReadAll(reader);
+    int status = 0;
+    ::waitpid(static_cast<pid_t>(child), &status, 0);
+    if (status != 0) absl::StrAppend(&report, " [wait status ", status, "]");
+    return report;
+  }
+
+  std::string directory_;
+  std::string source_;
+};
+
+TEST_F(SandboxTest, TheRootIsTheExport) {
+  EXPECT_EQ(Inside([](const Jail& jail) {
+              return Join(Names(AT_FDCWD, "/")) + Join(Names(jail.root.get(), ".")) +
+                     Join(Names(AT_FDCWD, "."));
+            }),
+            "file sub file sub file sub ");
+}
+
+TEST_F(SandboxTest, DotDotAtTheRootIsTheRoot) {
+  EXPECT_EQ(Inside([](const Jail& jail) {
+              return Join(Names(AT_FDCWD, "/..")) + Join(Names(jail.root.get(), "../..")) +
+                     Join(Names(jail.root.get(), "sub/../../.."));
+            }),
+            "file sub file sub file sub ");
+}
+
+TEST_F(SandboxTest, NoOtherMountIsLeft) {
+  const std::string mounts =
+      Inside([](const Jail& jail) { return ReadAll(Open(jail.proc.get(), "self/mountinfo")); });
+  EXPECT_EQ(std::count(mounts.begin(), mounts.end(), '\n'), 1) << mounts;
+  EXPECT_THAT(mounts, HasSubstr("/source / rw,nosuid,nodev"));
+}
+
+TEST_F(SandboxTest, TheHostsDirectoryFdIsClosed) {
+  EXPECT_EQ(InNewPidNamespace([&] {
+              os::UniqueFd source = Open(AT_FDCWD, source_.c_str(), O_PATH);
+              const int number = source.get();
+              const auto jail = Enter({.source_directory = std::move(source)});
+              if (!jail.ok()) return jail.status().ToString();
+              // The number may have come to mean something of the jail's.
+              return Outcome(::openat(number, "../source/file", O_RDONLY));
+            }),
+            "ENOENT");
+}
+
+TEST_F(SandboxTest, ProcShowsOnlyThisProcessAndNoKernel) {
+  EXPECT_EQ(Inside([](const Jail& jail) { return Join(Names(jail.proc.get(), ".")); }),
+            "1 self thread-self ");
+}
+
+TEST_F(SandboxTest, ProcCannotBeWritten) {
+  EXPECT_EQ(Inside([](const Jail& jail) {
+              return Outcome(::openat(jail.proc.get(), "self/oom_score_adj", O_WRONLY));
+            }),
+            "EROFS");
+}
+
+TEST_F(SandboxTest, AnOPathFdReopensThroughProc) {
+  EXPECT_EQ(Inside([](const Jail& jail) {
+              const os::UniqueFd path = Open(jail.root.get(), "file", O_PATH | O_NOFOLLOW);
+              const os::UniqueFd fds = Open(jail.proc.get(), "self/fd", O_PATH | O_DIRECTORY);
+              return ReadAll(Open(fds.get(), absl::StrCat(path.get()).c_str(), O_RDWR));
+            }),
+            "text");
+}
+
+TEST_F(SandboxTest, NoNamespaceIsTheHosts) {
+  const os::UniqueFd proc = Open(AT_FDCWD, "/proc", O_PATH);
+  std::istringstream outside(NamespaceLinks(proc.get()));
+  const std::string inside =
+      Inside([](const Jail& jail) { return NamespaceLinks(jail.proc.get()); });
+  ASSERT_EQ(std::count(inside.begin(), inside.end(), '\n'), 6) << inside;
+  for (std::string link; std::getline(outside, link);) {
+    EXPECT_THAT(inside, Not(HasSubstr(link)));
+  }
+}
+
+TEST_F(SandboxTest, TheNetworkIsALoopbackThatIsDown) {
+  EXPECT_EQ(Inside([](const Jail&) {
+              std::string interfaces;
+              const os::UniqueFd socket(::socket(AF_INET, SOCK_DGRAM, 0));
+              for (auto* each = ::if_nameindex(); each->if_index != 0; ++each) {
+                ifreq request{};
+                std::strncpy(request.ifr_name, each->if_name, IFNAMSIZ - 1);
+                ::ioctl(socket.get(), SIOCGIFFLAGS, &request);
+                absl::StrAppend(&interfaces, each->if_name,
+                                (request.ifr_flags & IFF_UP) != 0 ? " up" : " down");
+              }
+              return interfaces;
+            }),
+            "lo down");
+}
+
+TEST_F(SandboxTest, EightCapabilitiesAreLeftAndNoWayToMore) {
+  EXPECT_EQ(Inside([](const Jail& jail) {
+              return absl::StrCat(StatusLine(jail, "CapInh"), " ", StatusLine(jail, "CapPrm"), " ",
+                                  StatusLine(jail, "CapEff"), " ", StatusLine(jail, "CapBnd"), " ",
+                                  StatusLine(jail, "CapAmb"), " ", StatusLine(jail, "NoNewPrivs"),
+                                  " ", ::prctl(PR_GET_SECUREBITS), " ",
+                                  Outcome(::prctl(PR_SET_SECUREBITS, 0)));
+            }),
+            "0000000000000000 00000000880000db 00000000880000db 00000000880000db "
+            "0000000000000000 1 235 EPERM");
+}
+
+TEST_F(SandboxTest, LeavingFsuidZeroLowersTheFileCapabilitiesAndReturningRaisesThem) {
+  EXPECT_EQ(Inside([](const Jail& jail) {
+              ::setfsuid(1000);
+              const std::string as_caller = StatusLine(jail, "CapEff");
+              ::setfsuid(0);
+              return as_caller + " " + StatusLine(jail, "CapEff");
+            }),
+            "00000000800000c0 00000000880000db");
+}
+
+TEST_F(SandboxTest, MountingAndUnsharingAreOver) {
+  EXPECT_EQ(Inside([](const Jail&) {
+              return InOrder({Outcome(::mount("none", "/sub", "tmpfs", 0, nullptr)),
+                              Outcome(::unshare(CLONE_NEWNS)), Outcome(::chroot("/sub"))});
+            }),
+            "EPERM EPERM EPERM ");
+}
+
+TEST_F(SandboxTest, ADeviceCanBeMadeButNotOpened) {
+  EXPECT_EQ(Inside([](const Jail&) {
+              return InOrder({Outcome(::mknod("/null", S_IFCHR | 0666, makedev(1, 3))),
+                              Outcome(::open("/null", O_RDONLY))});
+            }),
+            "done EACCES ");
+}
+
+TEST_F(SandboxTest, ASymbolicLinkIsNotFollowed) {
+  EXPECT_EQ(
+      Inside([](const Jail&) {
+        return InOrder({Outcome(::symlink("file", "/link")), Outcome(::open("/link", O_RDONLY))});
+      }),
+      "done ELOOP ");
+}
+
+TEST_F(SandboxTest, AWritableExportIsWrittenWithTheModeAsGiven) {
+  EXPECT_EQ(Inside([](const Jail&) { return Outcome(::open("/new", O_CREAT | O_WRONLY, 0666)); }),
+            "done");
+  struct stat info;
+  ASSERT_EQ(::stat((source_ + "/new").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0666u);
+}
+
+TEST_F(SandboxTest, AReadOnlyExportCannotBeWritten) {
+  EXPECT_EQ(Inside(
+                [](const Jail&) {
+                  return InOrder({Outcome(::open("/new", O_CREAT | O_WRONLY, 0666)),
+                                  Outcome(::truncate("/file", 0)), Outcome(::mkdir("/d", 0755))});
+                },
+                /*read_only=*/true),
+            "EROFS EROFS EROFS ");
+}
+
+TEST_F(SandboxTest, ItLeavesNoCoreAndCannotBeTraced) {
+  EXPECT_EQ(Inside([](const Jail&) {
+              rlimit core;
+              ::getrlimit(RLIMIT_CORE, &core);
+              return absl::StrCat(core.rlim_max, " ", ::prctl(PR_GET_DUMPABLE), " ",
+                                  ::getsid(0) == ::getpid());
+            }),
+            "0 0 1");
+}
+
+TEST_F(SandboxTest, OutsideAPidNamespaceOfItsOwnItRefuses) {
+  const auto jail = Enter({.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH)});
+  EXPECT_EQ(jail.status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(SandboxTest, AnErrorNamesTheStep) {
+  EXPECT_THAT(InNewPidNamespace([] { return Enter({}).status().ToString(); }),
+              HasSubstr("open_tree of the export's directory: Bad file descriptor"));
+}
+
+// The host mounts something below the export while a worker serves it.
+class LaterMountTest : public SandboxTest {
+ protected:
+  // What the jail has in "sub" once the host has mounted a file system with one file there.
+  std::string SubAfterAMount(bool read_only) {
+    // A host of its own, whose mounts are shared as systemd makes them.
+    return InNewPidNamespace([&]() -> std::string {
+      if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, "") != 0 ||
+          ::mount(source_.c_str(), source_.c_str(), "", MS_BIND, "") != 0 ||
+          ::mount("", source_.c_str(), nullptr, MS_SHARED, "") != 0) {
+        return absl::StrCat("host: ", ::strerrorname_np(errno));
+      }
+      int ready[2];
+      int mounted[2];
+      if (::pipe(ready) != 0 || ::pipe(mounted) != 0) return "pipe";
+      const std::string sub = source_ + "/sub";
+      const pid_t host = ::getpid();
+      const pid_t mounter = ::fork();
+      if (mounter == 0) {
+        char byte;
+        const bool done = host == 1 && ::read(ready[0], &byte, 1) == 1 &&
+                          ::mount("none", sub.c_str(), "tmpfs", 0, nullptr) == 0 &&
+                          ::mkdir((sub + "/later").c_str(), 0755) == 0 &&
+                          ::write(mounted[1], "x", 1) == 1;
+        ::_exit(done ? 0 : 1);
+      }
+      return Inside(
+          [&](const Jail& jail) {
+            char byte;
+            if (::write(ready[1], "x", 1) != 1) return std::string("write");
+            ::close(mounted[1]);
+            if (::read(mounted[0], &byte, 1) != 1) return std::string("the host could not mount");
+            return "sub: " + Join(Names(jail.root.get(), "sub"));
+          },
+          read_only);
+    });
+  }
+};
+
+TEST_F(LaterMountTest, ShowsUpInAWritableExport) {
+  EXPECT_EQ(SubAfterAMount(false), "sub: later ");
+}
+
+TEST_F(LaterMountTest, StaysOutOfAReadOnlyExport) { EXPECT_EQ(SubAfterAMount(true), "sub: "); }
+
+}  // namespace
+}  // namespace fsd::sandbox

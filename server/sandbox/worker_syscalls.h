@@ -1,0 +1,17 @@
+// The system calls of a worker's two processes, each with the code that needs it: the list is the
+// audit. A call that no row allows is a bug here or an attack; both end the process.
+#ifndef FSD_SERVER_SANDBOX_WORKER_SYSCALLS_H_
+#define FSD_SERVER_SANDBOX_WORKER_SYSCALLS_H_
+
+#include <span>
+
+#include "server/sandbox/seccomp_filter.h"
+
+namespace fsd::sandbox {
+
+std::span<const AllowedSyscall> KeeperSyscalls();
+std::span<const AllowedSyscall> DataPlaneSyscalls();
+
+}  // namespace fsd::sandbox
+
+#endif  // FSD_SERVER_SANDBOX_WORKER_SYSCALLS_H_
