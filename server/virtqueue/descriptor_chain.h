@@ -27,6 +27,8 @@ struct ChainBuffer {
   uint64_t address = 0;
   uint32_t length = 0;
   bool writable = false;
+
+  friend bool operator==(const ChainBuffer&, const ChainBuffer&) = default;
 };
 
 class DescriptorChain {

@@ -40,7 +40,7 @@ struct VirtqueueSetup {
   bool event_index = false;     // VIRTIO_RING_F_EVENT_IDX
   bool indirect = false;        // VIRTIO_RING_F_INDIRECT_DESC
   // VHOST_VRING_F_LOG: the used ring's writes are logged at this guest address.
-  std::optional<uint64_t> used_log_address;
+  std::optional<uint64_t> used_log_address = std::nullopt;
 };
 
 // One request's buffers, in the host's addresses.
