@@ -110,12 +110,12 @@ inline constexpr Pending kPending{};
 template <typename T>
 class [[nodiscard]] Outcome {
  public:
-  Outcome(Pending) {}                                        // NOLINT: implicit by intent
-  Outcome(Errno error) : result_(ErrnoOr<T>(error)) {}       // NOLINT: implicit by intent
-  Outcome(ErrnoOr<T> result) : result_(std::move(result)) {} // NOLINT: implicit by intent
+  Outcome(Pending) {}                                         // NOLINT: implicit by intent
+  Outcome(Errno error) : result_(ErrnoOr<T>(error)) {}        // NOLINT: implicit by intent
+  Outcome(ErrnoOr<T> result) : result_(std::move(result)) {}  // NOLINT: implicit by intent
   template <typename U = T>
-    requires(!std::is_void_v<U> && std::is_convertible_v<U, T>)
-  Outcome(U value) : result_(ErrnoOr<T>(T(std::move(value)))) {}  // NOLINT: implicit by intent
+  requires(!std::is_void_v<U> && std::is_convertible_v<U, T>) Outcome(U value)
+      : result_(ErrnoOr<T>(T(std::move(value)))) {}  // NOLINT: implicit by intent
 
   bool pending() const { return !result_.has_value(); }
   // Only when !pending().
@@ -150,7 +150,7 @@ struct CreatedFile {
 // What SETATTR wants changed; absent members stay as they are.
 struct AttributeChanges {
   struct Time {
-    bool now = false;    // the server's present time; `time` is ignored
+    bool now = false;  // the server's present time; `time` is ignored
     timespec time{};
   };
   std::optional<uint32_t> mode;
@@ -163,8 +163,11 @@ struct AttributeChanges {
 };
 
 struct WriteOptions {
-  bool writeback = false;     // FUSE_WRITE_CACHE: from the guest's page cache, the caller is unknown
+  bool writeback = false;  // FUSE_WRITE_CACHE: from the guest's page cache, the caller is unknown
   bool kill_suidgid = false;  // FUSE_WRITE_KILL_SUIDGID
+  // Whether the guest's file has O_APPEND now (fuse_write_in.flags; fcntl(2) can change it). Absent:
+  // as it was opened. An appending write goes to the end, unless it is a writeback.
+  std::optional<bool> append = std::nullopt;
 };
 
 struct DirectoryEntry {
@@ -261,7 +264,8 @@ class Filesystem {
 
   // --- files ---
   // `flags` as in open(2).
-  virtual Outcome<OpenFile> Open(Call<OpenFile>, NodeId, uint32_t /*flags*/, bool /*kill_suidgid*/) {
+  virtual Outcome<OpenFile> Open(Call<OpenFile>, NodeId, uint32_t /*flags*/,
+                                 bool /*kill_suidgid*/) {
     return Errno(ENOSYS);
   }
   virtual Outcome<CreatedFile> Create(Call<CreatedFile>, NodeId /*parent*/,

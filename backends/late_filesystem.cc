@@ -1,0 +1,215 @@
+#include "backends/late_filesystem.h"
+
+#include <utility>
+
+namespace fsd::backends {
+
+LateFilesystem::LateFilesystem(Filesystem& filesystem, uint32_t seed)
+    : filesystem_(filesystem), random_(seed), thread_([this] { Run(); }) {}
+
+LateFilesystem::~LateFilesystem() {
+  {
+    os::MutexLock lock(mutex_);
+    stopping_ = true;
+  }
+  queued_.NotifyAll();
+  thread_.join();
+}
+
+template <typename T, typename Operation>
+Outcome<T> LateFilesystem::Later(Call<T> call, Operation operation) {
+  // std::function wants copies; a Completion has none.
+  auto completion = std::make_shared<Completion<T>>(call.Defer());
+  auto state = std::make_shared<CallState>(CallState{call.caller(), call.unique()});
+  {
+    os::MutexLock lock(mutex_);
+    pending_.push_back([completion, state, operation] {
+      // The wrapped file system is synchronous: it never resumes this call.
+      Outcome<T> outcome =
+          operation(Call<T>(*state, [](CallState&, ErrnoOr<T>) { FSD_CHECK(false); }));
+      (*completion)(std::move(outcome).result());
+    });
+  }
+  queued_.NotifyOne();
+  return kPending;
+}
+
+void LateFilesystem::Run() {
+  mutex_.lock();
+  while (true) {
+    while (pending_.empty() && !stopping_) queued_.Wait(mutex_);
+    if (pending_.empty()) break;
+    const size_t chosen = random_() % pending_.size();
+    std::function<void()> next = std::move(pending_[chosen]);
+    pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(chosen));
+    mutex_.unlock();
+    next();
+    mutex_.lock();
+  }
+  mutex_.unlock();
+}
+
+Outcome<Entry> LateFilesystem::Lookup(Call<Entry> call, NodeId parent, std::string_view name) {
+  return Later(call, [=, this](auto inner) { return filesystem_.Lookup(inner, parent, name); });
+}
+
+Outcome<Entry> LateFilesystem::Symlink(Call<Entry> call, NodeId parent, std::string_view name,
+                                       std::string_view target) {
+  return Later(call,
+               [=, this](auto inner) { return filesystem_.Symlink(inner, parent, name, target); });
+}
+
+Outcome<Entry> LateFilesystem::MakeNode(Call<Entry> call, NodeId parent, std::string_view name,
+                                        uint32_t mode, uint32_t umask, dev_t device) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.MakeNode(inner, parent, name, mode, umask, device);
+  });
+}
+
+Outcome<Entry> LateFilesystem::MakeDirectory(Call<Entry> call, NodeId parent, std::string_view name,
+                                             uint32_t mode, uint32_t umask) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.MakeDirectory(inner, parent, name, mode, umask);
+  });
+}
+
+Outcome<void> LateFilesystem::Unlink(Call<void> call, NodeId parent, std::string_view name) {
+  return Later(call, [=, this](auto inner) { return filesystem_.Unlink(inner, parent, name); });
+}
+
+Outcome<void> LateFilesystem::RemoveDirectory(Call<void> call, NodeId parent,
+                                              std::string_view name) {
+  return Later(call,
+               [=, this](auto inner) { return filesystem_.RemoveDirectory(inner, parent, name); });
+}
+
+Outcome<void> LateFilesystem::Rename(Call<void> call, NodeId parent, std::string_view name,
+                                     NodeId new_parent, std::string_view new_name, uint32_t flags) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.Rename(inner, parent, name, new_parent, new_name, flags);
+  });
+}
+
+Outcome<Entry> LateFilesystem::Link(Call<Entry> call, NodeId node, NodeId new_parent,
+                                    std::string_view new_name) {
+  return Later(
+      call, [=, this](auto inner) { return filesystem_.Link(inner, node, new_parent, new_name); });
+}
+
+Outcome<size_t> LateFilesystem::ReadLink(Call<size_t> call, NodeId node, IoVectors destination) {
+  return Later(call,
+               [=, this](auto inner) { return filesystem_.ReadLink(inner, node, destination); });
+}
+
+Outcome<Attributes> LateFilesystem::GetAttributes(Call<Attributes> call, NodeId node,
+                                                  std::optional<FileHandle> handle) {
+  return Later(call,
+               [=, this](auto inner) { return filesystem_.GetAttributes(inner, node, handle); });
+}
+
+Outcome<Attributes> LateFilesystem::SetAttributes(Call<Attributes> call, NodeId node,
+                                                  std::optional<FileHandle> handle,
+                                                  const AttributeChanges& changes) {
+  return Later(call, [this, node, handle, changes](auto inner) {
+    return filesystem_.SetAttributes(inner, node, handle, changes);
+  });
+}
+
+Outcome<void> LateFilesystem::Access(Call<void> call, NodeId node, uint32_t mask) {
+  return Later(call, [=, this](auto inner) { return filesystem_.Access(inner, node, mask); });
+}
+
+Outcome<struct ::statvfs> LateFilesystem::StatFilesystem(Call<struct ::statvfs> call, NodeId node) {
+  return Later(call, [=, this](auto inner) { return filesystem_.StatFilesystem(inner, node); });
+}
+
+Outcome<OpenFile> LateFilesystem::Open(Call<OpenFile> call, NodeId node, uint32_t flags,
+                                       bool kill_suidgid) {
+  return Later(
+      call, [=, this](auto inner) { return filesystem_.Open(inner, node, flags, kill_suidgid); });
+}
+
+Outcome<CreatedFile> LateFilesystem::Create(Call<CreatedFile> call, NodeId parent,
+                                            std::string_view name, uint32_t mode, uint32_t umask,
+                                            uint32_t flags, bool kill_suidgid) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.Create(inner, parent, name, mode, umask, flags, kill_suidgid);
+  });
+}
+
+Outcome<size_t> LateFilesystem::Read(Call<size_t> call, NodeId node, FileHandle handle,
+                                     uint64_t offset, IoVectors destination) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.Read(inner, node, handle, offset, destination);
+  });
+}
+
+Outcome<size_t> LateFilesystem::Write(Call<size_t> call, NodeId node, FileHandle handle,
+                                      uint64_t offset, IoVectors source, WriteOptions options) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.Write(inner, node, handle, offset, source, options);
+  });
+}
+
+Outcome<void> LateFilesystem::Flush(Call<void> call, NodeId node, FileHandle handle,
+                                    uint64_t lock_owner) {
+  return Later(
+      call, [=, this](auto inner) { return filesystem_.Flush(inner, node, handle, lock_owner); });
+}
+
+Outcome<void> LateFilesystem::Release(Call<void> call, NodeId node, FileHandle handle) {
+  return Later(call, [=, this](auto inner) { return filesystem_.Release(inner, node, handle); });
+}
+
+Outcome<void> LateFilesystem::Fsync(Call<void> call, NodeId node, FileHandle handle,
+                                    bool data_only) {
+  return Later(call,
+               [=, this](auto inner) { return filesystem_.Fsync(inner, node, handle, data_only); });
+}
+
+Outcome<void> LateFilesystem::Fallocate(Call<void> call, NodeId node, FileHandle handle,
+                                        uint32_t mode, uint64_t offset, uint64_t length) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.Fallocate(inner, node, handle, mode, offset, length);
+  });
+}
+
+Outcome<uint64_t> LateFilesystem::Seek(Call<uint64_t> call, NodeId node, FileHandle handle,
+                                       uint64_t offset, uint32_t whence) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.Seek(inner, node, handle, offset, whence);
+  });
+}
+
+Outcome<OpenFile> LateFilesystem::OpenDirectory(Call<OpenFile> call, NodeId node, uint32_t flags) {
+  return Later(call,
+               [=, this](auto inner) { return filesystem_.OpenDirectory(inner, node, flags); });
+}
+
+Outcome<void> LateFilesystem::ReadDirectory(Call<void> call, NodeId node, FileHandle handle,
+                                            uint64_t offset, DirectorySink& sink) {
+  return Later(call, [=, this, &sink](auto inner) {
+    return filesystem_.ReadDirectory(inner, node, handle, offset, sink);
+  });
+}
+
+Outcome<void> LateFilesystem::ReadDirectoryPlus(Call<void> call, NodeId node, FileHandle handle,
+                                                uint64_t offset, DirectorySink& sink) {
+  return Later(call, [=, this, &sink](auto inner) {
+    return filesystem_.ReadDirectoryPlus(inner, node, handle, offset, sink);
+  });
+}
+
+Outcome<void> LateFilesystem::ReleaseDirectory(Call<void> call, NodeId node, FileHandle handle) {
+  return Later(call,
+               [=, this](auto inner) { return filesystem_.ReleaseDirectory(inner, node, handle); });
+}
+
+Outcome<void> LateFilesystem::FsyncDirectory(Call<void> call, NodeId node, FileHandle handle,
+                                             bool data_only) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.FsyncDirectory(inner, node, handle, data_only);
+  });
+}
+
+}  // namespace fsd::backends
