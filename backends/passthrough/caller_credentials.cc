@@ -1,0 +1,113 @@
+#include "backends/passthrough/caller_credentials.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "server/errors/check.h"
+
+namespace fsd::passthrough {
+namespace {
+
+// An id no one can have: setfsuid(2) changes nothing then, and tells the present one.
+constexpr uint32_t kAsk = UINT32_MAX;
+
+uint32_t SetFsUid(uint32_t uid) { return static_cast<uint32_t>(::syscall(SYS_setfsuid, uid)); }
+uint32_t SetFsGid(uint32_t gid) { return static_cast<uint32_t>(::syscall(SYS_setfsgid, gid)); }
+
+// setfsuid(2) does not say whether it succeeded.
+bool BecomeUid(uint32_t uid) {
+  SetFsUid(uid);
+  return SetFsUid(kAsk) == uid;
+}
+bool BecomeGid(uint32_t gid) {
+  SetFsGid(gid);
+  return SetFsGid(kAsk) == gid;
+}
+
+// What the calling thread is when it acts for nobody. Only CallerCredentials changes it.
+struct OwnIds {
+  uint32_t uid = SetFsUid(kAsk);
+  uint32_t gid = SetFsGid(kAsk);
+};
+const OwnIds& Own() {
+  thread_local const OwnIds own;
+  return own;
+}
+
+// The capabilities that overrule a file's owner and mode: what setfsuid(2) drops (capabilities(7)).
+constexpr int kFileCapabilities[] = {
+    CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
+    CAP_FSETID, CAP_MKNOD,        CAP_LINUX_IMMUTABLE, CAP_MAC_OVERRIDE,
+};
+
+}  // namespace
+
+ThreadCapabilities ThreadCapabilities::Get() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  ThreadCapabilities capabilities{};
+  FSD_CHECK(::syscall(SYS_capget, &header, capabilities.words) == 0);
+  return capabilities;
+}
+
+bool ThreadCapabilities::Set() const {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  return ::syscall(SYS_capset, &header, words) == 0;
+}
+
+bool ThreadCapabilities::HasEffective(int capability) const {
+  return (words[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability)) != 0;
+}
+
+void ThreadCapabilities::DropEffective(int capability) {
+  words[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
+}
+
+CallerCredentials::CallerCredentials(const backends::Caller& caller, Permissions permissions) {
+  const OwnIds& own = Own();
+  if (caller.gid != own.gid) {
+    if (caller.gid == kAsk || !BecomeGid(caller.gid)) {
+      status_ = Errno(EPERM);
+      return;
+    }
+    gid_changed_ = true;
+  }
+  if (caller.uid == own.uid) return;
+  own_capabilities_ = ThreadCapabilities::Get();
+  if (caller.uid == kAsk || !BecomeUid(caller.uid)) {
+    status_ = Errno(EPERM);
+    return;
+  }
+  uid_changed_ = true;
+
+  ThreadCapabilities capabilities = own_capabilities_;
+  if (caller.uid != 0) {
+    for (const int capability : kFileCapabilities) {
+      const bool keep =
+          capability == CAP_DAC_OVERRIDE && permissions == Permissions::kCheckedByGuest;
+      if (!keep) capabilities.DropEffective(capability);
+    }
+  }
+  if (!capabilities.Set()) status_ = Errno(EPERM);
+}
+
+CallerCredentials::~CallerCredentials() {
+  // A thread that stayed somebody else would serve the next request in their name.
+  if (uid_changed_) FSD_CHECK(BecomeUid(Own().uid) && own_capabilities_.Set());
+  if (gid_changed_) FSD_CHECK(BecomeGid(Own().gid));
+}
+
+WithoutFsetid::WithoutFsetid(bool wanted) {
+  if (!wanted) return;
+  own_capabilities_ = ThreadCapabilities::Get();
+  if (!own_capabilities_.HasEffective(CAP_FSETID)) return;
+  ThreadCapabilities capabilities = own_capabilities_;
+  capabilities.DropEffective(CAP_FSETID);
+  dropped_ = capabilities.Set();
+  if (!dropped_) status_ = Errno(EPERM);
+}
+
+WithoutFsetid::~WithoutFsetid() {
+  if (dropped_) FSD_CHECK(own_capabilities_.Set());
+}
+
+}  // namespace fsd::passthrough

@@ -1,0 +1,47 @@
+// ComponentName: one name of a directory entry as the guest gave it, checked and NUL-terminated.
+//
+// Never a path: a '/' or a NUL in it is EINVAL. "." and ".." are names here; what may not be done
+// with them is for the operation, or the kernel, to refuse. Lives on the stack, allocates nothing.
+#ifndef FSD_BACKENDS_PASSTHROUGH_COMPONENT_NAME_H_
+#define FSD_BACKENDS_PASSTHROUGH_COMPONENT_NAME_H_
+
+#include <climits>
+#include <cstring>
+#include <string_view>
+
+#include "server/errors/errno_or.h"
+
+namespace fsd::passthrough {
+
+class ComponentName {
+ public:
+  explicit ComponentName(std::string_view name) : status_(Check(name)) {
+    if (!status_.ok()) return;
+    std::memcpy(text_, name.data(), name.size());
+    text_[name.size()] = '\0';
+  }
+  ComponentName(const ComponentName&) = delete;
+  ComponentName& operator=(const ComponentName&) = delete;
+
+  // ENOENT: empty. ENAMETOOLONG: over NAME_MAX. EINVAL: no name at all.
+  ErrnoOr<void> status() const { return status_; }
+  // Only when status() is ok.
+  const char* c_str() const { return text_; }
+  bool IsDot() const { return text_[0] == '.' && text_[1] == '\0'; }
+  bool IsDotDot() const { return text_[0] == '.' && text_[1] == '.' && text_[2] == '\0'; }
+
+ private:
+  static ErrnoOr<void> Check(std::string_view name) {
+    if (name.empty()) return Errno(ENOENT);
+    if (name.size() > NAME_MAX) return Errno(ENAMETOOLONG);
+    if (name.find('/') != name.npos || name.find('\0') != name.npos) return Errno(EINVAL);
+    return {};
+  }
+
+  ErrnoOr<void> status_;
+  char text_[NAME_MAX + 1];
+};
+
+}  // namespace fsd::passthrough
+
+#endif  // FSD_BACKENDS_PASSTHROUGH_COMPONENT_NAME_H_

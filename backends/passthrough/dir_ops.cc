@@ -1,0 +1,109 @@
+// PassthroughFilesystem: OPENDIR, READDIR, READDIRPLUS, RELEASEDIR, FSYNCDIR.
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "backends/passthrough/passthrough_filesystem.h"
+#include "backends/passthrough/safe_open.h"
+#include "server/errors/status_macros.h"
+
+namespace fsd::passthrough {
+
+using backends::Call;
+using backends::DirectoryEntry;
+using backends::DirectorySink;
+using backends::Entry;
+using backends::OpenFile;
+using backends::Outcome;
+
+namespace {
+
+// More than one reply's worth of entries would be read in vain: the next READDIR starts where the
+// reply ended.
+constexpr size_t kBufferBytes = 4096;
+
+}  // namespace
+
+Outcome<OpenFile> PassthroughFilesystem::OpenDirectory(Call<OpenFile>, NodeId node, uint32_t) {
+  const Epochs epochs = Begin();
+  FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode, PinDirectory(node));
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd directory,
+                             Reopen(proc_self_fd_.get(), inode->fd, inode->type, O_RDONLY));
+  FSD_ASSIGN_OR_RETURN_ERRNO(
+      const FileHandle handle,
+      handles_.Insert(std::move(directory), {.node = node, .kind = HandleKind::kDirectory},
+                      epochs.handles));
+  return OpenFile{.handle = handle};
+}
+
+ErrnoOr<void> PassthroughFilesystem::ReadEntries(NodeId node, FileHandle handle, uint64_t offset,
+                                                 DirectorySink& sink, LookUpEntries look_up) {
+  const Epochs epochs = Begin();
+  FSD_ASSIGN_OR_RETURN_ERRNO(const HandleTable::Pin open,
+                             PinHandle(node, handle, HandleKind::kDirectory));
+  const std::shared_ptr<os::Mutex> position = handles_.DirectoryLock(open);
+  if (position == nullptr) return Errno(EBADF);
+  if (offset > INT64_MAX) return Errno(EINVAL);
+
+  os::MutexLock lock(*position);
+  if (::lseek(open->fd, static_cast<off_t>(offset), SEEK_SET) < 0) return Errno::Last();
+  alignas(dirent64) char buffer[kBufferBytes];
+  bool added = false;
+  while (true) {
+    const ssize_t filled = ::getdents64(open->fd, buffer, sizeof(buffer));
+    if (filled == 0 || (filled < 0 && added)) return {};
+    if (filled < 0) return Errno::Last();
+    for (ssize_t at = 0; at < filled;) {
+      const auto& raw = *reinterpret_cast<const dirent64*>(buffer + at);
+      at += raw.d_reclen;
+      DirectoryEntry found{.name = raw.d_name,
+                           .ino = raw.d_ino,
+                           .next_offset = static_cast<uint64_t>(raw.d_off),
+                           .type = raw.d_type};
+      if (!sink.Fits(found.name)) return {};
+      const ComponentName name(found.name);
+      const bool dots = name.status().ok() && (name.IsDot() || name.IsDotDot());
+      // What lies above the share is nobody's business.
+      if (dots && node == backends::kRootNodeId) found.ino = root_ino_;
+      added = true;
+      if (look_up == LookUpEntries::kNo || dots || !name.status().ok()) {
+        sink.Add(found, nullptr);
+        continue;
+      }
+      // One that cannot be looked up (it may be gone already) is still listed.
+      const ErrnoOr<Entry> entry = LookUpChild(open->fd, name, epochs);
+      if (entry.ok()) found.type = IFTODT(entry->attributes.stx_mode);
+      sink.Add(found, entry.ok() ? &*entry : nullptr);
+    }
+  }
+}
+
+Outcome<void> PassthroughFilesystem::ReadDirectory(Call<void>, NodeId node, FileHandle handle,
+                                                   uint64_t offset, DirectorySink& sink) {
+  return ReadEntries(node, handle, offset, sink, LookUpEntries::kNo);
+}
+
+Outcome<void> PassthroughFilesystem::ReadDirectoryPlus(Call<void>, NodeId node, FileHandle handle,
+                                                       uint64_t offset, DirectorySink& sink) {
+  return ReadEntries(node, handle, offset, sink, LookUpEntries::kYes);
+}
+
+Outcome<void> PassthroughFilesystem::ReleaseDirectory(Call<void>, NodeId node, FileHandle handle) {
+  FSD_ASSIGN_OR_RETURN_ERRNO(const HandleTable::Pin open,
+                             PinHandle(node, handle, HandleKind::kDirectory));
+  handles_.Release(open);
+  return ErrnoOr<void>();
+}
+
+Outcome<void> PassthroughFilesystem::FsyncDirectory(Call<void>, NodeId node, FileHandle handle,
+                                                    bool data_only) {
+  FSD_ASSIGN_OR_RETURN_ERRNO(const HandleTable::Pin open,
+                             PinHandle(node, handle, HandleKind::kDirectory));
+  if ((data_only ? ::fdatasync(open->fd) : ::fsync(open->fd)) != 0) return Errno::Last();
+  return ErrnoOr<void>();
+}
+
+}  // namespace fsd::passthrough

@@ -1,0 +1,55 @@
+#include "backends/passthrough/inode.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+namespace fsd::passthrough {
+namespace {
+
+constexpr unsigned kMask = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
+
+}  // namespace
+
+void InodeRecord::Dispose() { ::close(fd); }
+
+InodeKey KeyOf(const Attributes& attributes) {
+  return {.mount = attributes.stx_mnt_id,
+          .device = makedev(attributes.stx_dev_major, attributes.stx_dev_minor),
+          .number = attributes.stx_ino};
+}
+
+InodeRecord MakeInodeRecord(int fd, const Attributes& attributes) {
+  return {.fd = fd,
+          .type = attributes.stx_mode & uint32_t{S_IFMT},
+          .key = KeyOf(attributes),
+          .birth_seconds = attributes.stx_btime.tv_sec,
+          .birth_nanoseconds = attributes.stx_btime.tv_nsec,
+          .lookups = 1};
+}
+
+bool SameInode(const InodeRecord& record, const Attributes& attributes) {
+  // Where the file system knows no time of birth the kernel says 0.
+  return record.type == (attributes.stx_mode & uint32_t{S_IFMT}) &&
+         record.birth_seconds == attributes.stx_btime.tv_sec &&
+         record.birth_nanoseconds == attributes.stx_btime.tv_nsec;
+}
+
+ErrnoOr<Attributes> StatFd(int fd) {
+  Attributes attributes;
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, kMask, &attributes) != 0) {
+    return Errno::Last();
+  }
+  return attributes;
+}
+
+ErrnoOr<Attributes> StatChild(int directory, const ComponentName& name) {
+  Attributes attributes;
+  if (::statx(directory, name.c_str(), AT_SYMLINK_NOFOLLOW, kMask, &attributes) != 0) {
+    return Errno::Last();
+  }
+  return attributes;
+}
+
+}  // namespace fsd::passthrough

@@ -1,0 +1,88 @@
+#include "backends/passthrough/passthrough_filesystem.h"
+
+#include <sys/stat.h>
+
+#include <utility>
+
+#include "backends/passthrough/safe_open.h"
+#include "server/errors/status_macros.h"
+
+namespace fsd::passthrough {
+namespace {
+
+// Finds out at the start what would else be every OPEN's failure: an fd of another process's "fd".
+absl::Status CheckProcSelfFd(int proc_self_fd, int root, const Attributes& attributes) {
+  ErrnoOr<os::UniqueFd> reopened = ReopenAsPath(proc_self_fd, root);
+  if (!reopened.ok()) return ErrnoStatus(reopened.error(), "re-opening the root through proc");
+  ErrnoOr<Attributes> found = StatFd(reopened->get());
+  if (!found.ok() || KeyOf(*found) != KeyOf(attributes)) {
+    return absl::InvalidArgumentError("proc_self_fd is not this process's self/fd");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PassthroughFilesystem>> PassthroughFilesystem::Create(
+    Options options) {
+  ErrnoOr<Attributes> root = StatFd(options.root.get());
+  if (!root.ok()) return ErrnoStatus(root.error(), "the share's root");
+  if (!S_ISDIR(root->stx_mode)) return ErrnoStatus(Errno(ENOTDIR), "the share's root");
+  if (options.max_inodes == 0) return absl::InvalidArgumentError("max_inodes is 0");
+  FSD_RETURN_IF_ERROR(CheckProcSelfFd(options.proc_self_fd.get(), options.root.get(), *root));
+
+  ErrnoOr<SlotMemory> inodes = InodeTable::Slots::Reserve("fsd-inodes", options.max_inodes);
+  if (!inodes.ok()) return ErrnoStatus(inodes.error(), "memory for the inode table");
+  ErrnoOr<SlotMemory> handles = HandleTable::Slots::Reserve("fsd-handles", options.max_handles);
+  if (!handles.ok()) return ErrnoStatus(handles.error(), "memory for the handle table");
+
+  ::umask(0);
+  return std::unique_ptr<PassthroughFilesystem>(new PassthroughFilesystem(
+      std::move(options), *root, *std::move(inodes), *std::move(handles)));
+}
+
+PassthroughFilesystem::PassthroughFilesystem(Options options, const Attributes& root,
+                                             SlotMemory inodes, SlotMemory handles)
+    : proc_self_fd_(std::move(options.proc_self_fd)),
+      read_only_(options.read_only),
+      root_ino_(root.stx_ino),
+      inodes_(std::move(inodes), std::move(options.root), root),
+      handles_(std::move(handles)) {}
+
+PassthroughFilesystem::~PassthroughFilesystem() = default;
+
+void PassthroughFilesystem::Reset() {
+  handles_.Reset();
+  inodes_.Reset();
+}
+
+backends::FilesystemUsage PassthroughFilesystem::Usage() const {
+  return {.inodes = inodes_.size(), .open_files = handles_.size()};
+}
+
+ErrnoOr<InodeTable::Pin> PassthroughFilesystem::PinNode(NodeId node) {
+  InodeTable::Pin inode = inodes_.Acquire(node);
+  if (!inode) return Errno(ESTALE);
+  return inode;
+}
+
+ErrnoOr<InodeTable::Pin> PassthroughFilesystem::PinDirectory(NodeId node) {
+  ErrnoOr<InodeTable::Pin> inode = PinNode(node);
+  if (inode.ok() && (*inode)->type != S_IFDIR) return Errno(ENOTDIR);
+  return inode;
+}
+
+ErrnoOr<HandleTable::Pin> PassthroughFilesystem::PinHandle(NodeId node, FileHandle handle) {
+  ErrnoOr<HandleTable::Pin> open = handles_.Acquire(node, handle);
+  if (!open.ok() && !inodes_.Acquire(node)) return Errno(ESTALE);
+  return open;
+}
+
+ErrnoOr<HandleTable::Pin> PassthroughFilesystem::PinHandle(NodeId node, FileHandle handle,
+                                                           HandleKind kind) {
+  ErrnoOr<HandleTable::Pin> open = PinHandle(node, handle);
+  if (open.ok() && (*open)->kind != kind) return Errno(EBADF);
+  return open;
+}
+
+}  // namespace fsd::passthrough
