@@ -7,6 +7,9 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include <initializer_list>
+#include <span>
+
 namespace fsd::sandbox {
 namespace {
 
@@ -141,9 +144,26 @@ constexpr AllowedSyscall kDataPlane[] = {
     {SCMP_SYS(capset)},      // CAP_FSETID dropped around a write
 };
 
+// What the runtime of a build with a sanitizer calls behind any code's back.
+constexpr std::initializer_list<AllowedSyscall> kSanitizerRuntime = {
+#ifdef FSD_SANITIZING
+    {SCMP_SYS(sigaltstack)},   // asan, at the start and end of threads and processes
+    {SCMP_SYS(madvise)},       // asan, tsan: shadow memory
+    {SCMP_SYS(pipe2)},         // ubsan: can an address be read
+    {SCMP_SYS(gettimeofday)},  // tsan: its background thread
+    {SCMP_SYS(nanosleep)},     // tsan: its background thread
+#endif
+};
+
+std::vector<AllowedSyscall> List(std::span<const AllowedSyscall> rows) {
+  std::vector<AllowedSyscall> list(rows.begin(), rows.end());
+  list.insert(list.end(), kSanitizerRuntime);
+  return list;
+}
+
 }  // namespace
 
-std::span<const AllowedSyscall> KeeperSyscalls() { return kKeeper; }
-std::span<const AllowedSyscall> DataPlaneSyscalls() { return kDataPlane; }
+std::vector<AllowedSyscall> KeeperSyscalls() { return List(kKeeper); }
+std::vector<AllowedSyscall> DataPlaneSyscalls() { return List(kDataPlane); }
 
 }  // namespace fsd::sandbox

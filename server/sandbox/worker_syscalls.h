@@ -3,14 +3,14 @@
 #ifndef FSD_SERVER_SANDBOX_WORKER_SYSCALLS_H_
 #define FSD_SERVER_SANDBOX_WORKER_SYSCALLS_H_
 
-#include <span>
+#include <vector>
 
 #include "server/sandbox/seccomp_filter.h"
 
 namespace fsd::sandbox {
 
-std::span<const AllowedSyscall> KeeperSyscalls();
-std::span<const AllowedSyscall> DataPlaneSyscalls();
+std::vector<AllowedSyscall> KeeperSyscalls();
+std::vector<AllowedSyscall> DataPlaneSyscalls();
 
 }  // namespace fsd::sandbox
 
