@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints 'N passed, N failed, N skipped' for one `bazel test`, from its build event file.
 
-usage: tools/test_summary.py BEP.json   (bazel test --build_event_json_file=BEP.json ...)
+usage: tests/test_summary.py BEP.json   (bazel test --build_event_json_file=BEP.json ...)
 
 Counts gtest cases where a test wrote test.xml itself, else the target as one test.
 Exits 1 on a failure, 2 if no test ran.

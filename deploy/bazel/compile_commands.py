@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes compile_commands.json from Bazel's action graph (no build, no network).
 
-usage: tools/compile_commands.py [target pattern ...]   (default //...)
+usage: deploy/bazel/compile_commands.py [target pattern ...]   (default //...)
 """
 import json
 import os
