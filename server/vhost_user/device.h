@@ -54,8 +54,9 @@ class Device {
   virtual void SetVringCall(size_t index, os::UniqueFd call) = 0;
   virtual void SetVringError(size_t index, os::UniqueFd error) = 0;
 
-  // RESET_DEVICE, or the end of the connection: stops every ring (waiting for what is in flight)
-  // and ends the guest's session. `done` is called when both are done.
+  // RESET_DEVICE, or the end of the connection: stops and disables every ring (waiting for what is
+  // in flight) and ends the guest's session. `done` is called when both are done. Call and error
+  // eventfds stay: QEMU sends SET_VRING_ERR once, before its first RESET_DEVICE.
   virtual void Reset(std::function<void()> done) = 0;
 };
 
