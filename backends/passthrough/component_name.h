@@ -5,7 +5,9 @@
 #ifndef FSD_BACKENDS_PASSTHROUGH_COMPONENT_NAME_H_
 #define FSD_BACKENDS_PASSTHROUGH_COMPONENT_NAME_H_
 
+#include <algorithm>
 #include <climits>
+#include <cstddef>
 #include <cstring>
 #include <string_view>
 
@@ -16,9 +18,9 @@ namespace fsd::passthrough {
 class ComponentName {
  public:
   explicit ComponentName(std::string_view name) : status_(Check(name)) {
-    if (!status_.ok()) return;
-    std::memcpy(text_, name.data(), name.size());
-    text_[name.size()] = '\0';
+    const size_t size = status_.ok() ? std::min<size_t>(name.size(), NAME_MAX) : 0;
+    std::memcpy(text_, name.data(), size);
+    text_[size] = '\0';
   }
   ComponentName(const ComponentName&) = delete;
   ComponentName& operator=(const ComponentName&) = delete;

@@ -1,0 +1,422 @@
+// What the contract cannot see: the host's side, and a guest that lies.
+#include "backends/passthrough/passthrough_filesystem.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "backends/passthrough/passthrough_fixture.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace fsd::passthrough {
+namespace {
+
+using backends::AttributeChanges;
+using backends::CreatedFile;
+using backends::Entry;
+using backends::EntryCollector;
+using backends::WriteOptions;
+
+class PassthroughFilesystemTest : public PassthroughFixture {
+ protected:
+  ErrnoOr<size_t> Write(NodeId node, FileHandle handle, uint64_t offset, std::string text,
+                        WriteOptions options) {
+    return fs->Await<size_t>([&](auto call) {
+      const iovec vector{text.data(), text.size()};
+      return filesystem_->Write(call, node, handle, offset, {&vector, 1}, options);
+    });
+  }
+  ErrnoOr<backends::OpenFile> Open(NodeId node, uint32_t flags) {
+    return fs->Await<backends::OpenFile>(
+        [&](auto call) { return filesystem_->Open(call, node, flags, false); });
+  }
+  // The entries of a directory from its start, looked up.
+  std::vector<EntryCollector::Collected> ReadPlus(NodeId node) {
+    const FileHandle handle = Must(fs->OpenDirectory(node));
+    EntryCollector collector(100);
+    EXPECT_SUCCESS(fs->ReadDirectory(node, handle, 0, collector, true));
+    EXPECT_SUCCESS(fs->ReleaseDirectory(node, handle));
+    return std::move(collector.entries);
+  }
+};
+
+// --- making one ---
+
+TEST_F(PassthroughFilesystemTest, ARootThatIsNoDirectoryIsRefused) {
+  WriteHost(Host("file"), "");
+  Options options;
+  options.root.reset(::open(Host("file").c_str(), O_PATH | O_CLOEXEC));
+  options.proc_self_fd.reset(::open("/proc/self/fd", O_PATH | O_CLOEXEC));
+  EXPECT_FALSE(PassthroughFilesystem::Create(std::move(options)).ok());
+}
+
+TEST_F(PassthroughFilesystemTest, AnotherProcessesFdDirectoryIsRefused) {
+  Options options;
+  options.root.reset(::open(Host("").c_str(), O_PATH | O_CLOEXEC));
+  options.proc_self_fd.reset(::open("/proc", O_PATH | O_CLOEXEC));
+  EXPECT_FALSE(PassthroughFilesystem::Create(std::move(options)).ok());
+}
+
+// --- staying inside ---
+
+TEST_F(PassthroughFilesystemTest, NoNameLeadsOutOfTheShare) {
+  WriteHost(Outside("secret"), "secret");
+  const Entry directory = Must(fs->MakeDirectory(kRoot, "d"));
+  EXPECT_ERRNO(fs->Lookup(kRoot, "../secret"), EINVAL);
+  EXPECT_ERRNO(fs->Lookup(kRoot, Outside("secret")), EINVAL);
+  EXPECT_ERRNO(fs->Lookup(directory.node, "../../secret"), EINVAL);
+  EXPECT_EQ(Must(fs->Lookup(kRoot, "..")).node, kRoot);
+  EXPECT_ERRNO(fs->Lookup(Must(fs->Lookup(kRoot, "..")).node, "secret"), ENOENT);
+  EXPECT_ERRNO(fs->Rename(kRoot, "d", kRoot, "../d"), EINVAL);
+  EXPECT_ERRNO(fs->Rename(kRoot, "..", kRoot, "up"), EBUSY);
+  EXPECT_ERRNO(fs->Unlink(kRoot, "../secret"), EINVAL);
+  EXPECT_ERRNO(fs->RemoveDirectory(directory.node, ".."), ENOTEMPTY);
+  EXPECT_ERRNO(fs->Create(kRoot, "..", O_RDWR), EISDIR);
+  EXPECT_EQ(ReadHost(Outside("secret")), "secret");
+}
+
+TEST_F(PassthroughFilesystemTest, ASymlinkOutOfTheShareIsOnlyASymlink) {
+  WriteHost(Outside("secret"), "secret");
+  ASSERT_EQ(::symlink(Outside("secret").c_str(), Host("link").c_str()), 0);
+  ASSERT_EQ(::symlink("..", Host("up").c_str()), 0);
+  const Entry link = Must(fs->Lookup(kRoot, "link"));
+  EXPECT_TRUE(S_ISLNK(link.attributes.stx_mode));
+  EXPECT_ERRNO(fs->Open(link.node, O_RDONLY), ELOOP);
+  EXPECT_ERRNO(fs->Create(kRoot, "link", O_RDWR), ELOOP);
+  EXPECT_ERRNO(fs->Create(kRoot, "link", O_RDWR | O_TRUNC), ELOOP);
+  EXPECT_ERRNO(fs->SetAttributes(link.node, {.size = 0}), EINVAL);
+  EXPECT_ERRNO(fs->SetAttributes(link.node, {.mode = 0}), EOPNOTSUPP);
+  const Entry up = Must(fs->Lookup(kRoot, "up"));
+  EXPECT_ERRNO(fs->Lookup(up.node, "secret"), ENOTDIR);
+  EXPECT_ERRNO(fs->OpenDirectory(up.node), ENOTDIR);
+  EXPECT_EQ(ReadHost(Outside("secret")), "secret");
+}
+
+TEST_F(PassthroughFilesystemTest, ADirectoryTheHostMovesAwayHasNoWayUp) {
+  const Entry directory = Must(fs->MakeDirectory(kRoot, "d"));
+  ASSERT_EQ(::rename(Host("d").c_str(), Outside("d").c_str()), 0);
+  EXPECT_ERRNO(fs->Lookup(directory.node, ".."), ENOENT);
+}
+
+TEST_F(PassthroughFilesystemTest, TheRootsDotDotTellsNothingOfWhatIsAbove) {
+  const uint64_t root = Must(fs->GetAttributes(kRoot)).stx_ino;
+  for (const auto& entry : ReadPlus(kRoot)) EXPECT_EQ(entry.ino, root) << entry.name;
+}
+
+// --- identity ---
+
+TEST_F(PassthroughFilesystemTest, AHardLinkIsTheSameNodeAndARenameKeepsIt) {
+  WriteHost(Host("a"), "");
+  ASSERT_EQ(::link(Host("a").c_str(), Host("b").c_str()), 0);
+  const NodeId node = Must(fs->Lookup(kRoot, "a")).node;
+  EXPECT_EQ(Must(fs->Lookup(kRoot, "b")).node, node);
+  ASSERT_EQ(::rename(Host("a").c_str(), Host("c").c_str()), 0);
+  EXPECT_EQ(Must(fs->Lookup(kRoot, "c")).node, node);
+}
+
+TEST_F(PassthroughFilesystemTest, AFileMadeAnewIsAnotherNode) {
+  WriteHost(Host("file"), "old");
+  const NodeId old = Must(fs->Lookup(kRoot, "file")).node;
+  ASSERT_EQ(::unlink(Host("file").c_str()), 0);
+  WriteHost(Host("file"), "new");
+  const NodeId fresh = Must(fs->Lookup(kRoot, "file")).node;
+  EXPECT_NE(fresh, old);
+  EXPECT_EQ(Must(fs->Contents(old)), "old");
+  EXPECT_EQ(Must(fs->Contents(fresh)), "new");
+}
+
+TEST_F(PassthroughFilesystemTest, AForgottenNodeIsStaleEvenIfItsSlotIsUsedAgain) {
+  WriteHost(Host("a"), "a");
+  WriteHost(Host("b"), "b");
+  const NodeId a = Must(fs->Lookup(kRoot, "a")).node;
+  filesystem_->Forget(a, 1);
+  const NodeId b = Must(fs->Lookup(kRoot, "b")).node;
+  EXPECT_NE(a, b);
+  EXPECT_ERRNO(fs->GetAttributes(a), ESTALE);
+  EXPECT_ERRNO(fs->GetAttributes(NodeId{0}), ESTALE);
+  EXPECT_ERRNO(fs->Lookup(NodeId{~uint64_t{0}}, "a"), ESTALE);
+}
+
+// --- creating and opening ---
+
+// What makes the C virtiofsd abort: it opens the existing file again with O_CREAT and no mode.
+TEST_F(PassthroughFilesystemTest, CreateOfAnExistingNameOpensItWithoutCreatingAgain) {
+  WriteHost(Host("file"), "text");
+  ASSERT_EQ(::chmod(Host("file").c_str(), 0640), 0);
+  const CreatedFile file = Must(fs->Create(kRoot, "file", O_CREAT | O_RDWR, 0777));
+  EXPECT_EQ(file.entry.attributes.stx_mode & 07777, 0640);
+  EXPECT_EQ(Must(fs->Read(file.entry.node, file.handle, 0, 10)), "text");
+  EXPECT_ERRNO(fs->Create(kRoot, "file", O_CREAT | O_EXCL | O_RDWR), EEXIST);
+  Must(fs->Create(kRoot, "file", O_CREAT | O_TRUNC | O_RDWR));
+  EXPECT_EQ(ReadHost(Host("file")), "");
+}
+
+TEST_F(PassthroughFilesystemTest, CreateAnswersWhatIsNoFileWithItsErrno) {
+  ASSERT_EQ(::mkfifo(Host("fifo").c_str(), 0666), 0);
+  ASSERT_EQ(::mkdir(Host("directory").c_str(), 0777), 0);
+  EXPECT_ERRNO(fs->Create(kRoot, "fifo", O_CREAT | O_RDWR), ENXIO);
+  EXPECT_ERRNO(fs->Create(kRoot, "directory", O_CREAT | O_RDWR), EISDIR);
+  EXPECT_EQ(filesystem_->Usage().inodes, 1u);
+}
+
+TEST_F(PassthroughFilesystemTest, TheGuestsUmaskAppliesNotOurs) {
+  ::umask(077);
+  ServeWith({});
+  EXPECT_EQ(Must(fs->Create(kRoot, "a", O_RDWR, 0666, 0)).entry.attributes.stx_mode & 07777, 0666);
+  EXPECT_EQ(Must(fs->Create(kRoot, "b", O_RDWR, 0666, 026)).entry.attributes.stx_mode & 07777,
+            0640);
+}
+
+TEST_F(PassthroughFilesystemTest, ModesThatAreNoModesAreRefused) {
+  EXPECT_ERRNO(fs->Create(kRoot, "a", O_RDWR, 0200644), EINVAL);
+  EXPECT_ERRNO(fs->Create(kRoot, "a", O_RDWR, S_IFIFO | 0644), EINVAL);
+  EXPECT_ERRNO(fs->MakeDirectory(kRoot, "a", S_IFREG | 0755), EINVAL);
+  EXPECT_ERRNO(fs->MakeNode(kRoot, "a", S_IFDIR | 0755), EPERM);
+  EXPECT_ERRNO(fs->MakeNode(kRoot, "a", S_IFLNK | 0755), EINVAL);
+  EXPECT_ERRNO(fs->SetAttributes(kRoot, {.mode = 01000000}), EINVAL);
+}
+
+TEST_F(PassthroughFilesystemTest, OpenFlagsThatLeadElsewhereDoNotPass) {
+  WriteHost(Host("file"), "text");
+  const NodeId file = Must(fs->Lookup(kRoot, "file")).node;
+  EXPECT_ERRNO(Open(file, O_PATH), EINVAL);
+  EXPECT_ERRNO(Open(file, O_TMPFILE | O_RDWR), EINVAL);
+  EXPECT_ERRNO(Open(kRoot, O_TMPFILE | O_RDWR), EINVAL);
+  EXPECT_ERRNO(Open(file, O_DIRECTORY), ENOTDIR);
+  EXPECT_ERRNO(Open(kRoot, O_RDONLY), EISDIR);
+  const FileHandle handle = Must(fs->Open(file, O_RDWR | O_CREAT | O_EXCL | O_DIRECT));
+  EXPECT_EQ(Must(fs->Read(file, handle, 1, 2)), "ex");
+}
+
+// --- reading and writing ---
+
+TEST_F(PassthroughFilesystemTest, MoreVectorsThanTheKernelTakesAreMovedWhole) {
+  constexpr size_t kVectors = 3000;
+  const CreatedFile file = Must(fs->Create(kRoot, "file", O_RDWR));
+  std::string data;
+  for (size_t i = 0; i < 2 * kVectors; ++i) data.push_back(static_cast<char>('a' + i % 23));
+  std::vector<iovec> vectors;
+  for (size_t i = 0; i < kVectors; ++i) vectors.push_back({data.data() + 2 * i, 2});
+
+  EXPECT_EQ(Must(fs->Await<size_t>([&](auto call) {
+              return filesystem_->Write(call, file.entry.node, file.handle, 0, vectors, {});
+            })),
+            data.size());
+  EXPECT_EQ(ReadHost(Host("file")), data);
+  std::string read(data.size(), '\0');
+  for (size_t i = 0; i < kVectors; ++i) vectors[i].iov_base = read.data() + 2 * i;
+  EXPECT_EQ(Must(fs->Await<size_t>([&](auto call) {
+              return filesystem_->Read(call, file.entry.node, file.handle, 0, vectors);
+            })),
+            data.size());
+  EXPECT_EQ(read, data);
+}
+
+TEST_F(PassthroughFilesystemTest, OffsetsBeyondTheKernelsAreRefused) {
+  const CreatedFile file = Must(fs->Create(kRoot, "file", O_RDWR));
+  Must(fs->Write(file.entry.node, file.handle, 0, "text"));
+  // To preadv2 an offset of -1 is the fd's own position.
+  EXPECT_ERRNO(fs->Read(file.entry.node, file.handle, ~uint64_t{0}, 4), EINVAL);
+  EXPECT_ERRNO(fs->Write(file.entry.node, file.handle, ~uint64_t{0}, "x"), EINVAL);
+  EXPECT_ERRNO(fs->SetAttributes(file.entry.node, {.size = ~uint64_t{0}}), EFBIG);
+  EXPECT_EQ(ReadHost(Host("file")), "text");
+}
+
+TEST_F(PassthroughFilesystemTest, APageOfTheGuestsCacheGoesToItsPlaceEvenThroughAnAppendingHandle) {
+  WriteHost(Host("file"), "0123456789");
+  const NodeId file = Must(fs->Lookup(kRoot, "file")).node;
+  const FileHandle handle = Must(fs->Open(file, O_RDWR | O_APPEND));
+  Must(Write(file, handle, 2, "xx", {.writeback = true}));
+  EXPECT_EQ(ReadHost(Host("file")), "01xx456789");
+}
+
+TEST_F(PassthroughFilesystemTest, AppendFollowsTheGuestsPresentFlags) {
+  WriteHost(Host("file"), "0123");
+  const NodeId file = Must(fs->Lookup(kRoot, "file")).node;
+  const FileHandle appending = Must(fs->Open(file, O_RDWR | O_APPEND));
+  Must(Write(file, appending, 0, "x", {.append = false}));
+  EXPECT_EQ(ReadHost(Host("file")), "x123");
+  const FileHandle plain = Must(fs->Open(file, O_RDWR));
+  Must(Write(file, plain, 0, "y", {.append = true}));
+  EXPECT_EQ(ReadHost(Host("file")), "x123y");
+}
+
+TEST_F(PassthroughFilesystemTest, FlushAndFsyncSucceedOnOpenFiles) {
+  const CreatedFile file = Must(fs->Create(kRoot, "file", O_RDWR));
+  const FileHandle directory = Must(fs->OpenDirectory(kRoot));
+  const NodeId node = file.entry.node;
+  EXPECT_SUCCESS(
+      fs->Await<void>([&](auto c) { return filesystem_->Flush(c, node, file.handle, 1); }));
+  EXPECT_SUCCESS(
+      fs->Await<void>([&](auto c) { return filesystem_->Fsync(c, node, file.handle, true); }));
+  EXPECT_SUCCESS(fs->Await<void>(
+      [&](auto c) { return filesystem_->FsyncDirectory(c, kRoot, directory, false); }));
+  EXPECT_ERRNO(fs->Await<void>([&](auto c) { return filesystem_->Flush(c, kRoot, directory, 1); }),
+               EBADF);
+}
+
+// --- directories ---
+
+TEST_F(PassthroughFilesystemTest, ReadDirectoryPlusTakesOneLookupPerEntryButNotForTheDots) {
+  WriteHost(Host("file"), "");
+  const NodeId file = Must(fs->Lookup(kRoot, "file")).node;
+  for (const auto& entry : ReadPlus(kRoot)) {
+    EXPECT_EQ(entry.entry.has_value(), entry.name == "file");
+  }
+  filesystem_->Forget(file, 1);
+  EXPECT_SUCCESS(fs->GetAttributes(file));
+  filesystem_->Forget(file, 1);
+  EXPECT_ERRNO(fs->GetAttributes(file), ESTALE);
+}
+
+TEST_F(PassthroughFilesystemTest, AnEntryThatCannotBeLookedUpIsStillListed) {
+  ServeWith({.max_inodes = 2});
+  WriteHost(Host("a"), "");
+  WriteHost(Host("b"), "");
+  size_t with_entry = 0;
+  const auto entries = ReadPlus(kRoot);
+  for (const auto& entry : entries) with_entry += entry.entry.has_value() ? 1 : 0;
+  EXPECT_EQ(entries.size(), 4u);
+  EXPECT_EQ(with_entry, 1u);
+}
+
+TEST_F(PassthroughFilesystemTest, OneHandleReadByManyAtOnceGivesEachItsOwnPart) {
+  for (int i = 0; i < 200; ++i) WriteHost(Host("file" + std::to_string(i)), "");
+  const FileHandle handle = Must(fs->OpenDirectory(kRoot));
+  EntryCollector all(1000);
+  EXPECT_SUCCESS(fs->ReadDirectory(kRoot, handle, 0, all, false));
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int round = 0; round < 100; ++round) {
+        const size_t start = (thread * 50 + round) % 190;
+        EntryCollector part(3);
+        EXPECT_SUCCESS(
+            fs->ReadDirectory(kRoot, handle, all.entries[start].next_offset, part, false));
+        EXPECT_EQ(part.entries.size(), 3u);
+        EXPECT_EQ(part.entries[0].name, all.entries[start + 1].name);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+// --- bounds and ends ---
+
+TEST_F(PassthroughFilesystemTest, AReadOnlyShareChangesNothing) {
+  WriteHost(Host("file"), "text");
+  ServeWith({.read_only = true});
+  const NodeId file = Must(fs->Lookup(kRoot, "file")).node;
+  EXPECT_ERRNO(fs->Create(kRoot, "new", O_RDWR), EROFS);
+  EXPECT_ERRNO(fs->Create(kRoot, "file", O_RDONLY), EROFS);
+  EXPECT_ERRNO(fs->MakeDirectory(kRoot, "new"), EROFS);
+  EXPECT_ERRNO(fs->MakeNode(kRoot, "new", S_IFIFO | 0600), EROFS);
+  EXPECT_ERRNO(fs->Symlink(kRoot, "new", "x"), EROFS);
+  EXPECT_ERRNO(fs->Link(file, kRoot, "new"), EROFS);
+  EXPECT_ERRNO(fs->Unlink(kRoot, "file"), EROFS);
+  EXPECT_ERRNO(fs->RemoveDirectory(kRoot, "file"), EROFS);
+  EXPECT_ERRNO(fs->Rename(kRoot, "file", kRoot, "new"), EROFS);
+  EXPECT_ERRNO(fs->SetAttributes(file, {.mode = 0}), EROFS);
+  EXPECT_ERRNO(fs->Open(file, O_RDWR), EROFS);
+  EXPECT_ERRNO(fs->Open(file, O_WRONLY), EROFS);
+  EXPECT_ERRNO(fs->Open(file, O_RDONLY | O_TRUNC), EROFS);
+  const FileHandle handle = Must(fs->Open(file, O_RDONLY));
+  EXPECT_ERRNO(fs->Write(file, handle, 0, "x"), EROFS);
+  EXPECT_ERRNO(fs->Fallocate(file, handle, 0, 0, 100), EROFS);
+  EXPECT_EQ(Must(fs->Read(file, handle, 0, 10)), "text");
+}
+
+TEST_F(PassthroughFilesystemTest, FullTablesSaySoAndRecover) {
+  ServeWith({.max_inodes = 2, .max_handles = 1});
+  WriteHost(Host("a"), "");
+  WriteHost(Host("b"), "");
+  const NodeId a = Must(fs->Lookup(kRoot, "a")).node;
+  EXPECT_ERRNO(fs->Lookup(kRoot, "b"), ENFILE);
+  const FileHandle handle = Must(fs->Open(a, O_RDONLY));
+  const int fds = OpenFdCount();
+  EXPECT_ERRNO(fs->Open(a, O_RDONLY), ENFILE);
+  EXPECT_ERRNO(fs->Create(kRoot, "a", O_RDWR), ENFILE);
+  EXPECT_EQ(OpenFdCount(), fds);
+  EXPECT_SUCCESS(fs->Release(a, handle));
+  filesystem_->Forget(a, 1);
+  EXPECT_SUCCESS(fs->Lookup(kRoot, "b"));
+}
+
+TEST_F(PassthroughFilesystemTest, ResetClosesEveryFd) {
+  const int before = OpenFdCount();
+  for (int i = 0; i < 20; ++i) {
+    Must(fs->Create(kRoot, "file" + std::to_string(i), O_RDWR));
+    Must(fs->OpenDirectory(Must(fs->MakeDirectory(kRoot, "d" + std::to_string(i))).node));
+  }
+  EXPECT_EQ(filesystem_->Usage().inodes, 41u);
+  EXPECT_EQ(filesystem_->Usage().open_files, 40u);
+  EXPECT_EQ(OpenFdCount(), before + 80);
+  filesystem_->Reset();
+  EXPECT_EQ(filesystem_->Usage().inodes, 1u);
+  EXPECT_EQ(filesystem_->Usage().open_files, 0u);
+  EXPECT_EQ(OpenFdCount(), before);
+}
+
+TEST_F(PassthroughFilesystemTest, TheEndClosesEveryFd) {
+  filesystem_.reset();
+  const int before = OpenFdCount();
+  ServeWith({});
+  Must(fs->Create(kRoot, "file", O_RDWR));
+  Must(fs->OpenDirectory(kRoot));
+  filesystem_.reset();
+  EXPECT_EQ(OpenFdCount(), before);
+}
+
+TEST_F(PassthroughFilesystemTest, FailedOperationsLeakNothing) {
+  ASSERT_EQ(::mkfifo(Host("fifo").c_str(), 0666), 0);
+  ASSERT_EQ(::symlink("x", Host("link").c_str()), 0);
+  const int before = OpenFdCount();
+  EXPECT_FALSE(fs->Lookup(kRoot, "absent").ok());
+  EXPECT_FALSE(fs->Create(kRoot, "fifo", O_RDWR).ok());
+  EXPECT_FALSE(fs->Create(kRoot, "link", O_RDWR).ok());
+  EXPECT_FALSE(fs->Create(kRoot, "fifo", O_RDWR | O_EXCL).ok());
+  EXPECT_FALSE(fs->MakeDirectory(kRoot, "fifo").ok());
+  EXPECT_EQ(OpenFdCount(), before);
+  EXPECT_EQ(filesystem_->Usage().inodes, 1u);
+}
+
+TEST_F(PassthroughFilesystemTest, ResetWhileOthersReadLeavesNoFdOpen) {
+  for (int i = 0; i < 20; ++i) WriteHost(Host("file" + std::to_string(i)), "text");
+  const int before = OpenFdCount();
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 3; ++thread) {
+    threads.emplace_back([&] {
+      const backends::FilesystemDriver mine(*filesystem_);
+      while (!stop) {
+        const auto directory = mine.OpenDirectory(kRoot);
+        if (!directory.ok()) continue;
+        EntryCollector collector(100);
+        (void)mine.ReadDirectory(kRoot, *directory, 0, collector, true);
+        for (const auto& entry : collector.entries) {
+          if (!entry.entry) continue;
+          const auto handle = mine.Open(entry.entry->node, O_RDONLY);
+          if (handle.ok()) (void)mine.Read(entry.entry->node, *handle, 0, 10);
+        }
+      }
+    });
+  }
+  for (int i = 0; i < 100; ++i) filesystem_->Reset();
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  filesystem_->Reset();
+  EXPECT_EQ(filesystem_->Usage().inodes, 1u);
+  EXPECT_EQ(filesystem_->Usage().open_files, 0u);
+  EXPECT_EQ(OpenFdCount(), before);
+}
+
+}  // namespace
+}  // namespace fsd::passthrough
