@@ -41,8 +41,8 @@ absl::StatusOr<Jail> Enter(JailOptions options);
 
 enum class Process { kKeeper, kDataPlane };
 
-// Wall 3: from here on a system call that is not on the process's list kills the process. For the
-// data plane, call before its threads are made.
+// Wall 3: from here on a system call that is not on the process's list, in any of its threads,
+// kills the process. For the data plane, call before it reads a guest's first byte.
 absl::Status InstallSeccompFilter(Process process);
 
 }  // namespace fsd::sandbox

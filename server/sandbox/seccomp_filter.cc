@@ -37,6 +37,9 @@ absl::Status LoadSeccompFilter(std::span<const AllowedSyscall> allowed) {
   FSD_RETURN_IF_ERROR(
       Check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS),
             "seccomp_attr_set(ACT_BADARCH)"));
+  // All threads, in case one was made before.
+  FSD_RETURN_IF_ERROR(Check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1),
+                            "seccomp_attr_set(CTL_TSYNC)"));
   // A search tree instead of a list: hot calls do not pay for the list's length.
   FSD_RETURN_IF_ERROR(Check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2),
                             "seccomp_attr_set(CTL_OPTIMIZE)"));

@@ -22,7 +22,7 @@ struct AllowedSyscall {
   ArgumentCheck check = {};
 };
 
-// Confines the calling thread, and all that it starts, to `allowed`. clone3, whose flags a filter
+// Confines the process, every thread of it, to `allowed`. clone3, whose flags a filter
 // cannot see, fails with ENOSYS, on which glibc falls back to clone. What is not allowed, and any
 // call of another architecture, ends the process with SIGSYS.
 absl::Status LoadSeccompFilter(std::span<const AllowedSyscall> allowed);
