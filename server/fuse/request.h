@@ -1,10 +1,13 @@
 // Request: one FUSE request from its chain's buffers to its reply.
 //
-// Lives in a preallocated slot and is used again and again: Begin, then exactly one reply. It is the
-// CallState of the backend operation it causes, so a pending operation finds its way back here.
+// Lives in a preallocated slot and is used again and again: Begin, then exactly one reply. It is
+// the CallState of the backend operation it causes, so a pending operation finds its way back here.
 //
 // The header and the arguments are copied out of guest memory once, before anything is checked.
 // The payload of READ and WRITE is not copied: it goes straight between the file and guest memory.
+//
+// One thread at a time; a pending operation hands it to the thread that completes it. Whoever has
+// replied, or was told that an operation is pending, no longer touches it.
 #ifndef FSD_SERVER_FUSE_REQUEST_H_
 #define FSD_SERVER_FUSE_REQUEST_H_
 
@@ -18,14 +21,17 @@
 #include <string_view>
 
 #include "backends/filesystem.h"
+#include "server/errors/errno_or.h"
 #include "server/fuse/abi.h"
+#include "server/fuse/arguments.h"
+#include "server/fuse/dirent_packer.h"
 #include "server/fuse/iovec_cursor.h"
+#include "server/fuse/mount.h"
+#include "server/fuse/opcode_row.h"
 
 namespace fsd::fuse {
 
 class Request;
-class Session;
-struct OpcodeRow;
 
 // Who lent the buffers and wants them back.
 class RequestOwner {
@@ -48,14 +54,84 @@ class Request : public backends::CallState {
   void Begin(backends::IoVectors readable, backends::IoVectors writable, RequestOwner& owner);
 
   // Of the request that is under way, for its owner's log and tables; valid after
-  // Session::Prepare.
+  // Session::Prepare. Zero where the chain was too short to hold it.
   const fuse_in_header& header() const { return header_; }
 
+  // --- for the session ---
+
+  // Copies the header out. It is not valid if it is cut short, or if its length is not between its
+  // own size and what is readable.
+  void ReadHeader();
+  bool header_valid() const { return header_valid_; }
+  void SetRoute(Mount& mount, const OpcodeRow* row);
+  const OpcodeRow* row() const { return row_; }
+  // Whether a reply with a body of `bytes` can be written.
+  bool HasReplySpace(size_t bytes) const;
+  // Copies the arguments as the row says. EINVAL or ENAMETOOLONG.
+  ErrnoOr<void> ReadArguments();
+
+  // --- for the handlers, once the arguments were read ---
+
+  Mount& mount() const { return *mount_; }
+  backends::Filesystem& filesystem() const { return mount_->filesystem(); }
+  backends::NodeId node() const { return backends::NodeId{header_.nodeid}; }
+  size_t argument_bytes() const { return arguments_.size(); }
+  Arguments arguments() const { return Arguments(arguments_); }
+
+  // Bytes of the request behind its arguments (Body::kPayload), and a cursor over them.
+  size_t payload_bytes() const { return body_.remaining(); }
+  IovecCursor payload() const { return body_; }
+  backends::IoVectors LendPayload() { return body_.Lend(body_.remaining(), lent_iovecs_); }
+
+  // Bytes that the reply's body may have, and the first `bytes` of them for an operation to fill;
+  // the operation may not claim more (lent_bytes).
+  size_t reply_space_bytes() const { return ReplySpace().remaining(); }
+  backends::IoVectors LendReplySpace(size_t bytes);
+  size_t lent_bytes() const { return lent_bytes_; }
+
+  // Where a directory's entries go: the first `bytes` of the reply's space, or all of it.
+  DirentPacker& PackEntries(size_t bytes);
+  DirentPacker& PackEntriesPlus(size_t bytes);
+  size_t packed_bytes() const { return packer_.bytes_packed(); }
+
+  // --- the reply; exactly one of these ---
+
+  template <typename Body>
+  void Reply(const Body& body) {
+    ReplyBytes(std::as_bytes(std::span(&body, 1)));
+  }
+  void ReplyBytes(std::span<const std::byte> body);
+  void ReplyEmpty() { ReplyBytes({}); }
+  // The first `body_bytes` of the reply's space are the body.
+  void ReplyInPlace(size_t body_bytes);
+  // For opcodes without a reply, nothing.
+  void ReplyError(Errno error);
+  void ReplyNothing();
+
  private:
-  // The implementation adds what it needs: header_, cursors, scratch for arguments and names
-  // (inline for the usual sizes, heap for SETXATTR values and long symlink targets), the directory
-  // packer, the owner, the session and the row.
+  // Inline are a struct and two names of the greatest length; on the heap, for the request's
+  // lifetime only, what else can be valid: a name and a symlink's target.
+  static constexpr size_t kInlineArgumentBytes = 640;
+  static constexpr size_t kMaxArgumentBytes =
+      sizeof(fuse_setattr_in) + kMaxNameBytes + 1 + kMaxTargetBytes + 1;
+
+  IovecCursor ReplySpace() const;
+  std::string_view log_name() const { return mount_->options().export_name; }
+  void Finish(uint32_t written);
+
+  IovecCursor writable_;  // never moved
+  IovecCursor body_;      // the request; behind its header, then behind its arguments
+  RequestOwner* owner_ = nullptr;
+  Mount* mount_ = nullptr;
+  const OpcodeRow* row_ = nullptr;  // nullptr for an unknown opcode
   fuse_in_header header_{};
+  bool header_valid_ = false;
+  std::span<const char> arguments_;
+  size_t lent_bytes_ = 0;
+  IovecStorage lent_iovecs_;
+  DirentPacker packer_;
+  std::unique_ptr<char[]> large_arguments_;
+  std::array<char, kInlineArgumentBytes> inline_arguments_;
 };
 
 }  // namespace fsd::fuse

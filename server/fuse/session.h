@@ -2,43 +2,41 @@
 //
 // Iovecs in, iovecs out: it knows neither virtqueues nor files. Every request is answered, whatever
 // its bytes say. Any thread may call Prepare and Serve, for different requests at once.
+//
+// A request is refused, before its operation is run, in this order:
+//   EINVAL  the header is cut short, or its length is not what the chain can hold
+//   ENOSYS  no such opcode
+//   EIO     no guest has mounted (INIT is yet to come, or DESTROY was the last)
+//   EROFS   it would change a read-only export
+//   ENOSYS  the opcode is not served
+//   EINVAL  there is no room for the reply, or the arguments are too short
+//   …       what its handler finds
+// A refusal that does not fit, and the opcodes that have no reply, come back with 0 bytes.
 #ifndef FSD_SERVER_FUSE_SESSION_H_
 #define FSD_SERVER_FUSE_SESSION_H_
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
-#include "absl/time/time.h"
 #include "backends/filesystem.h"
+#include "server/errors/errno_or.h"
+#include "server/fuse/init.h"
+#include "server/fuse/mount.h"
 #include "server/fuse/request.h"
+#include "server/fuse/session_options.h"
 
 namespace fsd::fuse {
-
-// How long and what the guest may cache.
-enum class CachePolicy { kNever, kAuto, kMetadata, kAlways };
-
-struct SessionOptions {
-  std::string export_name;  // for the log
-  CachePolicy cache = CachePolicy::kAuto;
-  bool read_only = false;
-};
-
-// What was agreed with the guest at INIT.
-struct NegotiatedInit {
-  uint32_t major = 0;
-  uint32_t minor = 0;
-  uint64_t flags = 0;  // FUSE_* INIT flags, INIT_EXT's upper half included
-  uint32_t max_write_bytes = 0;
-};
 
 class Session {
  public:
   // `on_mounted` is told of each INIT that succeeded, `on_unmounted` of DESTROY; from any thread.
+  // Neither may call the session.
   Session(backends::Filesystem& filesystem, SessionOptions options,
           std::function<void(const NegotiatedInit&)> on_mounted,
           std::function<void()> on_unmounted);
+  // No request may be under way.
   ~Session();
 
   // Where a request is to be served.
@@ -56,7 +54,10 @@ class Session {
   void Reset();
 
  private:
-  // The implementation adds what it needs.
+  // Why the request is not to be handled; fetches its arguments otherwise.
+  std::optional<Errno> Refusal(Request& request) const;
+
+  Mount mount_;
 };
 
 }  // namespace fsd::fuse

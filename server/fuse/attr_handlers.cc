@@ -1,0 +1,109 @@
+#include "server/fuse/attr_handlers.h"
+
+#include <unistd.h>
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include "server/errors/status_macros.h"
+#include "server/fuse/abi.h"
+#include "server/fuse/attributes.h"
+#include "server/fuse/operation.h"
+
+namespace fsd::fuse {
+namespace {
+
+using backends::AttributeChanges;
+using backends::Attributes;
+using backends::Call;
+using backends::FileHandle;
+
+void ReplyAttributes(Request& request, const Attributes& attributes) {
+  request.Reply(ToAttrOut(request.node(), attributes, request.mount().entry_terms()));
+}
+
+void ReplyStatistics(Request& request, const struct ::statvfs& statistics) {
+  fuse_statfs_out out{};
+  out.st.blocks = statistics.f_blocks;
+  out.st.bfree = statistics.f_bfree;
+  out.st.bavail = statistics.f_bavail;
+  out.st.files = statistics.f_files;
+  out.st.ffree = statistics.f_ffree;
+  out.st.bsize = static_cast<uint32_t>(statistics.f_bsize);
+  out.st.namelen = static_cast<uint32_t>(statistics.f_namemax);
+  out.st.frsize = static_cast<uint32_t>(statistics.f_frsize);
+  request.Reply(out);
+}
+
+ErrnoOr<std::optional<AttributeChanges::Time>> DecodeTime(bool set, bool now, uint64_t seconds,
+                                                          uint32_t nanoseconds) {
+  if (now) return {AttributeChanges::Time{.now = true, .time = {}}};
+  if (!set) return {std::nullopt};
+  if (nanoseconds >= 1'000'000'000) return Errno(EINVAL);
+  return {AttributeChanges::Time{
+      .now = false,
+      .time = {.tv_sec = static_cast<time_t>(seconds), .tv_nsec = static_cast<long>(nanoseconds)}}};
+}
+
+// FATTR_CTIME and FATTR_LOCKOWNER change nothing: the host keeps the change time itself, and there
+// are no mandatory locks.
+ErrnoOr<AttributeChanges> DecodeChanges(const fuse_setattr_in& in) {
+  AttributeChanges changes;
+  if ((in.valid & FATTR_MODE) != 0) changes.mode = in.mode & 07777;
+  if ((in.valid & FATTR_UID) != 0) changes.uid = in.uid;
+  if ((in.valid & FATTR_GID) != 0) changes.gid = in.gid;
+  if ((in.valid & FATTR_SIZE) != 0) {
+    if (in.size > std::numeric_limits<int64_t>::max()) return Errno(EINVAL);
+    changes.size = in.size;
+  }
+  FSD_ASSIGN_OR_RETURN_ERRNO(changes.access_time,
+                             DecodeTime((in.valid & FATTR_ATIME) != 0,
+                                        (in.valid & FATTR_ATIME_NOW) != 0, in.atime, in.atimensec));
+  FSD_ASSIGN_OR_RETURN_ERRNO(changes.modification_time,
+                             DecodeTime((in.valid & FATTR_MTIME) != 0,
+                                        (in.valid & FATTR_MTIME_NOW) != 0, in.mtime, in.mtimensec));
+  changes.kill_suidgid = (in.valid & FATTR_KILL_SUIDGID) != 0;
+  return changes;
+}
+
+std::optional<FileHandle> HandleIf(bool given, uint64_t fh) {
+  return given ? std::optional(FileHandle{fh}) : std::nullopt;
+}
+
+}  // namespace
+
+void HandleGetAttributes(Request& request) {
+  const auto in = request.arguments().Take<fuse_getattr_in>();
+  RunOperation<Attributes, ReplyAttributes>(request, [&](Call<Attributes> call) {
+    return request.filesystem().GetAttributes(
+        call, request.node(), HandleIf((in.getattr_flags & FUSE_GETATTR_FH) != 0, in.fh));
+  });
+}
+
+void HandleSetAttributes(Request& request) {
+  const auto in = request.arguments().Take<fuse_setattr_in>();
+  const ErrnoOr<AttributeChanges> changes = DecodeChanges(in);
+  if (!changes.ok()) return request.ReplyError(changes.error());
+  RunOperation<Attributes, ReplyAttributes>(request, [&](Call<Attributes> call) {
+    return request.filesystem().SetAttributes(
+        call, request.node(), HandleIf((in.valid & FATTR_FH) != 0, in.fh), *changes);
+  });
+}
+
+void HandleAccess(Request& request) {
+  const auto in = request.arguments().Take<fuse_access_in>();
+  constexpr uint32_t kKnownBits = R_OK | W_OK | X_OK;
+  if ((in.mask & ~kKnownBits) != 0) return request.ReplyError(Errno(EINVAL));
+  RunOperation<void, ReplyEmpty>(request, [&](Call<void> call) {
+    return request.filesystem().Access(call, request.node(), in.mask);
+  });
+}
+
+void HandleStatFilesystem(Request& request) {
+  RunOperation<struct ::statvfs, ReplyStatistics>(request, [&](Call<struct ::statvfs> call) {
+    return request.filesystem().StatFilesystem(call, request.node());
+  });
+}
+
+}  // namespace fsd::fuse

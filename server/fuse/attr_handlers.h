@@ -1,0 +1,22 @@
+// Handlers of the opcodes that are about attributes, of inodes and of the file system.
+//
+// Each decodes its arguments, runs one operation of the filesystem and replies; see opcode_row.h
+// for what has been checked before.
+#ifndef FSD_SERVER_FUSE_ATTR_HANDLERS_H_
+#define FSD_SERVER_FUSE_ATTR_HANDLERS_H_
+
+#include "server/fuse/request.h"
+
+namespace fsd::fuse {
+
+void HandleGetAttributes(Request& request);
+// EINVAL for nanoseconds of a second or more (utimensat(2) would take some of them for UTIME_NOW or
+// UTIME_OMIT) and for sizes beyond 2^63 - 1.
+void HandleSetAttributes(Request& request);
+// EINVAL for bits that access(2) does not have.
+void HandleAccess(Request& request);
+void HandleStatFilesystem(Request& request);
+
+}  // namespace fsd::fuse
+
+#endif  // FSD_SERVER_FUSE_ATTR_HANDLERS_H_

@@ -1,0 +1,68 @@
+#include "server/fuse/attributes.h"
+
+#include <sys/sysmacros.h>
+
+namespace fsd::fuse {
+namespace {
+
+fuse_attr ToFuseAttr(backends::NodeId node, const backends::Attributes& attributes,
+                     const EntryTerms& terms) {
+  // The session's root is a mount in the guest already.
+  const bool submount = terms.announce_submounts && node != backends::kRootNodeId &&
+                        (attributes.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  return {
+      .ino = attributes.stx_ino,
+      .size = attributes.stx_size,
+      .blocks = attributes.stx_blocks,
+      .atime = static_cast<uint64_t>(attributes.stx_atime.tv_sec),
+      .mtime = static_cast<uint64_t>(attributes.stx_mtime.tv_sec),
+      .ctime = static_cast<uint64_t>(attributes.stx_ctime.tv_sec),
+      .atimensec = attributes.stx_atime.tv_nsec,
+      .mtimensec = attributes.stx_mtime.tv_nsec,
+      .ctimensec = attributes.stx_ctime.tv_nsec,
+      .mode = attributes.stx_mode,
+      .nlink = attributes.stx_nlink,
+      .uid = attributes.stx_uid,
+      .gid = attributes.stx_gid,
+      .rdev = EncodeDevice(attributes.stx_rdev_major, attributes.stx_rdev_minor),
+      .blksize = attributes.stx_blksize,
+      .flags = submount ? static_cast<uint32_t>(FUSE_ATTR_SUBMOUNT) : 0,
+  };
+}
+
+}  // namespace
+
+fuse_attr_out ToAttrOut(backends::NodeId node, const backends::Attributes& attributes,
+                        const EntryTerms& terms) {
+  return {
+      .attr_valid = terms.timeout_seconds,
+      .attr_valid_nsec = 0,
+      .dummy = 0,
+      .attr = ToFuseAttr(node, attributes, terms),
+  };
+}
+
+fuse_entry_out ToEntryOut(const backends::Entry& entry, const EntryTerms& terms) {
+  const auto node = static_cast<uint64_t>(entry.node);
+  return {
+      .nodeid = node,
+      .generation = node >> 32,
+      .entry_valid = terms.timeout_seconds,
+      .attr_valid = terms.timeout_seconds,
+      .entry_valid_nsec = 0,
+      .attr_valid_nsec = 0,
+      .attr = ToFuseAttr(entry.node, entry.attributes, terms),
+  };
+}
+
+dev_t DecodeDevice(uint32_t encoded) {
+  const uint32_t major = (encoded & 0xfff00) >> 8;
+  const uint32_t minor = (encoded & 0xff) | ((encoded >> 12) & 0xfff00);
+  return makedev(major, minor);
+}
+
+uint32_t EncodeDevice(uint32_t major, uint32_t minor) {
+  return (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
+}
+
+}  // namespace fsd::fuse

@@ -1,0 +1,31 @@
+// How inodes look on the wire: fuse_attr, fuse_attr_out, fuse_entry_out.
+#ifndef FSD_SERVER_FUSE_ATTRIBUTES_H_
+#define FSD_SERVER_FUSE_ATTRIBUTES_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "backends/filesystem.h"
+#include "server/fuse/abi.h"
+
+namespace fsd::fuse {
+
+// What the session's terms add to a backend's answer.
+struct EntryTerms {
+  uint64_t timeout_seconds = 0;     // for names and attributes
+  bool announce_submounts = false;  // FUSE_SUBMOUNTS was agreed
+};
+
+fuse_attr_out ToAttrOut(backends::NodeId node, const backends::Attributes& attributes,
+                        const EntryTerms& terms);
+fuse_entry_out ToEntryOut(const backends::Entry& entry, const EntryTerms& terms);
+
+// FUSE carries device numbers in Linux's new_encode_dev form (linux/kdev_t.h): minor bits 0-7,
+// major bits 8-19, the minor's upper 12 bits from bit 20 on.
+dev_t DecodeDevice(uint32_t encoded);
+uint32_t EncodeDevice(uint32_t major, uint32_t minor);
+
+}  // namespace fsd::fuse
+
+#endif  // FSD_SERVER_FUSE_ATTRIBUTES_H_

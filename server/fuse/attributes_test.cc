@@ -1,0 +1,59 @@
+#include "server/fuse/attributes.h"
+
+#include <sys/sysmacros.h>
+
+#include "gtest/gtest.h"
+
+namespace fsd::fuse {
+namespace {
+
+TEST(Attributes, EachFieldHasItsPlace) {
+  backends::Attributes attributes{};
+  attributes.stx_ino = 1;
+  attributes.stx_size = 2;
+  attributes.stx_blocks = 3;
+  attributes.stx_atime.tv_sec = 4;
+  attributes.stx_atime.tv_nsec = 5;
+  attributes.stx_mtime.tv_sec = 6;
+  attributes.stx_mtime.tv_nsec = 7;
+  attributes.stx_ctime.tv_sec = -8;
+  attributes.stx_ctime.tv_nsec = 9;
+  attributes.stx_mode = 10;
+  attributes.stx_nlink = 11;
+  attributes.stx_uid = 12;
+  attributes.stx_gid = 13;
+  attributes.stx_rdev_major = 0x123;
+  attributes.stx_rdev_minor = 0x45678;
+  attributes.stx_blksize = 14;
+
+  const fuse_attr_out out = ToAttrOut(backends::NodeId{5}, attributes, {.timeout_seconds = 86400});
+
+  EXPECT_EQ(out.attr_valid, 86400u);
+  EXPECT_EQ(out.attr_valid_nsec, 0u);
+  EXPECT_EQ(out.attr.ino, 1u);
+  EXPECT_EQ(out.attr.size, 2u);
+  EXPECT_EQ(out.attr.blocks, 3u);
+  EXPECT_EQ(out.attr.atime, 4u);
+  EXPECT_EQ(out.attr.atimensec, 5u);
+  EXPECT_EQ(out.attr.mtime, 6u);
+  EXPECT_EQ(out.attr.mtimensec, 7u);
+  EXPECT_EQ(static_cast<int64_t>(out.attr.ctime), -8);
+  EXPECT_EQ(out.attr.ctimensec, 9u);
+  EXPECT_EQ(out.attr.mode, 10u);
+  EXPECT_EQ(out.attr.nlink, 11u);
+  EXPECT_EQ(out.attr.uid, 12u);
+  EXPECT_EQ(out.attr.gid, 13u);
+  EXPECT_EQ(out.attr.rdev, 0x45612378u);
+  EXPECT_EQ(out.attr.blksize, 14u);
+  EXPECT_EQ(out.attr.flags, 0u);
+}
+
+TEST(Attributes, DeviceNumbersSurviveTheWire) {
+  for (const uint32_t encoded : {0u, 0x0103u, 0x45612378u, 0xffffffffu}) {
+    const dev_t device = DecodeDevice(encoded);
+    EXPECT_EQ(EncodeDevice(major(device), minor(device)), encoded);
+  }
+}
+
+}  // namespace
+}  // namespace fsd::fuse

@@ -1,0 +1,68 @@
+// IovecCursor: a bounded position in a request's buffers.
+//
+// A guest may split a header or a payload over its buffers in any way. Headers and arguments are
+// copied through a cursor; a payload is lent as iovecs without being copied. A cursor never goes
+// past its limit. Not thread-safe; the memory behind the iovecs may change at any time.
+#ifndef FSD_SERVER_FUSE_IOVEC_CURSOR_H_
+#define FSD_SERVER_FUSE_IOVEC_CURSOR_H_
+
+#include <sys/uio.h>
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <span>
+
+namespace fsd::fuse {
+
+// Bytes in all of `iovecs`.
+size_t TotalBytes(std::span<const iovec> iovecs);
+
+// Room for iovecs that cannot be lent as they stand. Allocates only for more than kInline.
+class IovecStorage {
+ public:
+  static constexpr size_t kInline = 8;
+
+  // `count` iovecs, valid until the next Reserve or Release.
+  std::span<iovec> Reserve(size_t count);
+  void Release() { heap_.reset(); }
+
+ private:
+  std::array<iovec, kInline> inline_;
+  std::unique_ptr<iovec[]> heap_;
+};
+
+class IovecCursor {
+ public:
+  IovecCursor() = default;
+  // The iovecs must outlive the cursor.
+  explicit IovecCursor(std::span<const iovec> iovecs);
+
+  // Bytes between here and the limit.
+  size_t remaining() const { return remaining_; }
+  // Lets no more than `bytes` remain.
+  void Limit(size_t bytes);
+
+  // Each of these moves on by min(bytes, remaining()) and returns that.
+  size_t Skip(size_t bytes);
+  size_t CopyOut(void* to, size_t bytes);
+  size_t CopyIn(const void* from, size_t bytes);
+
+  // The next min(bytes, remaining()) bytes as iovecs. The cursor stays. They are a part of the
+  // cursor's own iovecs where they begin and end with one; otherwise they lie in `storage`.
+  std::span<const iovec> Lend(size_t bytes, IovecStorage& storage) const;
+
+ private:
+  // Calls `visit(address, length)` for each contiguous piece of the next bytes, moving on.
+  template <typename Visit>
+  size_t Advance(size_t bytes, const Visit& visit);
+
+  std::span<const iovec> iovecs_;
+  size_t index_ = 0;   // of the current iovec
+  size_t offset_ = 0;  // bytes into it
+  size_t remaining_ = 0;
+};
+
+}  // namespace fsd::fuse
+
+#endif  // FSD_SERVER_FUSE_IOVEC_CURSOR_H_

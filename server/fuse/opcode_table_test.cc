@@ -1,0 +1,169 @@
+#include "server/fuse/opcode_table.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/fuse/abi.h"
+#include "server/fuse/recording_filesystem.h"
+#include "server/fuse/request_driver.h"
+
+namespace fsd::fuse {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr uint32_t kOpcodesTried = 101;
+
+std::vector<std::string> NamesWhere(bool OpcodeRow::*column) {
+  std::vector<std::string> names;
+  for (uint32_t opcode = 0; opcode < kOpcodesTried; ++opcode) {
+    const OpcodeRow* row = FindOpcode(opcode);
+    if (row != nullptr && row->*column) names.push_back(row->name);
+  }
+  return names;
+}
+
+// Arguments that are long enough for every opcode and name "x" where there is a name.
+std::string AnyArguments(const OpcodeRow* row) {
+  const size_t bytes = row != nullptr ? row->argument_bytes : 0;
+  return std::string(bytes, '\0') + Text("x") + Text("y");
+}
+
+TEST(OpcodeTable, WhatChangesTheFileSystem) {
+  EXPECT_THAT(NamesWhere(&OpcodeRow::mutates),
+              ElementsAre("SETATTR", "SYMLINK", "MKNOD", "MKDIR", "UNLINK", "RMDIR", "RENAME",
+                          "LINK", "WRITE", "SETXATTR", "REMOVEXATTR", "CREATE", "FALLOCATE",
+                          "RENAME2", "COPY_FILE_RANGE", "TMPFILE", "COPY_FILE_RANGE_64"));
+}
+
+TEST(OpcodeTable, WhatGoesToTheSlowLane) {
+  EXPECT_THAT(NamesWhere(&OpcodeRow::may_block),
+              ElementsAre("FSYNC", "INIT", "FSYNCDIR", "DESTROY", "FALLOCATE"));
+}
+
+TEST(OpcodeTable, WhatIsServedBeforeInit) {
+  EXPECT_THAT(NamesWhere(&OpcodeRow::before_init), ElementsAre("INIT"));
+}
+
+TEST(OpcodeTable, WhatIsServed) {
+  std::vector<std::string> served;
+  for (uint32_t opcode = 0; opcode < kOpcodesTried; ++opcode) {
+    const OpcodeRow* row = FindOpcode(opcode);
+    if (row != nullptr && row->handler != nullptr) served.push_back(row->name);
+  }
+
+  EXPECT_THAT(served,
+              ElementsAre("LOOKUP", "FORGET", "GETATTR", "SETATTR", "READLINK", "SYMLINK", "MKNOD",
+                          "MKDIR", "UNLINK", "RMDIR", "RENAME", "LINK", "OPEN", "READ", "WRITE",
+                          "STATFS", "RELEASE", "FSYNC", "FLUSH", "INIT", "OPENDIR", "READDIR",
+                          "RELEASEDIR", "FSYNCDIR", "ACCESS", "CREATE", "INTERRUPT", "DESTROY",
+                          "BATCH_FORGET", "FALLOCATE", "READDIRPLUS", "RENAME2", "LSEEK"));
+}
+
+// By name, for the test's output.
+class EachOpcode : public ::testing::TestWithParam<uint32_t> {
+ protected:
+  const OpcodeRow* row_ = FindOpcode(GetParam());
+  RecordingFilesystem filesystem_;
+};
+
+TEST_P(EachOpcode, IsAnsweredExactlyOnce) {
+  RequestDriver driver(filesystem_);
+
+  const auto flight = driver.Start(GetParam(), 1, AnyArguments(row_));
+
+  EXPECT_EQ(flight->replies(), 1);
+  EXPECT_EQ(flight->answer().written, flight->answer().header.len);
+  if (row_ == nullptr || row_->has_reply) {
+    EXPECT_GE(flight->answer().written, 16u);
+    EXPECT_EQ(flight->answer().header.unique, 77u);
+  } else {
+    EXPECT_EQ(flight->answer().written, 0u);
+  }
+}
+
+TEST_P(EachOpcode, IsENOSYSIfItIsNotServed) {
+  if (row_ != nullptr && (row_->handler != nullptr || !row_->has_reply)) return;
+  RequestDriver driver(filesystem_);
+
+  EXPECT_EQ(driver.Send(GetParam(), 1, AnyArguments(row_)).error(), ENOSYS);
+}
+
+TEST_P(EachOpcode, IsEROFSOnAReadOnlyExportIfItMutates) {
+  if (row_ == nullptr || !row_->mutates) return;
+  RequestDriver driver(filesystem_, {.read_only = true});
+
+  EXPECT_EQ(driver.Send(GetParam(), 1, AnyArguments(row_)).error(), EROFS);
+  EXPECT_THAT(filesystem_.TakeCalls(), IsEmpty());
+}
+
+TEST_P(EachOpcode, IsRefusedBeforeInit) {
+  if (row_ == nullptr || row_->before_init) return;
+  Session session(filesystem_, {}, nullptr, nullptr);
+
+  const Answer answer = Flight(session, Message(GetParam(), 1, AnyArguments(row_)), {}).answer();
+
+  EXPECT_EQ(answer.error(), row_->has_reply ? EIO : 0);
+  EXPECT_THAT(filesystem_.TakeCalls(), IsEmpty());
+}
+
+TEST_P(EachOpcode, IsRefusedWithArgumentsAByteTooShort) {
+  if (row_ == nullptr || row_->handler == nullptr || row_->argument_bytes == 0) return;
+  RequestDriver driver(filesystem_);
+
+  const Answer answer = driver.Send(GetParam(), 1, std::string(row_->argument_bytes - 1, '\0'));
+
+  EXPECT_EQ(answer.error(), row_->has_reply ? EINVAL : 0);
+  EXPECT_THAT(filesystem_.TakeCalls(), IsEmpty());
+}
+
+TEST_P(EachOpcode, DoesNothingWithoutRoomForItsReply) {
+  if (row_ == nullptr || row_->handler == nullptr || !row_->has_reply) return;
+  RequestDriver driver(filesystem_);
+  const std::string arguments = AnyArguments(row_);
+  const size_t needed = sizeof(fuse_out_header) + row_->reply_bytes;
+
+  const Answer none = driver.Send(GetParam(), 1, arguments, {.reply_space = 0});
+  const Answer fifteen = driver.Send(GetParam(), 1, arguments, {.reply_space = 15});
+  const Answer one_less = driver.Send(GetParam(), 1, arguments, {.reply_space = needed - 1});
+
+  EXPECT_EQ(none.written, 0u);
+  EXPECT_EQ(fifteen.written, 0u);
+  EXPECT_TRUE(fifteen.rest_untouched);
+  if (row_->reply_bytes > 0) {
+    EXPECT_EQ(one_less.error(), EINVAL);
+    EXPECT_EQ(one_less.written, 16u);
+  }
+  EXPECT_THAT(filesystem_.TakeCalls(), IsEmpty());
+}
+
+TEST_P(EachOpcode, RepliesAreNeverLargerThanTheirRow) {
+  if (row_ == nullptr || row_->handler == nullptr || !row_->has_reply) return;
+  RequestDriver driver(filesystem_);
+  const size_t needed = sizeof(fuse_out_header) + row_->reply_bytes;
+
+  const Answer answer = driver.Send(GetParam(), 1, AnyArguments(row_), {.reply_space = needed});
+
+  // An all-zero INIT is of an old version, an all-zero WRITE has a payload it does not tell of.
+  if (GetParam() == FUSE_INIT || GetParam() == FUSE_WRITE || GetParam() == FUSE_LSEEK) return;
+  EXPECT_EQ(answer.error(), 0);
+  EXPECT_EQ(answer.written, needed);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EachOpcode, ::testing::Range(0u, kOpcodesTried),
+                         [](const auto& info) {
+                           const OpcodeRow* row = FindOpcode(info.param);
+                           return row != nullptr ? std::string(row->name)
+                                                 : "Opcode" + std::to_string(info.param);
+                         });
+
+TEST(OpcodeTable, OpcodesFarOutsideAreUnknown) {
+  EXPECT_EQ(FindOpcode(CUSE_INIT), nullptr);
+  EXPECT_EQ(FindOpcode(FUSE_INIT_BSWAP_RESERVED), nullptr);
+  EXPECT_EQ(FindOpcode(0xffffffff), nullptr);
+}
+
+}  // namespace
+}  // namespace fsd::fuse

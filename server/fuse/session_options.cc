@@ -1,0 +1,38 @@
+#include "server/fuse/session_options.h"
+
+#include "server/fuse/abi.h"
+
+namespace fsd::fuse {
+
+uint64_t CacheTimeoutSeconds(CachePolicy policy) {
+  switch (policy) {
+    case CachePolicy::kNever:
+      return 0;
+    case CachePolicy::kAuto:
+      return 1;
+    case CachePolicy::kMetadata:
+    case CachePolicy::kAlways:
+      return 86400;
+  }
+  return 0;
+}
+
+uint32_t FileOpenFlags(CachePolicy policy) {
+  switch (policy) {
+    case CachePolicy::kNever:
+    case CachePolicy::kMetadata:
+      return FOPEN_DIRECT_IO;
+    case CachePolicy::kAuto:
+      return 0;
+    case CachePolicy::kAlways:
+      return FOPEN_KEEP_CACHE;
+  }
+  return FOPEN_DIRECT_IO;
+}
+
+uint32_t DirectoryOpenFlags(CachePolicy policy) {
+  // Linux drops a directory's cached entries at each opendir that does not also keep the cache.
+  return policy == CachePolicy::kAlways ? FOPEN_CACHE_DIR | FOPEN_KEEP_CACHE : 0;
+}
+
+}  // namespace fsd::fuse

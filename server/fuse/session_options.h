@@ -1,0 +1,39 @@
+// SessionOptions: what an export's configuration asks of its FUSE sessions, and what each cache
+// policy means on the wire.
+//
+//   policy    names and attributes   data, on open                      on opendir
+//   never     0 s                    FOPEN_DIRECT_IO                    -
+//   auto      1 s                    kept while mtime and size do not   -
+//                                    change (INIT: AUTO_INVAL_DATA)
+//   metadata  1 day                  FOPEN_DIRECT_IO                    -
+//   always    1 day                  FOPEN_KEEP_CACHE                   FOPEN_KEEP_CACHE and
+//                                                                       FOPEN_CACHE_DIR
+//
+// Names that do not exist are not cached under any policy.
+#ifndef FSD_SERVER_FUSE_SESSION_OPTIONS_H_
+#define FSD_SERVER_FUSE_SESSION_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+
+namespace fsd::fuse {
+
+// How long and what the guest may cache.
+enum class CachePolicy { kNever, kAuto, kMetadata, kAlways };
+
+struct SessionOptions {
+  std::string export_name = {};  // for the log
+  CachePolicy cache = CachePolicy::kAuto;
+  bool read_only = false;
+};
+
+// How long the guest may use a name or attributes without asking again.
+uint64_t CacheTimeoutSeconds(CachePolicy policy);
+
+// FOPEN_* of a reply to OPEN or CREATE, and to OPENDIR.
+uint32_t FileOpenFlags(CachePolicy policy);
+uint32_t DirectoryOpenFlags(CachePolicy policy);
+
+}  // namespace fsd::fuse
+
+#endif  // FSD_SERVER_FUSE_SESSION_OPTIONS_H_
