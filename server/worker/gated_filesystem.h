@@ -1,0 +1,65 @@
+// GatedFilesystem: a backend whose operations finish when a test says so.
+//
+// GETATTR of kRootNodeId is answered at once, of kPendingNode later (CompletePending), of any other
+// node with ENOENT. What a gate guards waits, on its thread, until the test opens it.
+#ifndef FSD_SERVER_WORKER_GATED_FILESYSTEM_H_
+#define FSD_SERVER_WORKER_GATED_FILESYSTEM_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "backends/filesystem.h"
+#include "server/os/mutex.h"
+
+namespace fsd::worker {
+
+class Gate {
+ public:
+  void Close();
+  void Open();
+  // Waits until the gate is open.
+  void Pass();
+  // Waits until so many are waiting. False after a minute.
+  [[nodiscard]] bool AwaitWaiting(size_t count);
+
+ private:
+  os::Mutex mutex_;
+  os::CondVar changed_;
+  bool open_ ABSL_GUARDED_BY(mutex_) = true;
+  size_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+class GatedFilesystem final : public backends::Filesystem {
+ public:
+  static constexpr backends::NodeId kPendingNode{100};
+  static constexpr backends::NodeId kBlockingNode{101};
+
+  void Reset() override;
+  backends::Outcome<backends::Attributes> GetAttributes(
+      backends::Call<backends::Attributes> call, backends::NodeId node,
+      std::optional<backends::FileHandle>) override;
+  backends::Outcome<void> Fsync(backends::Call<void> call, backends::NodeId, backends::FileHandle,
+                                bool data_only) override;
+
+  // Waits until the request with this number is pending, then completes it. False after a minute.
+  [[nodiscard]] bool CompletePending(uint64_t unique);
+  [[nodiscard]] bool AwaitPending(uint64_t unique);
+
+  Gate blocking_gate;  // of kBlockingNode
+  Gate fsync_gate;
+  Gate reset_gate;
+  std::atomic<size_t> resets = 0;
+
+ private:
+  os::Mutex mutex_;
+  os::CondVar deferred_;
+  std::map<uint64_t, backends::Completion<backends::Attributes>> pending_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace fsd::worker
+
+#endif  // FSD_SERVER_WORKER_GATED_FILESYSTEM_H_

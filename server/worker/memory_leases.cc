@@ -1,0 +1,54 @@
+#include "server/worker/memory_leases.h"
+
+#include <utility>
+
+namespace fsd::worker {
+
+MemoryLeases::MemoryLeases(TaskQueue& tasks)
+    : tasks_(tasks), table_(std::make_shared<virtqueue::GuestMemory>()) {
+  MemoryLease first = MakeLease(0);
+  const os::MutexLock lock(mutex_);
+  lease_ = std::move(first);
+}
+
+MemoryLease MemoryLeases::MakeLease(uint64_t generation) {
+  live_.insert(generation);
+  const virtqueue::GuestMemory* table = table_.get();
+  // The last holder, on whatever thread, unmaps what no other table has and then reports.
+  return MemoryLease(table,
+                     [this, generation, held = table_](const virtqueue::GuestMemory*) mutable {
+                       held.reset();
+                       tasks_.Post([this, generation] { Released(generation); });
+                     });
+}
+
+MemoryLease MemoryLeases::Take(uint64_t& generation) {
+  const os::MutexLock lock(mutex_);
+  generation = generation_.load(std::memory_order_relaxed);
+  return lease_;
+}
+
+void MemoryLeases::Replace(std::shared_ptr<const virtqueue::GuestMemory> memory,
+                           std::function<void()> done) {
+  const uint64_t next = generation_.load(std::memory_order_relaxed) + 1;
+  waiting_.push_back({next, std::move(done)});
+  table_ = std::move(memory);
+  MemoryLease lease = MakeLease(next);
+  {
+    const os::MutexLock lock(mutex_);
+    lease_.swap(lease);
+    generation_.store(next, std::memory_order_release);
+  }
+  // `lease` is the old one; if nobody else holds it, this releases it.
+}
+
+void MemoryLeases::Released(uint64_t generation) {
+  live_.erase(generation);
+  while (!waiting_.empty() && *live_.begin() >= waiting_.front().generation) {
+    const std::function<void()> done = std::move(waiting_.front().done);
+    waiting_.pop_front();
+    done();
+  }
+}
+
+}  // namespace fsd::worker

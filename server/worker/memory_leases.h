@@ -1,0 +1,66 @@
+// MemoryLeases: the present table of guest memory, and who still uses an earlier one.
+//
+// Whoever touches guest memory holds a lease, a shared pointer to the table. When the table is
+// replaced, the front-end is answered once every lease on an earlier table is given back.
+#ifndef FSD_SERVER_WORKER_MEMORY_LEASES_H_
+#define FSD_SERVER_WORKER_MEMORY_LEASES_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <set>
+
+#include "absl/base/thread_annotations.h"
+#include "server/os/mutex.h"
+#include "server/virtqueue/guest_memory.h"
+#include "server/worker/task_queue.h"
+
+namespace fsd::worker {
+
+using MemoryLease = std::shared_ptr<const virtqueue::GuestMemory>;
+
+class MemoryLeases {
+ public:
+  // Starts with a table without regions. `tasks` is the control thread's.
+  explicit MemoryLeases(TaskQueue& tasks);
+  MemoryLeases(const MemoryLeases&) = delete;
+  MemoryLeases& operator=(const MemoryLeases&) = delete;
+
+  // Any thread. Changes with each Replace; a lease taken at another generation is out of date.
+  uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+  // Any thread. Never null. Sets `generation` to the lease's.
+  MemoryLease Take(uint64_t& generation);
+
+  // Control thread. `done` runs there, later, when no lease on an earlier table is left.
+  void Replace(std::shared_ptr<const virtqueue::GuestMemory> memory, std::function<void()> done);
+  // Control thread. The functions that still wait will not be called.
+  void ForgetWaiting() { waiting_.clear(); }
+  // The present table, held by no lease: for the rings' areas, which stay mapped as long as they
+  // run, whatever becomes of the table.
+  std::shared_ptr<const virtqueue::GuestMemory> table() const { return table_; }
+
+ private:
+  struct Waiting {
+    uint64_t generation;  // wants every lease before this one gone
+    std::function<void()> done;
+  };
+
+  MemoryLease MakeLease(uint64_t generation);
+  void Released(uint64_t generation);
+
+  TaskQueue& tasks_;
+  std::atomic<uint64_t> generation_ = 0;
+  os::Mutex mutex_;
+  MemoryLease lease_ ABSL_GUARDED_BY(mutex_);
+
+  // The control thread's.
+  std::shared_ptr<const virtqueue::GuestMemory> table_;
+  std::set<uint64_t> live_;  // generations that have leases
+  std::deque<Waiting> waiting_;
+};
+
+}  // namespace fsd::worker
+
+#endif  // FSD_SERVER_WORKER_MEMORY_LEASES_H_

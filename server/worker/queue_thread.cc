@@ -1,0 +1,251 @@
+#include "server/worker/queue_thread.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/errors/check.h"
+#include "server/errors/errno_or.h"
+#include "server/errors/status_macros.h"
+#include "server/telemetry/log.h"
+
+namespace fsd::worker {
+namespace {
+
+// After so many requests the driver is told of those that are done.
+constexpr size_t kMaxBatch = 64;
+// Between two looks at a ring whose driver does not kick.
+constexpr int kPollIntervalMs = 1;
+constexpr absl::Duration kWarningInterval = absl::Seconds(10);
+constexpr uintptr_t kMarkBytes = 4096;
+
+// The queue thread that runs on this thread, in a batch: it calls at the batch's end.
+thread_local const QueueThread* batch_of_this_thread = nullptr;
+
+ErrnoOr<void> WatchEdges(int epoll, int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  if (::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) return Errno::Last();
+  return {};
+}
+
+// An epoll that wakes for each signal of the two, so neither need be read.
+ErrnoOr<os::UniqueFd> WatchBoth(int wake, int kick) {
+  os::UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll.valid()) return Errno::Last();
+  FSD_RETURN_IF_ERRNO(WatchEdges(epoll.get(), wake));
+  if (kick >= 0) FSD_RETURN_IF_ERRNO(WatchEdges(epoll.get(), kick));
+  return epoll;
+}
+
+absl::Status Exhausted(Errno error, std::string_view what) {
+  return absl::ResourceExhaustedError(ErrnoStatus(error, what).message());
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<QueueThread>> QueueThread::Start(const QueueServices& services,
+                                                                QueueSetup setup) {
+  if (setup.kick.valid()) FSD_RETURN_IF_ERROR(CheckNotificationFd(setup.kick.get()));
+  ErrnoOr<SlotTable> slots =
+      SlotTable::Create(setup.queue->size(), setup.queue->max_chain_iovecs(), services.session);
+  if (!slots.ok()) return Exhausted(slots.error(), "reserve a queue's request slots");
+  ErrnoOr<os::EventFd> wake = os::EventFd::Create();
+  if (!wake.ok()) return Exhausted(wake.error(), "make a queue's wake-up");
+  ErrnoOr<os::UniqueFd> epoll = WatchBoth(wake->fd(), setup.kick.get());
+  if (!epoll.ok()) return Exhausted(epoll.error(), "watch a queue's kick");
+
+  const std::string name = absl::StrCat("fsd-queue-", setup.index);
+  std::unique_ptr<QueueThread> made(new QueueThread(services, std::move(setup), *std::move(slots),
+                                                    *std::move(wake), *std::move(epoll)));
+  ErrnoOr<os::Thread> thread =
+      os::Thread::Start(name.c_str(), [queue = made.get()] { queue->Loop(); });
+  if (!thread.ok()) {
+    made->holds_.store(0);
+    return Exhausted(thread.error(), "start a queue's thread");
+  }
+  made->thread_ = *std::move(thread);
+  return made;
+}
+
+QueueThread::QueueThread(const QueueServices& services, QueueSetup setup, SlotTable slots,
+                         os::EventFd wake, os::UniqueFd epoll)
+    : services_(services),
+      index_(setup.index),
+      queue_(std::move(setup.queue)),
+      kick_(std::move(setup.kick)),
+      call_(setup.call),
+      error_(setup.error),
+      wake_(std::move(wake)),
+      epoll_(std::move(epoll)),
+      enabled_(setup.enabled),
+      log_(std::move(setup.log)),
+      slots_(std::move(slots)) {}
+
+QueueThread::~QueueThread() { FSD_CHECK(holds_.load(std::memory_order_acquire) == 0); }
+
+void QueueThread::Stop(std::function<void()> stopped) {
+  stopped_ = std::move(stopped);
+  stopping_.store(true, std::memory_order_release);
+  wake_.Signal();
+}
+
+void QueueThread::SetEnabled(bool enabled) {
+  enabled_.store(enabled, std::memory_order_release);
+  wake_.Signal();
+}
+
+void QueueThread::SetDirtyLog(std::shared_ptr<const virtqueue::DirtyLog> log) {
+  const os::MutexLock lock(publish_mutex_);
+  log_.swap(log);
+}
+
+void QueueThread::Loop() {
+  while (!stopping_.load(std::memory_order_acquire)) {
+    TakeMemory();
+    ServeRing();
+    const bool polling = !kick_.valid() && Serving();
+    std::array<epoll_event, 2> events;
+    ::epoll_wait(epoll_.get(), events.data(), events.size(), polling ? kPollIntervalMs : -1);
+  }
+  memory_.reset();
+  Release();
+}
+
+void QueueThread::TakeMemory() {
+  if (memory_ != nullptr && memory_generation_ == services_.memory.generation()) return;
+  memory_ = services_.memory.Take(memory_generation_);
+}
+
+bool QueueThread::Serving() const {
+  return enabled_.load(std::memory_order_acquire) && !refused_ &&
+         !stopping_.load(std::memory_order_acquire);
+}
+
+void QueueThread::ServeRing() {
+  bool more = true;
+  while (more && Serving()) {
+    {
+      const os::MutexLock lock(publish_mutex_);
+      queue_->SuppressKicks(log_.get());
+    }
+    batch_of_this_thread = this;
+    while (ServeBatch()) CallIfNeeded();
+    batch_of_this_thread = nullptr;
+    CallIfNeeded();
+    const os::MutexLock lock(publish_mutex_);
+    more = queue_->RequestKicks(log_.get());
+  }
+}
+
+bool QueueThread::ServeBatch() {
+  for (size_t served = 0; served < kMaxBatch; ++served) {
+    if (!Serving()) return false;
+    TakeMemory();
+    const std::optional<uint16_t> head = queue_->Pop();
+    if (!head.has_value()) {
+      if (queue_->broken()) Refuse(queue_->broken_reason());
+      return false;
+    }
+    ServeHead(*head);
+  }
+  return true;
+}
+
+void QueueThread::ServeHead(uint16_t head) {
+  const ErrnoOr<virtqueue::Chain> chain = queue_->Gather(head, *memory_, slots_.scratch());
+  RequestSlot* const slot = slots_.Take(head);
+  if (slot == nullptr) {
+    // Neither served, which would take the slot from its request, nor completed, which would tell
+    // the driver that its request is done.
+    Refuse(absl::StrCat("descriptor head ", head, " was offered again while in flight"));
+    return;
+  }
+  if (!chain.ok()) {
+    if (const absl::Time now = absl::Now(); now >= next_warning_) {
+      next_warning_ = now + kWarningInterval;
+      FSD_LOG(kWarning, services_.export_name, "queue %d: chain at head %d refused: %s", index_,
+              head, ErrnoStatus(chain.error(), "gather").ToString());
+    }
+    slot->Free();
+    const os::MutexLock lock(publish_mutex_);
+    queue_->Complete(head, 0, log_.get());
+    return;
+  }
+  slots_.Keep(*slot, *chain, *memory_);
+  slot->Begin(slot->chain().readable, slot->chain().writable, *this);
+  if (services_.session.Prepare(*slot) == fuse::Session::Lane::kSlow) {
+    Hold();
+    slot->Detach(memory_);
+    services_.slow_lane.Submit(*slot);
+    return;
+  }
+  services_.session.Serve(*slot);
+  if (!slot->taken()) return;
+  // Pending. Its reply may come at this very moment.
+  Hold();
+  if (!slot->Detach(memory_)) Release();
+}
+
+void QueueThread::Refuse(const std::string& reason) {
+  refused_ = true;
+  FSD_LOG(kError, services_.export_name, "queue %d stops: %s", index_, reason);
+  error_.Notify();
+}
+
+void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
+  auto& slot = static_cast<RequestSlot&>(request);
+  const uint16_t head = slot.head();
+  const bool in_batch = batch_of_this_thread == this;
+  // Once the slot is free, its request no longer keeps this queue from being destroyed.
+  if (!in_batch) Hold();
+  MemoryLease lease;
+  {
+    const os::MutexLock lock(publish_mutex_);
+    if (log_ != nullptr) MarkWritten(slot, written);
+    // Before it is published: the driver may use the head again at once.
+    lease = slot.Free();
+    queue_->Complete(head, written, log_.get());
+  }
+  if (!in_batch) CallIfNeeded();
+  const bool was_detached = lease != nullptr;
+  lease.reset();
+  if (was_detached) Release();
+  if (!in_batch) Release();
+}
+
+void QueueThread::MarkWritten(const RequestSlot& slot, uint32_t written) {
+  size_t left = written;
+  for (const iovec& piece : slot.chain().writable) {
+    auto* at = static_cast<const std::byte*>(piece.iov_base);
+    const std::byte* const end = at + std::min(piece.iov_len, left);
+    left -= static_cast<size_t>(end - at);
+    while (at < end) {
+      // Page by page: an iovec may run on into a region that lies elsewhere in the guest.
+      const uintptr_t in_page = reinterpret_cast<uintptr_t>(at) % kMarkBytes;
+      const size_t length = std::min<size_t>(kMarkBytes - in_page, static_cast<size_t>(end - at));
+      uint64_t guest_address = 0;
+      if (slot.memory().GuestAddressOf(at, guest_address)) log_->Mark(guest_address, length);
+      at += length;
+    }
+  }
+}
+
+void QueueThread::CallIfNeeded() {
+  if (queue_->CallNeeded()) call_.Notify();
+}
+
+void QueueThread::Release() {
+  if (holds_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  // The control thread may destroy this queue as soon as the task is posted.
+  TaskQueue& tasks = services_.tasks;
+  tasks.Post(std::move(stopped_));
+}
+
+}  // namespace fsd::worker

@@ -1,0 +1,82 @@
+#include "server/worker/request_slot.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "server/errors/status_macros.h"
+
+namespace fsd::worker {
+
+bool RequestSlot::Detach(const MemoryLease& lease) {
+  lease_ = lease;
+  State expected = State::kInline;
+  if (state_.compare_exchange_strong(expected, State::kDetached, std::memory_order_acq_rel)) {
+    return true;
+  }
+  lease_.reset();
+  return false;
+}
+
+MemoryLease RequestSlot::Free() {
+  State expected = State::kInline;
+  if (state_.compare_exchange_strong(expected, State::kFree, std::memory_order_acq_rel)) {
+    return nullptr;
+  }
+  MemoryLease lease = std::move(lease_);
+  state_.store(State::kFree, std::memory_order_release);
+  return lease;
+}
+
+ErrnoOr<SlotTable> SlotTable::Create(size_t heads, size_t max_chain_iovecs,
+                                     fuse::Session& session) {
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::MappedMemory slots,
+                             os::MappedMemory::Anonymous(heads * sizeof(RequestSlot)));
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::MappedMemory overflow,
+                             os::MappedMemory::Anonymous(heads * max_chain_iovecs * sizeof(iovec)));
+  return SlotTable(std::move(slots), std::move(overflow), heads, max_chain_iovecs, session);
+}
+
+SlotTable::SlotTable(os::MappedMemory slots, os::MappedMemory overflow, size_t heads,
+                     size_t max_chain_iovecs, fuse::Session& session)
+    : slots_(std::move(slots)),
+      overflow_(std::move(overflow)),
+      made_(heads),
+      scratch_(max_chain_iovecs),
+      session_(&session) {}
+
+SlotTable::~SlotTable() {
+  auto* slots = reinterpret_cast<RequestSlot*>(slots_.data());
+  for (size_t head = 0; head < made_.size(); ++head) {
+    if (made_[head]) slots[head].~RequestSlot();
+  }
+}
+
+RequestSlot* SlotTable::Take(uint16_t head) {
+  RequestSlot* slot = reinterpret_cast<RequestSlot*>(slots_.data()) + head;
+  if (!made_[head]) {
+    new (slot) RequestSlot(head, *session_);
+    made_[head] = true;
+  }
+  if (slot->taken()) return nullptr;
+  slot->state_.store(RequestSlot::State::kInline, std::memory_order_relaxed);
+  return slot;
+}
+
+void SlotTable::Keep(RequestSlot& slot, const virtqueue::Chain& chain,
+                     const virtqueue::GuestMemory& memory) {
+  const size_t readable = chain.readable.size();
+  const size_t count = readable + chain.writable.size();
+  std::span<iovec> iovecs(slot.iovecs_);
+  if (count > iovecs.size()) {
+    auto* const overflow = reinterpret_cast<iovec*>(overflow_.data());
+    iovecs = std::span(overflow + slot.head_ * scratch_.size(), scratch_.size());
+  }
+  std::ranges::copy(chain.readable, iovecs.begin());
+  std::ranges::copy(chain.writable, iovecs.begin() + static_cast<ptrdiff_t>(readable));
+  slot.chain_ = {.readable = iovecs.first(readable),
+                 .writable = iovecs.subspan(readable, chain.writable.size())};
+  slot.memory_ = &memory;
+}
+
+}  // namespace fsd::worker

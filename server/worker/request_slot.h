@@ -1,0 +1,104 @@
+// RequestSlot: where one request lives from its ring to its reply.
+//
+// One for each descriptor head of a ring, so a request costs no allocation and a pending one finds
+// its way back by its slot. A slot is made when its head is first seen: the heads that a guest
+// never uses cost no memory.
+//
+// A slot's states, and who moves it:
+//
+//   free ── queue thread takes it ──> inline ── replied ──> free
+//                                       │
+//                                       └─ queue thread lets go of it ──> detached ── replied ──>
+//                                       free
+//
+// While inline, the queue thread holds the guest memory for it. Detached (in the slow lane, or
+// pending in the backend) it holds its own lease.
+#ifndef FSD_SERVER_WORKER_REQUEST_SLOT_H_
+#define FSD_SERVER_WORKER_REQUEST_SLOT_H_
+
+#include <sys/uio.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "server/errors/errno_or.h"
+#include "server/fuse/request.h"
+#include "server/fuse/session.h"
+#include "server/os/mapped_memory.h"
+#include "server/virtqueue/virtqueue.h"
+#include "server/worker/memory_leases.h"
+#include "server/worker/slow_lane.h"
+
+namespace fsd::worker {
+
+// Iovecs of a usual request; longer chains use the ring's overflow area.
+inline constexpr size_t kInlineIovecs = 16;
+
+class RequestSlot final : public fuse::Request, public SlowLane::Job {
+ public:
+  RequestSlot(uint16_t head, fuse::Session& session) : head_(head), session_(session) {}
+
+  uint16_t head() const { return head_; }
+  // While taken.
+  const virtqueue::Chain& chain() const { return chain_; }
+  const virtqueue::GuestMemory& memory() const { return *memory_; }
+
+  // Queue thread: the slot gets its own lease. False, and no lease, if it has been replied to
+  // meanwhile; it is then free.
+  bool Detach(const MemoryLease& lease);
+  // Whether Detach has something to do. Queue thread.
+  bool taken() const { return state_.load(std::memory_order_acquire) != State::kFree; }
+  // Whoever was told of the reply: frees the slot and gives back the lease it had, null if none.
+  // The slot is not touched after this.
+  MemoryLease Free();
+
+  // Serves the request (in the slow lane).
+  void Run() override { session_.Serve(*this); }
+
+ private:
+  friend class SlotTable;
+  enum class State : uint8_t { kFree, kInline, kDetached };
+
+  const uint16_t head_;
+  std::atomic<State> state_ = State::kFree;
+  const virtqueue::GuestMemory* memory_ = nullptr;  // what the chain was translated by
+  virtqueue::Chain chain_;
+  MemoryLease lease_;  // while detached
+  fuse::Session& session_;
+  std::array<iovec, kInlineIovecs> iovecs_;
+};
+
+// The slots of one ring. Of the queue's thread.
+class SlotTable {
+ public:
+  // `max_chain_iovecs`: the most that one chain can need. ENOMEM.
+  static ErrnoOr<SlotTable> Create(size_t heads, size_t max_chain_iovecs, fuse::Session& session);
+  SlotTable(SlotTable&&) = default;
+  ~SlotTable();
+
+  // Room for the chain that is gathered next.
+  std::span<iovec> scratch() { return scratch_; }
+  // Takes the slot of `head`; nullptr if it is in flight, which no honest driver brings about.
+  RequestSlot* Take(uint16_t head);
+  // Moves a chain, gathered into scratch() by `memory`, into a slot that was taken.
+  void Keep(RequestSlot& slot, const virtqueue::Chain& chain, const virtqueue::GuestMemory& memory);
+
+ private:
+  SlotTable(os::MappedMemory slots, os::MappedMemory overflow, size_t heads,
+            size_t max_chain_iovecs, fuse::Session& session);
+
+  os::MappedMemory slots_;     // RequestSlot[heads], made where made_ says so
+  os::MappedMemory overflow_;  // iovec[heads][scratch_.size()]; untouched pages cost nothing
+  std::vector<bool> made_;
+  std::vector<iovec> scratch_;
+  fuse::Session* session_;
+};
+
+}  // namespace fsd::worker
+
+#endif  // FSD_SERVER_WORKER_REQUEST_SLOT_H_

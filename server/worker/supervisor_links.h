@@ -1,0 +1,66 @@
+// SupervisorLinks: the worker's ends of the private channels to its supervisor.
+//
+// A supervisor dials, says Hello, is told the status and then each change of it. A later supervisor
+// may dial while the one before is still connected. The worker depends on none of them: who sends
+// what is not understood, or does not read what it is sent, loses its channel and may dial again.
+//
+// For the control thread.
+#ifndef FSD_SERVER_WORKER_SUPERVISOR_LINKS_H_
+#define FSD_SERVER_WORKER_SUPERVISOR_LINKS_H_
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "absl/status/status.h"
+#include "proto/fsd/internal/worker.pb.h"
+#include "server/ipc/worker_channel.h"
+#include "server/os/epoll.h"
+#include "server/os/unique_fd.h"
+
+namespace fsd::worker {
+
+class SupervisorLinks {
+ public:
+  struct Options {
+    std::string export_name;  // for the log
+    std::string export_uid;
+    std::function<internal::WorkerStatus()> status;
+    std::function<void()> stop;  // a supervisor wants the worker to end
+  };
+  static constexpr size_t kMaxLinks = 4;
+
+  // `epoll` outlives it.
+  SupervisorLinks(os::Epoll& epoll, Options options);
+  SupervisorLinks(const SupervisorLinks&) = delete;
+  SupervisorLinks& operator=(const SupervisorLinks&) = delete;
+  ~SupervisorLinks();
+
+  // A supervisor has dialled. Closed at once if there are kMaxLinks already.
+  void Add(os::UniqueFd socket);
+  // Tells all who have said Hello.
+  void PushStatus();
+
+ private:
+  struct Link {
+    ipc::WorkerChannel channel;
+    bool greeted = false;
+  };
+
+  void OnReadable(int fd);
+  // An error ends the link.
+  absl::Status Handle(Link& link, const internal::ToWorker& message);
+  absl::Status Greet(Link& link, const internal::ToWorker::Hello& hello);
+  absl::Status SendStatus(Link& link);
+  void Close(int fd, const absl::Status& why);
+
+  os::Epoll& epoll_;
+  const Options options_;
+  std::unordered_map<int, std::unique_ptr<Link>> links_;  // by channel.fd()
+};
+
+}  // namespace fsd::worker
+
+#endif  // FSD_SERVER_WORKER_SUPERVISOR_LINKS_H_

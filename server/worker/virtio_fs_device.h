@@ -1,0 +1,110 @@
+// VirtioFsDevice: the virtio-fs device (virtio 1.2 §5.11): a high-priority queue, request queues
+// and a configuration space, in front of one FUSE session.
+//
+// Of the control thread, which it never blocks: what has to wait for requests in flight ends with a
+// task on the control thread's queue.
+#ifndef FSD_SERVER_WORKER_VIRTIO_FS_DEVICE_H_
+#define FSD_SERVER_WORKER_VIRTIO_FS_DEVICE_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/fuse/session.h"
+#include "server/vhost_user/device.h"
+#include "server/worker/memory_leases.h"
+#include "server/worker/notifier.h"
+#include "server/worker/queue_thread.h"
+#include "server/worker/slow_lane.h"
+#include "server/worker/task_queue.h"
+
+namespace fsd::worker {
+
+class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
+ public:
+  struct Options {
+    std::string export_name;    // for the log
+    std::string tag;            // at most kMaxTagBytes
+    size_t request_queues = 1;  // 1 … kMaxRequestQueues
+    size_t slow_threads = 4;
+    // Each time Reset has ended the guest's session. Control thread.
+    std::function<void()> on_session_ended = [] {};
+  };
+  static constexpr size_t kMaxTagBytes = 36;
+  static constexpr size_t kMaxRequestQueues = 255;
+
+  // `session` and `tasks` outlive the device. INVALID_ARGUMENT: a bad tag or number of queues.
+  // RESOURCE_EXHAUSTED: no thread.
+  static absl::StatusOr<std::unique_ptr<VirtioFsDevice>> Create(Options options,
+                                                                fuse::Session& session,
+                                                                TaskQueue& tasks);
+  // Only when no vring runs: before the first start, or after Reset's `done`. Tasks that are still
+  // queued then must not be run.
+  ~VirtioFsDevice() override;
+
+  size_t queue_count() const override { return vrings_.size(); }
+  std::span<const std::byte> config() const override { return config_; }
+  // After an ADD, too, `done` waits for every request that began with an older table.
+  void SetMemory(std::shared_ptr<const virtqueue::GuestMemory> memory,
+                 std::function<void()> done) override;
+  void SetDirtyLog(std::shared_ptr<const virtqueue::DirtyLog> log) override;
+  absl::Status StartVring(size_t index, vhost_user::VringStart start) override;
+  void StopVring(size_t index, std::function<void(uint16_t)> done) override;
+  void SetVringEnabled(size_t index, bool enabled) override;
+  void SetVringCall(size_t index, os::UniqueFd call) override;
+  void SetVringError(size_t index, os::UniqueFd error) override;
+  // Memory and dirty log stay. A function that an earlier call was given and that has not been
+  // called by now, will not be: its connection may be gone.
+  void Reset(std::function<void()> done) override;
+
+ private:
+  struct Vring {
+    Notifier call;
+    Notifier error;
+    bool enabled = false;
+    // While the ring runs or is being stopped.
+    std::unique_ptr<QueueThread> thread;
+    bool stopping = false;
+    std::function<void(uint16_t)> on_stopped;
+    // The last run's, for a StopVring of a ring that does not run.
+    uint16_t next_available = 0;
+  };
+
+  VirtioFsDevice(Options options, fuse::Session& session, TaskQueue& tasks,
+                 std::unique_ptr<SlowLane> slow_lane);
+
+  void BeginStop(size_t index);
+  void OnVringStopped(size_t index);
+  // Calls what StopVring was given, unless a Reset has dropped it.
+  void AnswerStop(size_t index);
+  void EndSessionIfIdle();
+  void OnSessionEnded();
+  // Resets the session, in the slow lane.
+  void Run() override;
+
+  const Options options_;
+  fuse::Session& session_;
+  TaskQueue& tasks_;
+  std::array<std::byte, kMaxTagBytes + sizeof(uint32_t)> config_;
+  MemoryLeases memory_;
+  std::shared_ptr<const virtqueue::DirtyLog> log_;
+  std::vector<std::unique_ptr<Vring>> vrings_;
+
+  // stopping the rings → ending the session (in the slow lane) → none
+  enum class ResetPhase { kNone, kStoppingRings, kEndingSession };
+  ResetPhase reset_phase_ = ResetPhase::kNone;
+  std::function<void()> on_reset_;
+
+  // Last: its threads use the session and post tasks.
+  const std::unique_ptr<SlowLane> slow_lane_;
+};
+
+}  // namespace fsd::worker
+
+#endif  // FSD_SERVER_WORKER_VIRTIO_FS_DEVICE_H_

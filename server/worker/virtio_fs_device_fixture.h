@@ -1,0 +1,94 @@
+// VirtioFsDeviceFixture: a device with one guest of two rings, its test being the control thread.
+#ifndef FSD_SERVER_WORKER_VIRTIO_FS_DEVICE_FIXTURE_H_
+#define FSD_SERVER_WORKER_VIRTIO_FS_DEVICE_FIXTURE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "gtest/gtest.h"
+#include "server/fuse/session.h"
+#include "server/worker/fake_guest.h"
+#include "server/worker/gated_filesystem.h"
+#include "server/worker/task_queue.h"
+#include "server/worker/virtio_fs_device.h"
+
+namespace fsd::worker {
+
+class VirtioFsDeviceFixture : public ::testing::Test {
+ protected:
+  static constexpr size_t kRequestQueue = 1;
+
+  void SetUp() override {
+    device_ = *VirtioFsDevice::Create(
+        {.export_name = "test", .tag = "myfs", .request_queues = 2, .on_session_ended = [] {}},
+        session_, *tasks_);
+    bool done = false;
+    device_->SetMemory(guest_.memory(), [&done] { done = true; });
+    ASSERT_TRUE(Pump([&done] { return done; }));
+  }
+  void TearDown() override {
+    filesystem_.blocking_gate.Open();
+    filesystem_.fsync_gate.Open();
+    filesystem_.reset_gate.Open();
+    ASSERT_TRUE(Reset());
+  }
+
+  // Runs the control thread's tasks until `reached`. False after a minute without a task.
+  [[nodiscard]] bool Pump(const std::function<bool()>& reached) {
+    while (!reached()) {
+      if (!AwaitReadable(tasks_->fd())) return false;
+      tasks_->Run();
+    }
+    return true;
+  }
+  [[nodiscard]] bool Reset() {
+    bool done = false;
+    device_->Reset([&done] { done = true; });
+    return Pump([&done] { return done; });
+  }
+
+  // Starts the request queue with the ring's kick and call.
+  absl::Status Start(uint16_t next_available = 0) {
+    vhost_user::VringStart start{.setup = ring_.setup(), .kick = ring_.GiveKick()};
+    start.setup.next_available = next_available;
+    device_->SetVringCall(kRequestQueue, ring_.GiveCall());
+    return device_->StartVring(kRequestQueue, std::move(start));
+  }
+  // The same, enabled, with a guest that has mounted (head 0).
+  void StartMounted() {
+    device_->SetVringEnabled(kRequestQueue, true);
+    ASSERT_TRUE(Start().ok());
+    ring_.OfferInit(0);
+    ring_.Kick();
+    ASSERT_TRUE(ring_.AwaitUsed(1));
+  }
+  // Stops the request queue and waits for it; results in the index of the next chain.
+  std::optional<uint16_t> Stop() {
+    std::optional<uint16_t> next;
+    device_->StopVring(kRequestQueue, [&next](uint16_t index) { next = index; });
+    if (!Pump([&next] { return next.has_value(); })) return std::nullopt;
+    return next;
+  }
+  // Returns once the queue thread has looked at its ring again, if it may.
+  [[nodiscard]] bool AwaitOneLook() {
+    for (int i = 0; i < 2; ++i) {
+      bool done = false;
+      device_->SetMemory(guest_.memory(), [&done] { done = true; });
+      if (!Pump([&done] { return done; })) return false;
+    }
+    return true;
+  }
+
+  const std::unique_ptr<TaskQueue> tasks_ = *TaskQueue::Create();
+  FakeGuest guest_;
+  FakeRing ring_{guest_, 0};
+  GatedFilesystem filesystem_;
+  fuse::Session session_{filesystem_, {.export_name = "test"}, nullptr, nullptr};
+  std::unique_ptr<VirtioFsDevice> device_;
+};
+
+}  // namespace fsd::worker
+
+#endif  // FSD_SERVER_WORKER_VIRTIO_FS_DEVICE_FIXTURE_H_

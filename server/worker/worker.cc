@@ -1,0 +1,217 @@
+#include "server/worker/worker.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "server/errors/errno_or.h"
+#include "server/errors/status_macros.h"
+#include "server/ipc/worker_channel.h"
+#include "server/telemetry/log.h"
+
+namespace fsd::worker {
+namespace {
+
+fuse::CachePolicy CachePolicyOf(internal::ExportSpec::Cache cache) {
+  switch (cache) {
+    case internal::ExportSpec::CACHE_NEVER:
+      return fuse::CachePolicy::kNever;
+    case internal::ExportSpec::CACHE_METADATA:
+      return fuse::CachePolicy::kMetadata;
+    case internal::ExportSpec::CACHE_ALWAYS:
+      return fuse::CachePolicy::kAlways;
+    default:
+      return fuse::CachePolicy::kAuto;
+  }
+}
+
+bool PeerIsGone(int socket) {
+  pollfd entry{.fd = socket, .events = POLLRDHUP, .revents = 0};
+  return ::poll(&entry, 1, 0) == 1;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(Options options) {
+  if (options.spec.version() != ipc::kProtocolVersion) {
+    return absl::InvalidArgumentError(absl::StrCat("specification of version ",
+                                                   options.spec.version(), "; this worker knows ",
+                                                   ipc::kProtocolVersion));
+  }
+  ErrnoOr<std::unique_ptr<TaskQueue>> tasks = TaskQueue::Create();
+  if (!tasks.ok()) return ErrnoStatus(tasks.error(), "make the task queue");
+  ErrnoOr<os::Epoll> epoll = os::Epoll::Create();
+  if (!epoll.ok()) return ErrnoStatus(epoll.error(), "make the control thread's epoll");
+  std::unique_ptr<Worker> worker(new Worker(std::move(options.spec), std::move(options.filesystem),
+                                            *std::move(tasks), *std::move(epoll)));
+  FSD_RETURN_IF_ERROR(worker->SetUp(options));
+  return worker;
+}
+
+Worker::Worker(internal::WorkerSpec spec, std::unique_ptr<backends::Filesystem> filesystem,
+               std::unique_ptr<TaskQueue> tasks, os::Epoll epoll)
+    : spec_(std::move(spec)),
+      name_(spec_.spec().id()),
+      tasks_(std::move(tasks)),
+      epoll_(std::move(epoll)),
+      filesystem_(std::move(filesystem)) {}
+
+Worker::~Worker() = default;
+
+absl::Status Worker::SetUp(Options& options) {
+  session_ = std::make_unique<fuse::Session>(
+      *filesystem_,
+      fuse::SessionOptions{.export_name = name_,
+                           .cache = CachePolicyOf(spec_.spec().cache()),
+                           .read_only = spec_.spec().read_only()},
+      [this](const fuse::NegotiatedInit& init) { tasks_->Post([this, init] { OnMounted(init); }); },
+      [this] { tasks_->Post([this] { OnUnmounted(); }); });
+  FSD_ASSIGN_OR_RETURN(device_,
+                       VirtioFsDevice::Create({.export_name = name_,
+                                               .tag = spec_.spec().tag(),
+                                               .request_queues = options.request_queues,
+                                               .on_session_ended = [this] { OnUnmounted(); }},
+                                              *session_, *tasks_));
+  supervisors_ = std::make_unique<SupervisorLinks>(
+      epoll_, SupervisorLinks::Options{.export_name = name_,
+                                       .export_uid = spec_.export_uid(),
+                                       .status = [this] { return Status(); },
+                                       .stop = [this] { tasks_->Post([this] { Stop(); }); }});
+  const ErrnoOr<void> watched =
+      epoll_.Add(tasks_->fd(), EPOLLIN, [this](uint32_t) { tasks_->Run(); });
+  if (!watched.ok()) return ErrnoStatus(watched.error(), "watch the task queue");
+  FSD_ASSIGN_OR_RETURN(
+      control_acceptor_,
+      Acceptor::Create(epoll_, std::move(options.control_listener), name_,
+                       [this](os::UniqueFd socket) { supervisors_->Add(std::move(socket)); }));
+  FSD_ASSIGN_OR_RETURN(vhost_acceptor_, Acceptor::Create(epoll_, std::move(options.vhost_listener),
+                                                         name_, [this](os::UniqueFd socket) {
+                                                           OnFrontEnd(std::move(socket));
+                                                         }));
+  return absl::OkStatus();
+}
+
+int Worker::Run() {
+  while (!exit_status_.has_value()) epoll_.Wait(-1);
+  return *exit_status_;
+}
+
+void Worker::OnFrontEnd(os::UniqueFd socket) {
+  if (connection_ != nullptr && !PeerIsGone(connection_->fd())) {
+    ++connections_refused_;
+    FSD_LOG(kWarning, name_, "second front-end refused: one is connected");
+    return;
+  }
+  if (connection_ == nullptr) return Connect(std::move(socket));
+  // A guest's end and the next one's start can arrive together, in any order.
+  next_front_end_ = std::move(socket);
+  EndConnection("closed by the front-end");
+}
+
+void Worker::Connect(os::UniqueFd socket) {
+  ++connections_accepted_;
+  connected_since_unix_nanos_ = absl::ToUnixNanos(absl::Now());
+  connection_ = std::make_unique<vhost_user::Connection>(
+      std::move(socket), *device_,
+      vhost_user::Connection::Options{.export_name = name_,
+                                      .offer_config = spec_.spec().advertise_tag(),
+                                      .resume = [this] { Advance(0); }});
+  FSD_LOG(kInfo, name_, "front-end connected");
+  Enter(Phase::kConnected);
+  watched_events_ = EPOLLIN;
+  const ErrnoOr<void> watched =
+      epoll_.Add(connection_->fd(), watched_events_, [this](uint32_t events) { Advance(events); });
+  if (!watched.ok()) EndConnection(ErrnoStatus(watched.error(), "watch it").ToString());
+}
+
+void Worker::Advance(uint32_t events) {
+  if (const auto reason = connection_->Advance(events); reason.has_value()) {
+    return EndConnection(vhost_user::StopReasonName(*reason));
+  }
+  const uint32_t wanted =
+      (connection_->wants_read() ? EPOLLIN : 0U) | (connection_->wants_write() ? EPOLLOUT : 0U);
+  if (wanted == watched_events_) return;
+  watched_events_ = wanted;
+  if (!epoll_.Modify(connection_->fd(), wanted).ok()) EndConnection("cannot be watched");
+}
+
+void Worker::EndConnection(std::string_view why) {
+  FSD_LOG(kInfo, name_, "front-end gone: %s", Absl(why));
+  epoll_.Remove(connection_->fd());
+  connection_.reset();
+  vhost_acceptor_->Pause();
+  phase_ = Phase::kEnding;
+  ResetDevice();
+}
+
+void Worker::ResetDevice() {
+  device_->Reset([this] { OnConnectionEnded(); });
+}
+
+void Worker::OnConnectionEnded() {
+  // Only now: the guest's memory must not stay mapped until the next one comes.
+  device_->SetDirtyLog(nullptr);
+  device_->SetMemory(std::make_shared<const virtqueue::GuestMemory>(), [] {});
+  if (stopping_) {
+    exit_status_ = 0;
+    return;
+  }
+  Enter(Phase::kListening);
+  vhost_acceptor_->Resume();
+  if (next_front_end_.valid()) Connect(std::move(next_front_end_));
+}
+
+void Worker::Enter(Phase phase) {
+  phase_ = phase;
+  supervisors_->PushStatus();
+}
+
+void Worker::OnMounted(const fuse::NegotiatedInit& init) {
+  if (connection_ == nullptr) return;
+  init_ = init;
+  Enter(Phase::kMounted);
+}
+
+void Worker::OnUnmounted() {
+  init_ = {};
+  if (phase_ == Phase::kMounted) Enter(Phase::kConnected);
+}
+
+void Worker::Stop() {
+  if (std::exchange(stopping_, true)) return;
+  vhost_acceptor_->Pause();
+  if (connection_ != nullptr) return EndConnection("the worker stops");
+  if (phase_ == Phase::kListening) ResetDevice();
+}
+
+internal::WorkerStatus Worker::Status() const {
+  internal::WorkerStatus status;
+  status.set_state(phase_ == Phase::kListening ? internal::WorkerStatus::STATE_LISTENING
+                   : phase_ == Phase::kMounted ? internal::WorkerStatus::STATE_MOUNTED
+                                               : internal::WorkerStatus::STATE_CONNECTED);
+  if (phase_ != Phase::kListening) {
+    internal::Connection& connection = *status.mutable_connection();
+    connection.set_since_unix_nanos(connected_since_unix_nanos_);
+    if (connection_ != nullptr) {
+      connection.set_virtio_features(connection_->virtio_features());
+      connection.set_protocol_features(connection_->protocol_features());
+      connection.set_queues(static_cast<uint32_t>(connection_->started_vrings()));
+    }
+    connection.set_fuse_major(init_.major);
+    connection.set_fuse_minor(init_.minor);
+    connection.set_init_flags(init_.flags);
+  }
+  const backends::FilesystemUsage usage = filesystem_->Usage();
+  status.set_inodes(usage.inodes);
+  status.set_open_files(usage.open_files);
+  status.set_connections_accepted(connections_accepted_);
+  status.set_connections_refused(connections_refused_);
+  return status;
+}
+
+}  // namespace fsd::worker

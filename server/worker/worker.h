@@ -1,0 +1,106 @@
+// Worker: serves one export, to one front-end after another, until a supervisor says Stop.
+//
+// Its thread is the control thread: one epoll over the supervisor's channels, the vhost-user
+// listener, the front-end's connection and the tasks of the other threads. It makes no system call
+// that can wait for the shared file system.
+//
+// A front-end's life here:
+//
+//   listening ── accepted ──> connected ── INIT ──> mounted
+//       ^                         │  <── DESTROY, ─────┤
+//       │                         │      RESET_DEVICE  │
+//       │                         v                    v
+//       └── requests done, ───  ending  <── closed ────┘
+//           session ended
+//
+// While ending, who dials next waits in the backlog; while one is connected, a second is refused.
+#ifndef FSD_SERVER_WORKER_WORKER_H_
+#define FSD_SERVER_WORKER_WORKER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "backends/filesystem.h"
+#include "proto/fsd/internal/worker.pb.h"
+#include "server/fuse/session.h"
+#include "server/os/epoll.h"
+#include "server/os/unique_fd.h"
+#include "server/vhost_user/connection.h"
+#include "server/worker/acceptor.h"
+#include "server/worker/supervisor_links.h"
+#include "server/worker/task_queue.h"
+#include "server/worker/virtio_fs_device.h"
+
+namespace fsd::worker {
+
+class Worker {
+ public:
+  struct Options {
+    internal::WorkerSpec spec;
+    os::UniqueFd control_listener;  // SOCK_SEQPACKET
+    os::UniqueFd vhost_listener;    // SOCK_STREAM
+    std::unique_ptr<backends::Filesystem> filesystem;
+    size_t request_queues = 1;
+  };
+
+  // INVALID_ARGUMENT: a spec that cannot be served. Otherwise what the system lacks.
+  static absl::StatusOr<std::unique_ptr<Worker>> Create(Options options);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  // Before Run, or after it.
+  ~Worker();
+
+  // Serves until Stop; results in the process's exit status. Once.
+  int Run();
+
+ private:
+  enum class Phase { kListening, kConnected, kMounted, kEnding };
+
+  Worker(internal::WorkerSpec spec, std::unique_ptr<backends::Filesystem> filesystem,
+         std::unique_ptr<TaskQueue> tasks, os::Epoll epoll);
+  absl::Status SetUp(Options& options);
+
+  void OnFrontEnd(os::UniqueFd socket);
+  void Connect(os::UniqueFd socket);
+  void Advance(uint32_t events);
+  void EndConnection(std::string_view why);
+  void OnConnectionEnded();
+  void Enter(Phase phase);
+  void OnMounted(const fuse::NegotiatedInit& init);
+  void OnUnmounted();
+  void Stop();
+  void ResetDevice();
+  internal::WorkerStatus Status() const;
+
+  const internal::WorkerSpec spec_;
+  const std::string& name_;  // the export's
+  // First, as other threads post until the end.
+  const std::unique_ptr<TaskQueue> tasks_;
+  os::Epoll epoll_;
+  const std::unique_ptr<backends::Filesystem> filesystem_;
+  std::unique_ptr<fuse::Session> session_;
+  std::unique_ptr<VirtioFsDevice> device_;
+  std::unique_ptr<SupervisorLinks> supervisors_;
+  std::unique_ptr<Acceptor> control_acceptor_;
+  std::unique_ptr<Acceptor> vhost_acceptor_;
+
+  Phase phase_ = Phase::kListening;
+  std::unique_ptr<vhost_user::Connection> connection_;  // while connected or mounted
+  uint32_t watched_events_ = 0;                         // of connection_
+  os::UniqueFd next_front_end_;  // came just before the last one's end was noticed
+  int64_t connected_since_unix_nanos_ = 0;
+  fuse::NegotiatedInit init_;
+  uint64_t connections_accepted_ = 0;
+  uint64_t connections_refused_ = 0;
+  bool stopping_ = false;
+  std::optional<int> exit_status_;
+};
+
+}  // namespace fsd::worker
+
+#endif  // FSD_SERVER_WORKER_WORKER_H_
