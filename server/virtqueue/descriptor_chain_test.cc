@@ -131,6 +131,9 @@ TEST_F(DescriptorChainTest, AnIndirectTableMayBeLongerThanTheQueue) {
 }
 
 TEST_F(DescriptorChainTest, RefusesATableOverTheLimit) {
+  driver_.WriteTable(kTable, {{.length = 1}});
+  EXPECT_EQ(WalkIndirect(kTable, kLimit * sizeof(Descriptor)), 0);
+  EXPECT_EQ(WalkIndirect(kTable, (kLimit + 1) * sizeof(Descriptor)), EINVAL);
   EXPECT_EQ(WalkTable(kTable, std::vector<Descriptor>(kLimit + 1, {.length = 1})), EINVAL);
 }
 
@@ -161,7 +164,8 @@ TEST_F(DescriptorChainTest, RefusesATableWithASuccessor) {
 }
 
 TEST_F(DescriptorChainTest, RefusesATableInsideATable) {
-  const Descriptor inner{.address = kTable, .length = 16, .flags = kDescriptorIndirect};
+  driver_.WriteTable(kTable + 0x1000, {{.length = 1}});
+  const Descriptor inner{.address = kTable + 0x1000, .length = 16, .flags = kDescriptorIndirect};
   EXPECT_EQ(WalkTable(kTable, {inner}), EINVAL);
   EXPECT_EQ(WalkTable(kTable, {{.length = 1}, inner}), EINVAL);
 }
