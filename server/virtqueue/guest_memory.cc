@@ -77,6 +77,12 @@ absl::StatusOr<std::shared_ptr<const GuestMemory>> GuestMemory::Without(
   return memory;
 }
 
+bool GuestMemory::Includes(const GuestMemory& other) const {
+  return std::ranges::all_of(other.regions_, [this](const Region& region) {
+    return std::ranges::find(regions_, region.mapping, &Region::mapping) != regions_.end();
+  });
+}
+
 const GuestMemory::Region* GuestMemory::Find(uint64_t guest_address) const {
   const auto after = std::ranges::upper_bound(
       regions_, guest_address, {},

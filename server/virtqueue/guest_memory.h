@@ -59,6 +59,9 @@ class GuestMemory {
   bool GuestAddressOf(const void* host, uint64_t& guest_address) const;
 
   size_t region_count() const { return regions_.size(); }
+  // Whether every region of `other` is one of this table's, by the same mapping: whoever uses
+  // `other` uses nothing that this table lacks.
+  bool Includes(const GuestMemory& other) const;
 
   // GET_MAX_MEM_SLOTS. QEMU refuses fewer than it has DIMM slots.
   static constexpr size_t kMaxRegions = 509;

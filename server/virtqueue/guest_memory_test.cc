@@ -47,6 +47,18 @@ class ThreeRegions : public testing::Test {
   size_t count_ = 0;
 };
 
+TEST_F(ThreeRegions, IncludesTheTableItCameFromAndNotTheOtherWayRound) {
+  const auto fewer = *memory_->Without(kSecond);
+  EXPECT_TRUE(memory_->Includes(*fewer));
+  EXPECT_TRUE(memory_->Includes(*memory_));
+  EXPECT_FALSE(fewer->Includes(*memory_));
+}
+
+TEST_F(ThreeRegions, DoesNotIncludeTheSameRegionMappedAnew) {
+  const auto anew = *GuestMemory().With(kFirst, file_.get());
+  EXPECT_FALSE(memory_->Includes(*anew));
+}
+
 TEST_F(ThreeRegions, TranslatesWithinARegion) {
   ASSERT_TRUE(Translate(0x10010, 0x20));
   ASSERT_EQ(count_, 1u);
