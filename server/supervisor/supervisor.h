@@ -1,56 +1,25 @@
 // Supervisor: owns every export, its sockets and its worker, for as long as the host runs.
 //
 // All state belongs to one thread, the one that calls Run. The public functions may be called from
-// any thread: they hand the work over and answer through their callback, on Run's thread; a callback
-// must not block. Nothing here knows gRPC, vhost-user or FUSE.
+// any thread: they hand the work over and answer through their callback, on Run's thread; a
+// callback must not block. Nothing here knows gRPC, vhost-user or FUSE.
 //
 // A failed call's Status carries a reason (see error_reason.h) that clients can act on.
 #ifndef FSD_SERVER_SUPERVISOR_SUPERVISOR_H_
 #define FSD_SERVER_SUPERVISOR_SUPERVISOR_H_
 
-#include <sys/types.h>
-
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "proto/fsd/internal/export_spec.pb.h"
-#include "proto/fsd/internal/worker.pb.h"
 #include "server/supervisor/config.h"
+#include "server/supervisor/export_view.h"
+#include "server/supervisor/timing.h"
 
 namespace fsd::supervisor {
-
-// Where an export is in its life. The legal transitions are in export.cc's table.
-enum class ExportState {
-  kCreating,    // its worker is not ready yet
-  kListening,   // the socket waits for a front-end
-  kConnected,   // a front-end is there
-  kMounted,     // a guest has mounted it
-  kRecovering,  // its worker died; another is on the way (the socket still takes connections)
-  kFailed,      // given up; see the conditions
-  kDeleting,
-};
-
-// What is worth an operator's attention, e.g. WORKER_CRASHED with the signal and when.
-struct Condition {
-  std::string reason;   // UPPER_SNAKE_CASE
-  std::string message;
-  absl::Time since;
-};
-
-// A copy of one export's present state.
-struct ExportView {
-  internal::ExportRecord record;
-  ExportState state = ExportState::kCreating;
-  std::vector<Condition> conditions;
-  pid_t worker_pid = 0;       // the keeper's, in the supervisor's pid namespace; 0 if none runs
-  uint64_t restarts = 0;      // of the worker since the export was created or the supervisor started
-  internal::WorkerStatus worker;  // last reported
-};
 
 template <typename T>
 using Callback = std::function<void(absl::StatusOr<T>)>;
@@ -60,26 +29,28 @@ class Supervisor {
  public:
   virtual ~Supervisor() = default;
 
-  // Opens the state directory and brings every recorded export back to listening; one that cannot
-  // come back is FAILED with the reason and holds nobody up.
-  static absl::StatusOr<std::unique_ptr<Supervisor>> Create(Config config);
+  // Opens the state directory and reads every recorded export.
+  static absl::StatusOr<std::unique_ptr<Supervisor>> Create(Config config,
+                                                            const Timing& timing = {});
 
-  // Serves until Shutdown. What `workers` of the configuration says then happens to the workers.
+  // Brings every recorded export back to listening; one that cannot come back is FAILED with the
+  // reason and holds nobody up. Serves until Shutdown. What `workers` of the configuration says
+  // then happens to the workers.
   virtual void Run() = 0;
   // Any thread, also a signal handler's.
   virtual void Shutdown() = 0;
 
-  // `spec` is complete but for socket_path, which may be empty: then one is chosen under the runtime
-  // directory. Answers when the socket is listening and the worker is ready. With an id that exists:
-  // the existing export if its spec is equal, else ALREADY_EXISTS; ABORTED while an operation on it
-  // is pending.
-  virtual void CreateExport(internal::ExportSpec spec, std::string request_id,
-                            bool validate_only, Callback<ExportView> done) = 0;
+  // `spec` is complete but for socket_path, which may be empty: then one is chosen under the
+  // runtime directory. Answers when the socket is listening and the worker is ready. With an id
+  // that exists: the existing export if its spec is equal, else ALREADY_EXISTS; ABORTED while an
+  // operation on it is pending.
+  virtual void CreateExport(internal::ExportSpec spec, std::string request_id, bool validate_only,
+                            Callback<ExportView> done) = 0;
   virtual void GetExport(std::string id, Callback<ExportView> done) = 0;
   // All of them, ordered by id.
   virtual void ListExports(Callback<std::vector<ExportView>> done) = 0;
-  // FAILED_PRECONDITION with EXPORT_IN_USE if a front-end is connected and not `force`. Answers when
-  // worker, sockets and record are gone.
+  // FAILED_PRECONDITION with EXPORT_IN_USE if a front-end is connected and not `force`. Answers
+  // when worker, sockets and record are gone.
   virtual void DeleteExport(std::string id, bool force, StatusCallback done) = 0;
 
   // Told of each change of an export's state, on Run's thread, in order; an export that is gone has

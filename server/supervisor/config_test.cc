@@ -1,0 +1,121 @@
+#include "server/supervisor/config.h"
+
+#include <fstream>
+
+#include "gmock/gmock.h"
+
+namespace fsd::supervisor {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+
+std::string WriteFile(std::string_view text) {
+  const std::string path = ::testing::TempDir() + "/fsd.yaml";
+  std::ofstream(path) << text;
+  return path;
+}
+
+std::string ErrorFor(std::string_view text) {
+  Config config;
+  return std::string(ReadConfigFile(WriteFile(text), config).message());
+}
+
+TEST(ConfigTest, ReadsEveryKey) {
+  Config config;
+  const absl::Status status = ReadConfigFile(WriteFile(R"(# an example
+listen: unix:///run/x.sock
+state_dir: /var/lib/x
+runtime_dir: /run/x
+allow_source: [/srv, /home]
+allow_socket:
+  - /run/vms
+worker_binary: /usr/libexec/fsd-worker
+workers: keep
+log_level: debug
+)"),
+                                             config);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(config.listen, "unix:///run/x.sock");
+  EXPECT_EQ(config.state_dir, "/var/lib/x");
+  EXPECT_EQ(config.runtime_dir, "/run/x");
+  EXPECT_THAT(config.allow_source, ElementsAre("/srv", "/home"));
+  EXPECT_THAT(config.allow_socket, ElementsAre("/run/vms"));
+  EXPECT_EQ(config.worker_binary, "/usr/libexec/fsd-worker");
+  EXPECT_EQ(config.workers, Config::Workers::kKeep);
+  EXPECT_EQ(config.log_level, telemetry::LogLevel::kDebug);
+}
+
+TEST(ConfigTest, KeysThatAreAbsentKeepTheirValue) {
+  Config config;
+  config.state_dir = "/elsewhere";
+  ASSERT_TRUE(ReadConfigFile(WriteFile("workers: keep\n"), config).ok());
+  EXPECT_EQ(config.state_dir, "/elsewhere");
+  ASSERT_TRUE(ReadConfigFile(WriteFile("# nothing\n"), config).ok());
+}
+
+TEST(ConfigTest, AnUnknownKeyIsNamedWithItsLineAndTheKnownOnes) {
+  const std::string error = ErrorFor("workers: keep\n\nworker: 3\n");
+  EXPECT_THAT(error, HasSubstr("fsd.yaml:3: unknown key 'worker'"));
+  EXPECT_THAT(error, HasSubstr("listen, state_dir, runtime_dir, allow_source"));
+}
+
+TEST(ConfigTest, AWrongTypeIsNamedWithItsLineAndWhatIsExpected) {
+  EXPECT_THAT(ErrorFor("\nallow_source: /srv\n"),
+              EndsWith("fsd.yaml:2: key 'allow_source' must be a list of texts"));
+  EXPECT_THAT(ErrorFor("allow_source: [[/srv]]\n"), HasSubstr("must be a list of texts"));
+  EXPECT_THAT(ErrorFor("listen: [a]\n"), HasSubstr("must be a text"));
+  EXPECT_THAT(ErrorFor("state_dir:\n"), HasSubstr("must be a text"));
+  EXPECT_THAT(ErrorFor("workers: yes\n"), HasSubstr("must be stop or keep"));
+  EXPECT_THAT(ErrorFor("log_level: loud\n"), HasSubstr("must be debug, info, warning or error"));
+}
+
+TEST(ConfigTest, AKeyGivenTwiceIsRefused) {
+  EXPECT_THAT(ErrorFor("workers: stop\nworkers: keep\n"),
+              HasSubstr("fsd.yaml:2: key 'workers' is given twice"));
+}
+
+TEST(ConfigTest, WhatIsNotYamlIsRefusedWithItsLine) {
+  EXPECT_THAT(ErrorFor("listen: [a\n}: b\n"), HasSubstr("fsd.yaml:2: "));
+  EXPECT_THAT(ErrorFor("- a\n- b\n"), HasSubstr("fsd.yaml:1: expected keys"));
+}
+
+TEST(ConfigTest, AFileThatFailsChangesNothing) {
+  Config config;
+  EXPECT_FALSE(ReadConfigFile(WriteFile("workers: keep\nbogus: 1\n"), config).ok());
+  EXPECT_EQ(config.workers, Config::Workers::kStop);
+}
+
+TEST(ConfigTest, AMissingFileIsAnError) {
+  Config config;
+  const absl::Status status = ReadConfigFile("/nonexistent/fsd.yaml", config);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("/nonexistent/fsd.yaml"));
+}
+
+TEST(ConfigTest, ValuesThatCannotWorkAreRefused) {
+  Config good;
+  good.allow_source = {"/srv/"};
+  ASSERT_TRUE(ValidateConfig(good).ok()) << ValidateConfig(good);
+
+  const auto refused = [&good](auto change) {
+    Config config = good;
+    change(config);
+    return ValidateConfig(config).code() == absl::StatusCode::kInvalidArgument;
+  };
+  EXPECT_TRUE(refused([](Config& c) { c.allow_source.clear(); }));
+  EXPECT_TRUE(refused([](Config& c) { c.allow_source = {"srv"}; }));
+  EXPECT_TRUE(refused([](Config& c) { c.allow_source = {"/srv/../etc"}; }));
+  EXPECT_TRUE(refused([](Config& c) { c.allow_socket = {"run"}; }));
+  EXPECT_TRUE(refused([](Config& c) { c.state_dir = "lib"; }));
+  EXPECT_TRUE(refused([](Config& c) { c.runtime_dir = ""; }));
+  EXPECT_TRUE(refused([](Config& c) { c.runtime_dir = "/" + std::string(100, 'r'); }));
+  EXPECT_TRUE(refused([](Config& c) { c.worker_binary = "fsd-worker"; }));
+  EXPECT_TRUE(refused([](Config& c) { c.listen = "0.0.0.0:80"; }));
+  EXPECT_TRUE(refused([](Config& c) { c.listen = "unix://fsd.sock"; }));
+  EXPECT_TRUE(refused([](Config& c) { c.listen = "unix:///" + std::string(107, 's'); }));
+}
+
+}  // namespace
+}  // namespace fsd::supervisor

@@ -1,0 +1,307 @@
+#include "server/supervisor/export.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/errors/check.h"
+#include "server/errors/status_macros.h"
+#include "server/ipc/worker_channel.h"
+#include "server/os/memory_file.h"
+#include "server/os/unix_socket.h"
+#include "server/supervisor/error_reason.h"
+#include "server/supervisor/export_spec.h"
+#include "server/supervisor/paths.h"
+#include "server/supervisor/worker_launcher.h"
+#include "server/telemetry/log.h"
+
+namespace fsd::supervisor {
+namespace {
+
+constexpr size_t kStates = 7;
+
+// kLegal[from][to]
+constexpr std::array<std::array<bool, kStates>, kStates> kLegal = {{
+    // CREATING LISTENING CONNECTED MOUNTED RECOVERING FAILED DELETING
+    {{false, true, true, true, true, true, true}},       // CREATING
+    {{false, false, true, true, true, true, true}},      // LISTENING
+    {{false, true, false, true, true, true, true}},      // CONNECTED
+    {{false, true, true, false, true, true, true}},      // MOUNTED
+    {{false, true, true, true, false, true, true}},      // RECOVERING
+    {{false, false, false, false, false, false, true}},  // FAILED
+    {{false, false, false, false, false, true, false}},  // DELETING; FAILED: it could not be
+}};
+
+// worker_main's documented exit statuses.
+constexpr int kExitBadInvocation = 2;
+constexpr int kExitJailUnavailable = 3;
+
+ErrorReason ReasonOfEnd(const WorkerEnd& end) {
+  const bool jail =
+      end.misdeed.empty() && !end.exit.signaled && end.exit.code == kExitJailUnavailable;
+  return jail ? ErrorReason::kSandboxUnavailable : ErrorReason::kWorkerFailed;
+}
+
+absl::Status StartFailure(const WorkerEnd& end) {
+  std::string_view advice = "see the log";
+  if (ReasonOfEnd(end) == ErrorReason::kSandboxUnavailable) {
+    advice = "its jail cannot be made on this host; see the log";
+  } else if (!end.exit.signaled && end.exit.code == kExitBadInvocation) {
+    advice = "fsd and fsd-worker are not of one version; install them together";
+  }
+  return ReasonedError(
+      absl::StatusCode::kFailedPrecondition, ReasonOfEnd(end),
+      absl::StrCat("the worker did not get ready: ", end.Describe(), "; ", Absl(advice)));
+}
+
+ExportState StateFor(internal::WorkerStatus::State state) {
+  switch (state) {
+    case internal::WorkerStatus::STATE_CONNECTED:
+      return ExportState::kConnected;
+    case internal::WorkerStatus::STATE_MOUNTED:
+      return ExportState::kMounted;
+    default:
+      return ExportState::kListening;
+  }
+}
+
+std::vector<std::string> SocketDirectories(const Config& config) {
+  std::vector<std::string> directories = config.allow_socket;
+  directories.push_back(config.runtime_dir);
+  return directories;
+}
+
+// In the runtime directory every dead socket is one of ours.
+ExportSocket::IfDead IfDeadFor(const Config& config, const internal::ExportSpec& spec) {
+  return IsSameOrBelow(spec.socket_path(), config.runtime_dir) ? ExportSocket::IfDead::kReplace
+                                                               : ExportSocket::IfDead::kRefuse;
+}
+
+}  // namespace
+
+std::string_view ExportStateName(ExportState state) {
+  constexpr std::array<std::string_view, kStates> kNames = {
+      "CREATING", "LISTENING", "CONNECTED", "MOUNTED", "RECOVERING", "FAILED", "DELETING"};
+  return kNames[static_cast<size_t>(state)];
+}
+
+bool IsLegalTransition(ExportState from, ExportState to) {
+  return kLegal[static_cast<size_t>(from)][static_cast<size_t>(to)];
+}
+
+Export::Export(const Surroundings& surroundings, internal::ExportRecord record, Origin origin)
+    : surroundings_(surroundings),
+      record_(std::move(record)),
+      origin_(origin),
+      restart_policy_(surroundings.timing.restart) {}
+
+Export::~Export() { surroundings_.loop.Cancel(restart_timer_); }
+
+ExportView Export::View() const {
+  return {.record = record_,
+          .state = state_,
+          .conditions = conditions_,
+          .worker_pid = worker_ == nullptr ? 0 : worker_->pid(),
+          .restarts = restarts_,
+          .worker = status_};
+}
+
+absl::Status Export::CheckSocket(const Config& config, const internal::ExportSpec& spec) {
+  return ExportSocket::CheckBelow(SocketDirectories(config), spec.socket_path(),
+                                  os::SocketType::kStream, IfDeadFor(config, spec));
+}
+
+absl::Status Export::Create(os::UniqueFd source, std::function<void(absl::Status)> started) {
+  source_ = std::move(source);
+  FSD_RETURN_IF_ERROR(Listen());
+  FSD_RETURN_IF_ERROR(LaunchWorker());
+  started_ = std::move(started);
+  return absl::OkStatus();
+}
+
+void Export::Restore(os::UniqueFd source) {
+  source_ = std::move(source);
+  if (const absl::Status status = Listen(); !status.ok()) return Fail(status);
+  if (const absl::Status status = LaunchWorker(); !status.ok()) {
+    OnFailure(ReasonOf(status).value_or("WORKER_FAILED"), std::string(status.message()),
+              absl::ZeroDuration());
+  }
+}
+
+ExportSocket::IfDead Export::if_dead() const {
+  // Our record names the socket: a dead one there is ours wherever it is.
+  if (origin_ == Origin::kStore) return ExportSocket::IfDead::kReplace;
+  return IfDeadFor(surroundings_.config, record_.spec());
+}
+
+absl::Status Export::Listen() {
+  const internal::ExportSpec& spec = record_.spec();
+  const os::SocketAccess access{.uid = spec.socket_uid(),
+                                .gid = spec.socket_gid(),
+                                .mode = static_cast<mode_t>(spec.socket_mode())};
+  FSD_ASSIGN_OR_RETURN(
+      vhost_, ExportSocket::ListenBelow(SocketDirectories(surroundings_.config), spec.socket_path(),
+                                        os::SocketType::kStream, access, if_dead()));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<os::UniqueFd> Export::MakeWorkerSpec() const {
+  internal::WorkerSpec spec;
+  spec.set_version(ipc::kProtocolVersion);
+  spec.set_export_uid(record_.uid());
+  *spec.mutable_spec() = record_.spec();
+  spec.set_log_level(static_cast<int>(surroundings_.config.log_level));
+  const std::string bytes = spec.SerializeAsString();
+  auto file = os::CreateSealedFile("fsd-worker-spec", std::as_bytes(std::span(bytes)));
+  if (!file.ok()) return ErrnoStatus(file.error(), "make the worker's specification");
+  return *std::move(file);
+}
+
+absl::Status Export::LaunchWorker() {
+  if (control_.has_value()) control_->RemoveFile();
+  FSD_ASSIGN_OR_RETURN(control_, ExportSocket::Listen(ControlSocketPath(surroundings_.config, id()),
+                                                      os::SocketType::kSeqPacket, {.mode = 0600},
+                                                      ExportSocket::IfDead::kReplace));
+  // Dialled while it is surely ours; the worker finds us in its backlog.
+  auto channel = os::ConnectUnix(control_->path(), os::SocketType::kSeqPacket);
+  if (!channel.ok()) return ErrnoStatus(channel.error(), "dial the worker's control socket");
+  FSD_ASSIGN_OR_RETURN(const os::UniqueFd spec, MakeWorkerSpec());
+  FSD_ASSIGN_OR_RETURN(LaunchedWorker launched,
+                       supervisor::LaunchWorker({.binary = surroundings_.config.worker_binary,
+                                                 .export_id = id(),
+                                                 .spec = spec.get(),
+                                                 .control_listener = control_->fd(),
+                                                 .vhost_listener = vhost_->fd(),
+                                                 .source_directory = source_.get()}));
+  control_->StopListening();
+  const pid_t pid = launched.pid;
+  FSD_ASSIGN_OR_RETURN(
+      worker_, WorkerProcess::Watch(
+                   surroundings_.loop, surroundings_.timing.worker, id(), record_.uid(),
+                   std::move(launched), ipc::WorkerChannel(*std::move(channel)),
+                   {.on_status = [this](const internal::WorkerStatus& status) { OnStatus(status); },
+                    .on_end = [this](const WorkerEnd& end) { OnWorkerEnd(end); }}));
+  FSD_LOG(kInfo, id(), "worker %d started", pid);
+  return absl::OkStatus();
+}
+
+void Export::OnStatus(const internal::WorkerStatus& status) {
+  if (stopping_) return;
+  status_ = status;
+  SetState(StateFor(status.state()));
+  if (started_ != nullptr) std::exchange(started_, nullptr)(absl::OkStatus());
+}
+
+void Export::OnWorkerEnd(const WorkerEnd& end) {
+  const pid_t pid = worker_->pid();
+  worker_.reset();
+  status_.Clear();
+  if (stopping_) {
+    FSD_LOG(kInfo, id(), "worker %d stopped: %s", pid, end.Describe());
+    return std::exchange(stopped_, nullptr)();
+  }
+  FSD_LOG(kError, id(), "worker %d ended: %s", pid, end.Describe());
+  if (started_ != nullptr) return std::exchange(started_, nullptr)(StartFailure(end));
+  OnFailure(ErrorReasonName(ReasonOfEnd(end)), end.Describe(), end.healthy_for);
+}
+
+void Export::OnFailure(std::string_view reason, const std::string& how,
+                       absl::Duration healthy_for) {
+  const std::optional<absl::Duration> delay = restart_policy_.OnFailure(healthy_for);
+  if (!delay.has_value()) {
+    return Fail(reason, absl::StrCat("the worker failed ", restart_policy_.failures_in_a_row(),
+                                     " times in a row, the last time: ", how,
+                                     "; see the log, then delete the export and create it again"));
+  }
+  AddCondition("WORKER_CRASHED", how);
+  SetState(ExportState::kRecovering);
+  restart_timer_ = surroundings_.loop.CallAfter(*delay, [this] { Restart(); });
+}
+
+void Export::Restart() {
+  ++restarts_;
+  if (const absl::Status status = LaunchWorker(); !status.ok()) {
+    FSD_LOG(kError, id(), "worker cannot be started: %s", std::string(status.message()));
+    OnFailure(ReasonOf(status).value_or("WORKER_FAILED"), std::string(status.message()),
+              absl::ZeroDuration());
+  }
+}
+
+void Export::LeaveToEarlierWorker() {
+  left_to_earlier_worker_ = true;
+  Fail("WORKER_NOT_ADOPTED",
+       "a worker that an earlier supervisor left running serves it, and is left alone; delete the "
+       "export with force and create it again to replace it");
+}
+
+void Export::Fail(const absl::Status& why) {
+  Fail(ReasonOf(why).value_or("INTERNAL"), std::string(why.message()));
+}
+
+void Export::Fail(std::string_view reason, std::string_view message) {
+  FSD_LOG(kError, id(), "given up: %s", message);
+  AddCondition(reason, message);
+  if (vhost_.has_value()) vhost_->StopListening();
+  SetState(ExportState::kFailed);
+}
+
+void Export::AddCondition(std::string_view reason, std::string_view message) {
+  RemoveCondition(reason);
+  conditions_.push_back(
+      {.reason = std::string(reason), .message = std::string(message), .since = absl::Now()});
+}
+
+void Export::RemoveCondition(std::string_view reason) {
+  std::erase_if(conditions_, [reason](const Condition& c) { return c.reason == reason; });
+}
+
+void Export::Stop(std::function<void()> stopped) {
+  stopping_ = true;
+  started_ = nullptr;
+  surroundings_.loop.Cancel(restart_timer_);
+  if (worker_ == nullptr) return stopped();
+  stopped_ = std::move(stopped);
+  worker_->Stop();
+}
+
+void Export::Delete(std::function<void()> deleted) {
+  SetState(ExportState::kDeleting);
+  if (left_to_earlier_worker_) {
+    auto stopping =
+        EarlierWorker::Stop(surroundings_.loop, ControlSocketPath(surroundings_.config, id()),
+                            record_.spec().socket_path(), deleted);
+    if (stopping.ok()) {
+      stopping_ = true;
+      earlier_worker_ = *std::move(stopping);
+      return;
+    }
+    FSD_LOG(kWarning, id(), "earlier worker: %s", std::string(stopping.status().message()));
+  }
+  Stop(std::move(deleted));
+}
+
+void Export::RemoveFiles() {
+  if (vhost_.has_value()) {
+    vhost_->RemoveFile();
+    vhost_->StopListening();
+  } else if (if_dead() == ExportSocket::IfDead::kReplace) {
+    RemoveDeadSocket(record_.spec().socket_path(), os::SocketType::kStream);
+  }
+  if (control_.has_value()) {
+    control_->RemoveFile();
+  } else {
+    RemoveDeadSocket(ControlSocketPath(surroundings_.config, id()), os::SocketType::kSeqPacket);
+  }
+}
+
+void Export::SetState(ExportState state) {
+  if (state == state_) return;
+  FSD_CHECK(IsLegalTransition(state_, state));
+  FSD_LOG(kInfo, id(), "%s, was %s", ExportStateName(state), ExportStateName(state_));
+  state_ = state;
+  surroundings_.changed(*this);
+}
+
+}  // namespace fsd::supervisor

@@ -1,0 +1,141 @@
+#include "server/supervisor/export_socket.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/errors/status_macros.h"
+#include "server/supervisor/error_reason.h"
+#include "server/supervisor/paths.h"
+
+namespace fsd::supervisor {
+namespace {
+
+enum class Occupant { kNone, kDeadSocket, kLivingSocket, kNoSocket };
+
+Occupant OccupantOf(const std::string& path, os::SocketType type) {
+  struct stat info;
+  if (::lstat(path.c_str(), &info) != 0) {
+    return errno == ENOENT ? Occupant::kNone : Occupant::kNoSocket;
+  }
+  if (!S_ISSOCK(info.st_mode)) return Occupant::kNoSocket;
+  const auto connected = os::ConnectUnix(path, type);
+  // A socket of another type, or with a full backlog, is alive too.
+  return !connected.ok() && connected.error() == Errno(ECONNREFUSED) ? Occupant::kDeadSocket
+                                                                     : Occupant::kLivingSocket;
+}
+
+absl::Status InUse(const std::string& path, std::string_view why) {
+  return ReasonedError(absl::StatusCode::kFailedPrecondition, ErrorReason::kSocketInUse,
+                       absl::StrCat("socket ", path, ": ", Absl(why)));
+}
+
+absl::Status NotAllowed(const std::string& path, std::string_view why) {
+  return ReasonedError(absl::StatusCode::kPermissionDenied, ErrorReason::kSocketNotAllowed,
+                       absl::StrCat("socket ", path, ": ", Absl(why)));
+}
+
+absl::StatusOr<os::UniqueFd> OpenDirectoryOf(const std::vector<std::string>& allowed,
+                                             const std::string& path) {
+  const std::string parent = path.substr(0, path.rfind('/'));
+  auto directory = OpenAllowedDirectory(allowed, parent.empty() ? "/" : parent);
+  if (directory.ok()) return *std::move(directory);
+  switch (directory.error().value()) {
+    case EPERM:
+    case EXDEV:
+    case ELOOP:
+      return NotAllowed(
+          path, absl::StrCat("not below an allowed directory (", absl::StrJoin(allowed, ", "),
+                             "), or a symbolic link leads out of it"));
+    default:
+      return ReasonedError(
+          absl::StatusCode::kFailedPrecondition, ErrorReason::kSocketNotAllowed,
+          absl::StrCat("socket ", path, ": ",
+                       ErrnoStatus(directory.error(), "open its directory").message(),
+                       "; make the directory first, or choose another path"));
+  }
+}
+
+absl::Status CheckOccupant(const std::string& path, Occupant occupant,
+                           ExportSocket::IfDead if_dead) {
+  switch (occupant) {
+    case Occupant::kNone:
+      return absl::OkStatus();
+    case Occupant::kDeadSocket:
+      if (if_dead == ExportSocket::IfDead::kReplace) return absl::OkStatus();
+      return InUse(path,
+                   "a socket that is not this export's is there, though nobody listens on it; "
+                   "remove it, or choose another path");
+    case Occupant::kLivingSocket:
+      return InUse(path, "another process listens there; stop it, or choose another path");
+    case Occupant::kNoSocket:
+      return InUse(path, "something that is not a socket is there; choose another path");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<ExportSocket> ExportSocket::Listen(const std::string& path, os::SocketType type,
+                                                  const os::SocketAccess& access, IfDead if_dead) {
+  auto fd = os::ListenUnix(path, type, access);
+  if (!fd.ok() && fd.error() == Errno(EADDRINUSE)) {
+    const Occupant occupant = OccupantOf(path, type);
+    FSD_RETURN_IF_ERROR(CheckOccupant(path, occupant, if_dead));
+    if (occupant == Occupant::kDeadSocket) ::unlink(path.c_str());
+    fd = os::ListenUnix(path, type, access);
+  }
+  if (!fd.ok()) {
+    if (fd.error() == Errno(ENAMETOOLONG)) {
+      return ReasonedError(absl::StatusCode::kInvalidArgument, ErrorReason::kSocketPathTooLong,
+                           absl::StrCat("socket ", path, ": ", path.size(), " bytes; at most ",
+                                        os::kMaxSocketPathBytes, " are possible"));
+    }
+    if (fd.error() == Errno(EADDRINUSE)) return InUse(path, "another process binds it");
+    return ErrnoStatus(fd.error(), absl::StrCat("listen on socket ", path));
+  }
+  struct stat info;
+  if (::lstat(path.c_str(), &info) != 0) {
+    return ErrnoStatus(Errno::Last(), absl::StrCat("look at socket ", path));
+  }
+  return ExportSocket(path, *std::move(fd), info.st_dev, info.st_ino);
+}
+
+absl::StatusOr<ExportSocket> ExportSocket::ListenBelow(const std::vector<std::string>& allowed,
+                                                       const std::string& path, os::SocketType type,
+                                                       const os::SocketAccess& access,
+                                                       IfDead if_dead) {
+  FSD_ASSIGN_OR_RETURN(const os::UniqueFd directory, OpenDirectoryOf(allowed, path));
+  FSD_ASSIGN_OR_RETURN(ExportSocket socket, Listen(path, type, access, if_dead));
+  // bind(2) takes a path, not a directory: see that it went where it was allowed to.
+  struct stat info;
+  const std::string name = path.substr(path.rfind('/') + 1);
+  if (::fstatat(directory.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+      info.st_dev != socket.device_ || info.st_ino != socket.inode_) {
+    socket.RemoveFile();
+    return NotAllowed(path, "its directory was replaced while the socket was made");
+  }
+  return socket;
+}
+
+absl::Status ExportSocket::CheckBelow(const std::vector<std::string>& allowed,
+                                      const std::string& path, os::SocketType type,
+                                      IfDead if_dead) {
+  FSD_RETURN_IF_ERROR(OpenDirectoryOf(allowed, path));
+  return CheckOccupant(path, OccupantOf(path, type), if_dead);
+}
+
+void ExportSocket::RemoveFile() const {
+  struct stat info;
+  if (::lstat(path_.c_str(), &info) == 0 && info.st_dev == device_ && info.st_ino == inode_) {
+    ::unlink(path_.c_str());
+  }
+}
+
+void RemoveDeadSocket(const std::string& path, os::SocketType type) {
+  if (OccupantOf(path, type) == Occupant::kDeadSocket) ::unlink(path.c_str());
+}
+
+}  // namespace fsd::supervisor

@@ -1,0 +1,156 @@
+#include "server/supervisor/export_socket.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gmock/gmock.h"
+#include "server/os/unix_socket.h"
+#include "server/supervisor/error_reason.h"
+
+namespace fsd::supervisor {
+namespace {
+
+using ::testing::Optional;
+using IfDead = ExportSocket::IfDead;
+
+class ExportSocketTest : public ::testing::Test {
+ protected:
+  ExportSocketTest() {
+    char name[] = "/tmp/fsd-socket-XXXXXX";
+    root_ = ::mkdtemp(name);
+    path_ = root_ + "/web.sock";
+  }
+  ~ExportSocketTest() override {
+    [[maybe_unused]] const int status = ::system(("rm -rf " + root_).c_str());
+  }
+
+  absl::StatusOr<ExportSocket> Listen(IfDead if_dead, os::SocketAccess access = {}) const {
+    return ExportSocket::Listen(path_, os::SocketType::kStream, access, if_dead);
+  }
+  absl::StatusOr<ExportSocket> ListenBelow(const std::string& path) const {
+    return ExportSocket::ListenBelow({root_ + "/allowed"}, path, os::SocketType::kStream, {},
+                                     IfDead::kRefuse);
+  }
+  void LeaveDeadSocket() const {
+    ASSERT_TRUE(os::ListenUnix(path_, os::SocketType::kStream, {}).ok());
+  }
+  bool Exists() const { return ::access(path_.c_str(), F_OK) == 0; }
+
+  std::string root_;
+  std::string path_;
+};
+
+TEST_F(ExportSocketTest, ListensWithTheOwnerAndModeAskedFor) {
+  const auto socket = Listen(IfDead::kRefuse, {.uid = 0, .gid = 0, .mode = 0660});
+  ASSERT_TRUE(socket.ok()) << socket.status();
+  struct stat info;
+  ASSERT_EQ(::lstat(path_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0660u);
+  EXPECT_TRUE(os::ConnectUnix(path_, os::SocketType::kStream).ok());
+}
+
+TEST_F(ExportSocketTest, TheNameOutlivesTheObject) {
+  { ASSERT_TRUE(Listen(IfDead::kRefuse).ok()); }
+  EXPECT_TRUE(Exists());
+}
+
+TEST_F(ExportSocketTest, ALivingSocketIsNeverTaken) {
+  const auto foreign = *os::ListenUnix(path_, os::SocketType::kStream, {});
+  EXPECT_THAT(ReasonOf(Listen(IfDead::kReplace).status()), Optional(std::string("SOCKET_IN_USE")));
+  EXPECT_TRUE(os::ConnectUnix(path_, os::SocketType::kStream).ok());
+}
+
+TEST_F(ExportSocketTest, ALivingSocketOfAnotherTypeIsNeverTaken) {
+  const auto foreign = *os::ListenUnix(path_, os::SocketType::kSeqPacket, {});
+  EXPECT_THAT(ReasonOf(Listen(IfDead::kReplace).status()), Optional(std::string("SOCKET_IN_USE")));
+  EXPECT_TRUE(Exists());
+}
+
+TEST_F(ExportSocketTest, ADeadSocketIsReplacedOnlyIfItIsOurs) {
+  LeaveDeadSocket();
+  EXPECT_THAT(ReasonOf(Listen(IfDead::kRefuse).status()), Optional(std::string("SOCKET_IN_USE")));
+  EXPECT_TRUE(Exists());
+  EXPECT_TRUE(Listen(IfDead::kReplace).ok());
+}
+
+TEST_F(ExportSocketTest, WhatIsNotASocketIsNeverTaken) {
+  ::close(::open(path_.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+  EXPECT_THAT(ReasonOf(Listen(IfDead::kReplace).status()), Optional(std::string("SOCKET_IN_USE")));
+  EXPECT_TRUE(Exists());
+}
+
+TEST_F(ExportSocketTest, ASymbolicLinkToADeadSocketIsNeverTaken) {
+  LeaveDeadSocket();
+  const std::string link = root_ + "/link.sock";
+  ASSERT_EQ(::symlink(path_.c_str(), link.c_str()), 0);
+  EXPECT_THAT(
+      ReasonOf(ExportSocket::Listen(link, os::SocketType::kStream, {}, IfDead::kReplace).status()),
+      Optional(std::string("SOCKET_IN_USE")));
+  EXPECT_TRUE(Exists());
+}
+
+TEST_F(ExportSocketTest, RemovesItsOwnFile) {
+  const auto socket = Listen(IfDead::kRefuse);
+  ASSERT_TRUE(socket.ok());
+  socket->RemoveFile();
+  EXPECT_FALSE(Exists());
+}
+
+TEST_F(ExportSocketTest, DoesNotRemoveWhatHasTakenItsName) {
+  const auto socket = Listen(IfDead::kRefuse);
+  ASSERT_TRUE(socket.ok());
+  // Kept under another name, so that the inode number is not used again.
+  ASSERT_EQ(::rename(path_.c_str(), (root_ + "/moved.sock").c_str()), 0);
+  const auto foreign = *os::ListenUnix(path_, os::SocketType::kStream, {});
+  socket->RemoveFile();
+  EXPECT_TRUE(Exists());
+}
+
+TEST_F(ExportSocketTest, AfterStopListeningConnectingIsRefused) {
+  auto socket = Listen(IfDead::kRefuse);
+  ASSERT_TRUE(socket.ok());
+  socket->StopListening();
+  EXPECT_EQ(os::ConnectUnix(path_, os::SocketType::kStream).error(), Errno(ECONNREFUSED));
+}
+
+TEST_F(ExportSocketTest, ATooLongPathIsNamedSo) {
+  const std::string path = root_ + "/" + std::string(107, 's');
+  EXPECT_THAT(
+      ReasonOf(ExportSocket::Listen(path, os::SocketType::kStream, {}, IfDead::kRefuse).status()),
+      Optional(std::string("SOCKET_PATH_TOO_LONG")));
+}
+
+TEST_F(ExportSocketTest, ADirectoryThatLeadsOutIsNotAllowed) {
+  ASSERT_EQ(::mkdir((root_ + "/allowed").c_str(), 0755), 0);
+  ASSERT_EQ(::mkdir((root_ + "/secret").c_str(), 0755), 0);
+  ASSERT_EQ(::symlink("../secret", (root_ + "/allowed/out").c_str()), 0);
+  EXPECT_TRUE(ListenBelow(root_ + "/allowed/web.sock").ok());
+  EXPECT_THAT(ReasonOf(ListenBelow(root_ + "/allowed/out/web.sock").status()),
+              Optional(std::string("SOCKET_NOT_ALLOWED")));
+  EXPECT_NE(::access((root_ + "/secret/web.sock").c_str(), F_OK), 0);
+  EXPECT_THAT(ReasonOf(ListenBelow(root_ + "/allowed/missing/web.sock").status()),
+              Optional(std::string("SOCKET_NOT_ALLOWED")));
+}
+
+TEST_F(ExportSocketTest, CheckingChangesNothing) {
+  LeaveDeadSocket();
+  const auto check = [this](IfDead if_dead) {
+    return ExportSocket::CheckBelow({root_}, path_, os::SocketType::kStream, if_dead);
+  };
+  EXPECT_TRUE(check(IfDead::kReplace).ok());
+  EXPECT_THAT(ReasonOf(check(IfDead::kRefuse)), Optional(std::string("SOCKET_IN_USE")));
+  EXPECT_TRUE(Exists());
+}
+
+TEST_F(ExportSocketTest, OnlyADeadSocketIsClearedAway) {
+  LeaveDeadSocket();
+  RemoveDeadSocket(path_, os::SocketType::kStream);
+  EXPECT_FALSE(Exists());
+  const auto living = *os::ListenUnix(path_, os::SocketType::kStream, {});
+  RemoveDeadSocket(path_, os::SocketType::kStream);
+  EXPECT_TRUE(Exists());
+}
+
+}  // namespace
+}  // namespace fsd::supervisor

@@ -1,0 +1,144 @@
+#include "server/supervisor/export_spec.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/errors/status_macros.h"
+#include "server/os/unix_socket.h"
+#include "server/supervisor/error_reason.h"
+#include "server/supervisor/paths.h"
+
+namespace fsd::supervisor {
+namespace {
+
+using internal::ExportSpec;
+using internal::Label;
+
+constexpr size_t kMaxIdBytes = 63;
+
+bool IsLowerOrDigit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+absl::Status CompleteLabels(ExportSpec& spec) {
+  auto& labels = *spec.mutable_labels();
+  std::sort(labels.begin(), labels.end(),
+            [](const Label& a, const Label& b) { return a.key() < b.key(); });
+  const auto twice =
+      std::adjacent_find(labels.begin(), labels.end(),
+                         [](const Label& a, const Label& b) { return a.key() == b.key(); });
+  if (twice != labels.end()) {
+    return absl::InvalidArgumentError(absl::StrCat("labels: '", twice->key(), "' is given twice"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CompleteSource(ExportSpec& spec) {
+  std::optional<std::string> path = NormalPath(spec.source_path());
+  if (!path.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("source_path: '", spec.source_path(),
+                     "' must be an absolute path without . and .. components"));
+  }
+  spec.set_source_path(*std::move(path));
+  return absl::OkStatus();
+}
+
+absl::Status CompleteSocket(const Config& config, ExportSpec& spec) {
+  if (spec.socket_path().empty()) spec.set_socket_path(DefaultSocketPath(config, spec.id()));
+  std::optional<std::string> path = NormalPath(spec.socket_path());
+  if (!path.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("socket_path: '", spec.socket_path(),
+                     "' must be an absolute path without . and .. components"));
+  }
+  spec.set_socket_path(*std::move(path));
+  for (const std::string& needed : {spec.socket_path(), ControlSocketPath(config, spec.id())}) {
+    if (needed.size() <= os::kMaxSocketPathBytes) continue;
+    return ReasonedError(absl::StatusCode::kInvalidArgument, ErrorReason::kSocketPathTooLong,
+                         absl::StrCat("socket ", needed, ": ", needed.size(), " bytes; at most ",
+                                      os::kMaxSocketPathBytes,
+                                      " are possible; choose a shorter path, id or runtime_dir"));
+  }
+  std::vector<std::string> allowed = config.allow_socket;
+  allowed.push_back(config.runtime_dir);
+  const bool is_allowed =
+      std::any_of(allowed.begin(), allowed.end(), [&spec](const std::string& directory) {
+        const auto normal = NormalPath(directory);
+        return normal.has_value() && spec.socket_path() != *normal &&
+               IsSameOrBelow(spec.socket_path(), *normal);
+      });
+  const std::string control_directory = JoinPath(config.runtime_dir, "control");
+  if (!is_allowed || IsSameOrBelow(spec.socket_path(), control_directory)) {
+    return ReasonedError(
+        absl::StatusCode::kPermissionDenied, ErrorReason::kSocketNotAllowed,
+        absl::StrCat("socket ", spec.socket_path(), ": not below an allowed directory (",
+                     absl::StrJoin(allowed, ", "), "; never ", control_directory,
+                     "); choose one that is, or add its directory to allow_socket"));
+  }
+  if (spec.socket_mode() == 0) spec.set_socket_mode(kDefaultSocketMode);
+  if (spec.socket_mode() > 0777) {
+    return absl::InvalidArgumentError(
+        "socket_mode: only the permission bits 0001 … 0777 are known");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+bool IsValidExportId(std::string_view id) {
+  return !id.empty() && id.size() <= kMaxIdBytes && IsLowerOrDigit(id.front()) &&
+         IsLowerOrDigit(id.back()) &&
+         std::all_of(id.begin(), id.end(), [](char c) { return c == '-' || IsLowerOrDigit(c); });
+}
+
+std::string DefaultSocketPath(const Config& config, std::string_view id) {
+  return JoinPath(config.runtime_dir, absl::StrCat("exports/", Absl(id), ".sock"));
+}
+
+std::string ControlSocketPath(const Config& config, std::string_view id) {
+  return JoinPath(config.runtime_dir, absl::StrCat("control/", Absl(id), ".sock"));
+}
+
+absl::Status CompleteExportSpec(const Config& config, ExportSpec& spec) {
+  if (!IsValidExportId(spec.id())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("id: '", spec.id(), "' must be 1 to ", kMaxIdBytes,
+                     " of a-z, 0-9 and -, beginning and ending with a letter or digit"));
+  }
+  if (spec.tag().empty() || spec.tag().size() > kMaxTagBytes ||
+      spec.tag().find('\0') != std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tag: must be 1 to ", kMaxTagBytes, " bytes, without NUL"));
+  }
+  if (spec.cache() == ExportSpec::CACHE_UNSPECIFIED) spec.set_cache(ExportSpec::CACHE_AUTO);
+  if (!ExportSpec::Cache_IsValid(spec.cache())) {
+    return absl::InvalidArgumentError(absl::StrCat("cache: unknown policy ", spec.cache()));
+  }
+  FSD_RETURN_IF_ERROR(CompleteLabels(spec));
+  FSD_RETURN_IF_ERROR(CompleteSource(spec));
+  return CompleteSocket(config, spec);
+}
+
+std::string FirstDifference(const ExportSpec& a, const ExportSpec& b) {
+  if (a.SerializeAsString() == b.SerializeAsString()) return "";
+  if (a.source_path() != b.source_path()) return "source_path";
+  if (a.tag() != b.tag()) return "tag";
+  if (a.advertise_tag() != b.advertise_tag()) return "advertise_tag";
+  if (a.socket_path() != b.socket_path()) return "socket_path";
+  if (a.socket_uid() != b.socket_uid()) return "socket_uid";
+  if (a.socket_gid() != b.socket_gid()) return "socket_gid";
+  if (a.socket_mode() != b.socket_mode()) return "socket_mode";
+  if (a.read_only() != b.read_only()) return "read_only";
+  if (a.cache() != b.cache()) return "cache";
+  if (a.owner_system() != b.owner_system()) return "owner_system";
+  if (a.owner_vm_id() != b.owner_vm_id()) return "owner_vm_id";
+  const auto same_label = [](const Label& x, const Label& y) {
+    return x.key() == y.key() && x.value() == y.value();
+  };
+  const bool same_labels = std::equal(a.labels().begin(), a.labels().end(), b.labels().begin(),
+                                      b.labels().end(), same_label);
+  return same_labels ? "a field that this program does not know" : "labels";
+}
+
+}  // namespace fsd::supervisor

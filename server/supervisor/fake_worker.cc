@@ -1,0 +1,206 @@
+// A worker for the supervisor's tests: what it does is told by its export's tag, and, once a
+// front-end is connected, by the letters that the front-end writes.
+//
+// Tags: "exit-1", "exit-3" at once · "exit-1-next": as "exit-1" if the source holds a file "next" ·
+// "silent" says no hello · "garbage" · "wrong-uid" · "wrong-version" · "status-first" ·
+// "hello-twice" · "bad-state" · "mute": ready, then never answers ·
+// "hang-up": ready, then closes its channel · "flood": ready, then floods · "no-stop": ignores Stop
+// · "report": writes what it was born with to fd 1 and ends · anything else: behaves. Letters: 'm'
+// a guest mounts · 'x' exit(7) · 'a' abort · 'p' answers with "pong".
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proto/fsd/internal/worker.pb.h"
+#include "server/ipc/inherited_fds.h"
+#include "server/ipc/worker_channel.h"
+#include "server/os/unique_fd.h"
+#include "server/os/unix_socket.h"
+
+namespace fsd {
+namespace {
+
+using internal::FromWorker;
+using internal::WorkerStatus;
+
+class FakeWorker {
+ public:
+  FakeWorker(internal::WorkerSpec spec, ipc::WorkerChannel channel)
+      : spec_(std::move(spec)), channel_(std::move(channel)) {}
+
+  int Serve();
+
+ private:
+  bool Is(std::string_view tag) const { return spec_.spec().tag() == tag; }
+  void Hello();
+  void Status(WorkerStatus::State state);
+  void SendRaw(std::string_view bytes);
+  void AcceptChannel();
+  void OnMessage();
+  void OnFrontEnd();
+
+  internal::WorkerSpec spec_;
+  ipc::WorkerChannel channel_;
+  os::UniqueFd front_end_;
+  bool ready_ = false;
+  bool channel_open_ = true;
+};
+
+void FakeWorker::SendRaw(std::string_view bytes) {
+  (void)os::SendWithFds(channel_.fd(), std::as_bytes(std::span(bytes)), {});
+}
+
+void FakeWorker::Hello() {
+  FromWorker message;
+  message.mutable_hello()->set_version(ipc::kProtocolVersion + (Is("wrong-version") ? 1 : 0));
+  message.mutable_hello()->set_export_uid(Is("wrong-uid") ? "another" : spec_.export_uid());
+  (void)channel_.Send(message);
+}
+
+void FakeWorker::Status(WorkerStatus::State state) {
+  FromWorker message;
+  message.mutable_status()->set_state(state);
+  (void)channel_.Send(message);
+}
+
+void FakeWorker::AcceptChannel() {
+  auto accepted = os::AcceptUnix(ipc::kControlListenerFd);
+  if (!accepted.ok()) return;
+  channel_ = ipc::WorkerChannel(*std::move(accepted));
+  channel_open_ = true;
+}
+
+void FakeWorker::OnMessage() {
+  auto message = channel_.ReceiveToWorker();
+  if (!message.ok()) {
+    channel_open_ = false;  // the supervisor is gone; serve on
+    return;
+  }
+  if (!message->has_value()) return;
+  if ((*message)->has_stop() && !Is("no-stop")) std::exit(0);
+  if ((*message)->has_query_status() && !Is("mute")) Status(WorkerStatus::STATE_LISTENING);
+  if (!(*message)->has_hello() || Is("silent")) return;
+  if (Is("garbage")) return SendRaw("\xff\xff\xff\xff");
+  if (!Is("status-first")) Hello();
+  if (Is("hello-twice")) Hello();
+  Status(Is("bad-state") ? static_cast<WorkerStatus::State>(77) : WorkerStatus::STATE_LISTENING);
+  ready_ = true;
+  if (Is("hang-up")) {
+    channel_ = ipc::WorkerChannel(os::UniqueFd());
+    channel_open_ = false;
+  }
+}
+
+void FakeWorker::OnFrontEnd() {
+  char letter = 0;
+  const ssize_t got = ::read(front_end_.get(), &letter, 1);
+  if (got == 0) {
+    front_end_.reset();
+    return Status(WorkerStatus::STATE_LISTENING);
+  }
+  if (letter == 'm') Status(WorkerStatus::STATE_MOUNTED);
+  if (letter == 'x') std::exit(7);
+  if (letter == 'a') ::abort();
+  if (letter == 'p') (void)!::write(front_end_.get(), "pong", 4);
+}
+
+int FakeWorker::Serve() {
+  while (true) {
+    if (ready_ && Is("flood")) {
+      Status(WorkerStatus::STATE_LISTENING);
+      continue;
+    }
+    pollfd polled[] = {
+        {.fd = channel_open_ ? channel_.fd() : ipc::kControlListenerFd,
+         .events = POLLIN,
+         .revents = 0},
+        {.fd = ready_ && !front_end_.valid() ? ipc::kVhostListenerFd : -1,
+         .events = POLLIN,
+         .revents = 0},
+        {.fd = front_end_.get(), .events = POLLIN, .revents = 0},
+    };
+    ::poll(polled, 3, -1);
+    if (polled[0].revents != 0) channel_open_ ? OnMessage() : AcceptChannel();
+    if (polled[2].revents != 0) OnFrontEnd();
+    if (polled[1].revents != 0) {
+      auto accepted = os::AcceptUnix(ipc::kVhostListenerFd);
+      if (!accepted.ok()) continue;
+      front_end_ = *std::move(accepted);
+      Status(WorkerStatus::STATE_CONNECTED);
+    }
+  }
+}
+
+std::string FieldOfProcStatus(std::string_view field) {
+  std::FILE* const file = std::fopen("/proc/self/status", "re");
+  char line[256];
+  std::string value;
+  while (std::fgets(line, sizeof line, file) != nullptr) {
+    if (std::string_view(line).starts_with(field)) value = line;
+  }
+  std::fclose(file);
+  return value;
+}
+
+int Report(char** argv, char** envp) {
+  std::vector<int> fds;
+  DIR* const directory = ::opendir("/proc/self/fd");
+  while (const dirent* entry = ::readdir(directory)) {
+    const int fd = std::atoi(entry->d_name);
+    if (entry->d_name[0] != '.' && fd != ::dirfd(directory)) fds.push_back(fd);
+  }
+  ::closedir(directory);
+  std::sort(fds.begin(), fds.end());
+  std::printf("fds:");
+  for (const int fd : fds) std::printf(" %d", fd);
+  struct stat input, null;
+  ::fstat(0, &input);
+  ::stat("/dev/null", &null);
+  std::printf("\nstdin is null: %d\n", input.st_rdev == null.st_rdev);
+  char cwd[4096];
+  std::printf("pid: %d\nsession: %d\ncwd: %s\n", ::getpid(), ::getsid(0),
+              ::getcwd(cwd, sizeof cwd));
+  std::printf("argv: %s\nenvironment: %s\n", argv[0], envp[0] == nullptr ? "none" : envp[0]);
+  std::printf("%s%s", FieldOfProcStatus("SigBlk:").c_str(), FieldOfProcStatus("SigIgn:").c_str());
+  std::fflush(stdout);
+  return 0;
+}
+
+internal::WorkerSpec ReadSpec() {
+  std::string bytes(static_cast<size_t>(::lseek(ipc::kWorkerSpecFd, 0, SEEK_END)), '\0');
+  if (::pread(ipc::kWorkerSpecFd, bytes.data(), bytes.size(), 0) < 0) std::exit(2);
+  internal::WorkerSpec spec;
+  if (!spec.ParseFromString(bytes)) std::exit(2);
+  return spec;
+}
+
+int Main(char** argv, char** envp) {
+  const internal::WorkerSpec spec = ReadSpec();
+  const std::string& tag = spec.spec().tag();
+  if (tag == "report") return Report(argv, envp);
+  if (tag == "exit-1") return 1;
+  if (tag == "exit-3") return 3;
+  if (tag == "exit-1-next" && ::faccessat(ipc::kSourceDirectoryFd, "next", F_OK, 0) == 0) return 1;
+  pollfd polled{.fd = ipc::kControlListenerFd, .events = POLLIN, .revents = 0};
+  ::poll(&polled, 1, -1);
+  auto channel = os::AcceptUnix(ipc::kControlListenerFd);
+  if (!channel.ok()) return 2;
+  return FakeWorker(spec, ipc::WorkerChannel(*std::move(channel))).Serve();
+}
+
+}  // namespace
+}  // namespace fsd
+
+int main(int, char** argv, char** envp) { return fsd::Main(argv, envp); }

@@ -1,0 +1,458 @@
+#include "server/supervisor/supervisor.h"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "server/errors/check.h"
+#include "server/errors/status_macros.h"
+#include "server/supervisor/error_reason.h"
+#include "server/supervisor/event_loop.h"
+#include "server/supervisor/export.h"
+#include "server/supervisor/export_registry.h"
+#include "server/supervisor/export_spec.h"
+#include "server/supervisor/export_store.h"
+#include "server/supervisor/paths.h"
+#include "server/supervisor/record_format.h"
+#include "server/supervisor/source_directory.h"
+#include "server/telemetry/log.h"
+
+namespace fsd::supervisor {
+namespace {
+
+using internal::ExportRecord;
+using internal::ExportSpec;
+
+// A call that is not answered yet; there is at most one for an export.
+struct Operation {
+  Callback<ExportView> created;
+  StatusCallback deleted;
+  // With which a creation that failed is answered when it is undone.
+  absl::Status failure;
+  TimerId deadline = kNoTimer;
+
+  // Once; later calls do nothing.
+  void AnswerFailure(const absl::Status& status) {
+    if (auto done = std::exchange(created, nullptr)) done(status);
+    if (auto done = std::exchange(deleted, nullptr)) done(status);
+  }
+};
+
+absl::Status ShuttingDown() {
+  return ReasonedError(absl::StatusCode::kUnavailable, ErrorReason::kShuttingDown,
+                       "the supervisor is shutting down");
+}
+
+absl::Status NotFound(const std::string& id) {
+  return ReasonedError(absl::StatusCode::kNotFound, ErrorReason::kExportNotFound,
+                       absl::StrCat("export ", id, ": there is none of this name"));
+}
+
+absl::Status Busy(const std::string& id) {
+  return ReasonedError(absl::StatusCode::kAborted, ErrorReason::kExportBusy,
+                       absl::StrCat("export ", id,
+                                    ": another operation on it is pending; try "
+                                    "again when it is done"));
+}
+
+std::string NewUid() {
+  unsigned char bytes[16];
+  FSD_CHECK(::getrandom(bytes, sizeof bytes, 0) == sizeof bytes);
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(bytes), sizeof bytes));
+}
+
+class SupervisorImpl final : public Supervisor {
+ public:
+  SupervisorImpl(Config config, const Timing& timing, std::unique_ptr<EventLoop> loop,
+                 ExportStore store)
+      : config_(std::move(config)),
+        timing_(timing),
+        loop_(std::move(loop)),
+        store_(std::move(store)),
+        surroundings_{.loop = *loop_,
+                      .config = config_,
+                      .timing = timing_,
+                      .changed = [this](const Export& changed) { Tell(changed); }} {}
+
+  absl::Status LoadRecords();
+
+  void Run() override;
+  void Shutdown() override {
+    const int interrupted_errno = errno;
+    shutdown_.store(true);
+    loop_->queue()->Wake();
+    errno = interrupted_errno;
+  }
+  void CreateExport(ExportSpec spec, std::string request_id, bool validate_only,
+                    Callback<ExportView> done) override;
+  void GetExport(std::string id, Callback<ExportView> done) override;
+  void ListExports(Callback<std::vector<ExportView>> done) override;
+  void DeleteExport(std::string id, bool force, StatusCallback done) override;
+  void SetObserver(std::function<void(const ExportView&)> observer) override {
+    observer_ = std::move(observer);
+  }
+
+ private:
+  // Runs `task` on the loop, or `done` with SHUTTING_DOWN at once if the loop has ended.
+  void OnLoop(Task task, const StatusCallback& done) {
+    if (!loop_->queue()->Post(std::move(task))) done(ShuttingDown());
+  }
+  void Tell(const Export& changed) {
+    if (observer_ != nullptr) observer_(changed.View());
+  }
+
+  void Restore(Export& restored);
+  void Create(ExportSpec spec, std::string request_id, bool validate_only,
+              Callback<ExportView> done);
+  // The export of this id, if it exists already, as an answer.
+  std::optional<absl::StatusOr<ExportView>> AnswerFromExisting(const ExportSpec& spec);
+  void ValidateOnly(ExportSpec spec, Callback<ExportView> done);
+  ExportRecord NewRecord(ExportSpec spec, std::string request_id) const;
+  void OnSourceForCreate(const std::string& id, const std::string& uid,
+                         absl::StatusOr<os::UniqueFd> source);
+  void OnStarted(const std::string& id, const absl::Status& status);
+  void FailCreate(const std::string& id, const absl::Status& why);
+  void Delete(const std::string& id, bool force, StatusCallback done);
+  // Stops what runs of it, then FinishRemoval. Its operation is there.
+  void Remove(Export& removed);
+  void FinishRemoval(const std::string& id);
+  void OnStuck(const std::string& id);
+  // The export of this incarnation, unless it is being removed.
+  Export* FindCreating(const std::string& id, const std::string& uid) const;
+  void StopEverything();
+
+  const Config config_;
+  const Timing timing_;
+  const std::unique_ptr<EventLoop> loop_;
+  ExportStore store_;
+  const Export::Surroundings surroundings_;
+  ExportRegistry registry_;
+  std::map<std::string, Operation> operations_;  // by export id
+  std::function<void(const ExportView&)> observer_;
+  std::atomic<bool> shutdown_{false};
+  bool stopping_ = false;
+};
+
+absl::Status SupervisorImpl::LoadRecords() {
+  FSD_ASSIGN_OR_RETURN(std::vector<ExportRecord> records, store_.LoadAll());
+  for (ExportRecord& record : records) {
+    registry_.Add(
+        std::make_unique<Export>(surroundings_, std::move(record), Export::Origin::kStore));
+  }
+  return absl::OkStatus();
+}
+
+void SupervisorImpl::Run() {
+  for (const auto& [id, entry] : registry_.all()) Restore(*entry);
+  while (!shutdown_.load()) loop_->RunOnce();
+  StopEverything();
+}
+
+void SupervisorImpl::Restore(Export& restored) {
+  // The configuration may have become narrower since.
+  ExportSpec spec = restored.record().spec();
+  if (const absl::Status status = CompleteExportSpec(config_, spec); !status.ok()) {
+    return restored.Fail(status);
+  }
+  if (EarlierWorker::Serves(ControlSocketPath(config_, spec.id()))) {
+    return restored.LeaveToEarlierWorker();
+  }
+  const std::string id = restored.id();
+  const std::string uid = restored.record().uid();
+  const auto timer = std::make_shared<TimerId>();
+  *timer = loop_->CallAfter(timing_.source, [this, id, uid] {
+    Export* const waiting = FindCreating(id, uid);
+    if (waiting == nullptr) return;
+    FSD_LOG(kWarning, id, "its source %s does not answer", waiting->record().spec().source_path());
+    waiting->AddCondition("SOURCE_NOT_ANSWERING",
+                          "the source's file system does not answer; the export is served when it "
+                          "does");
+    Tell(*waiting);
+  });
+  OpenSourceDirectoryInBackground(config_.allow_source, spec.source_path(), loop_->queue(),
+                                  [this, id, uid, timer](absl::StatusOr<os::UniqueFd> source) {
+                                    loop_->Cancel(*timer);
+                                    Export* const waiting = FindCreating(id, uid);
+                                    if (waiting == nullptr || stopping_) return;
+                                    waiting->RemoveCondition("SOURCE_NOT_ANSWERING");
+                                    if (!source.ok()) return waiting->Fail(source.status());
+                                    waiting->Restore(*std::move(source));
+                                  });
+}
+
+Export* SupervisorImpl::FindCreating(const std::string& id, const std::string& uid) const {
+  Export* const found = registry_.Find(id);
+  const bool is_it =
+      found != nullptr && found->record().uid() == uid && found->state() == ExportState::kCreating;
+  return is_it ? found : nullptr;
+}
+
+void SupervisorImpl::CreateExport(ExportSpec spec, std::string request_id, bool validate_only,
+                                  Callback<ExportView> done) {
+  OnLoop([this, spec, request_id, validate_only,
+          done] { Create(spec, request_id, validate_only, done); },
+         done);
+}
+
+void SupervisorImpl::Create(ExportSpec spec, std::string request_id, bool validate_only,
+                            Callback<ExportView> done) {
+  if (stopping_) return done(ShuttingDown());
+  if (const absl::Status status = CompleteExportSpec(config_, spec); !status.ok()) {
+    return done(status);
+  }
+  if (auto answer = AnswerFromExisting(spec)) return done(*std::move(answer));
+  if (const Export* const other = registry_.FindBySocket(spec.socket_path())) {
+    return done(ReasonedError(
+        absl::StatusCode::kFailedPrecondition, ErrorReason::kSocketInUse,
+        absl::StrCat("socket ", spec.socket_path(), ": it is export ", other->id(), "'s")));
+  }
+  if (validate_only) return ValidateOnly(std::move(spec), std::move(done));
+
+  Export& added = registry_.Add(std::make_unique<Export>(
+      surroundings_, NewRecord(std::move(spec), std::move(request_id)), Export::Origin::kClient));
+  const std::string id = added.id();
+  Operation& operation = operations_[id];
+  operation.created = std::move(done);
+  operation.deadline = loop_->CallAfter(timing_.worker.ready + timing_.kill, [this, id] {
+    FailCreate(id, ReasonedError(absl::StatusCode::kUnavailable, ErrorReason::kWorkerFailed,
+                                 absl::StrCat("export ", id,
+                                              ": neither its source nor its worker "
+                                              "answers; is the source's file system there?")));
+  });
+  Tell(added);
+  OpenSourceDirectoryInBackground(
+      config_.allow_source, added.record().spec().source_path(), loop_->queue(),
+      [this, id, uid = added.record().uid()](absl::StatusOr<os::UniqueFd> source) {
+        OnSourceForCreate(id, uid, std::move(source));
+      });
+}
+
+std::optional<absl::StatusOr<ExportView>> SupervisorImpl::AnswerFromExisting(
+    const ExportSpec& spec) {
+  const std::string& id = spec.id();
+  if (operations_.contains(id)) return Busy(id);
+  const Export* const existing = registry_.Find(id);
+  if (existing == nullptr) return std::nullopt;
+  const std::string difference = FirstDifference(existing->record().spec(), spec);
+  if (difference.empty()) return existing->View();
+  return ReasonedError(absl::StatusCode::kAlreadyExists, ErrorReason::kExportExists,
+                       absl::StrCat("export ", id, ": exists with another ", difference,
+                                    "; delete it first, or choose another name"));
+}
+
+void SupervisorImpl::ValidateOnly(ExportSpec spec, Callback<ExportView> done) {
+  OpenSourceDirectoryInBackground(
+      config_.allow_source, spec.source_path(), loop_->queue(),
+      [this, spec, done](const absl::StatusOr<os::UniqueFd>& source) {
+        if (!source.ok()) return done(source.status());
+        if (const absl::Status status = Export::CheckSocket(config_, spec); !status.ok()) {
+          return done(status);
+        }
+        ExportView view;
+        *view.record.mutable_spec() = spec;
+        done(std::move(view));
+      });
+}
+
+ExportRecord SupervisorImpl::NewRecord(ExportSpec spec, std::string request_id) const {
+  ExportRecord record;
+  record.set_version(kExportRecordVersion);
+  record.set_uid(NewUid());
+  const int64_t now = absl::ToUnixNanos(absl::Now());
+  record.set_create_time_unix_nanos(now);
+  record.set_update_time_unix_nanos(now);
+  *record.mutable_spec() = std::move(spec);
+  record.set_request_id(std::move(request_id));
+  return record;
+}
+
+void SupervisorImpl::OnSourceForCreate(const std::string& id, const std::string& uid,
+                                       absl::StatusOr<os::UniqueFd> source) {
+  Export* const created = FindCreating(id, uid);
+  if (created == nullptr) return;  // undone meanwhile
+  if (!source.ok()) return FailCreate(id, source.status());
+  if (const absl::Status status = store_.Save(created->record()); !status.ok()) {
+    return FailCreate(id, status);
+  }
+  const absl::Status status = created->Create(
+      *std::move(source), [this, id](const absl::Status& started) { OnStarted(id, started); });
+  if (!status.ok()) FailCreate(id, status);
+}
+
+void SupervisorImpl::OnStarted(const std::string& id, const absl::Status& status) {
+  if (!status.ok()) return FailCreate(id, status);
+  auto operation = operations_.extract(id);
+  loop_->Cancel(operation.mapped().deadline);
+  operation.mapped().created(registry_.Find(id)->View());
+}
+
+void SupervisorImpl::FailCreate(const std::string& id, const absl::Status& why) {
+  FSD_LOG(kError, id, "cannot be created: %s", std::string(why.message()));
+  operations_[id].failure = why;
+  Remove(*registry_.Find(id));
+}
+
+void SupervisorImpl::GetExport(std::string id, Callback<ExportView> done) {
+  OnLoop(
+      [this, id, done] {
+        const Export* const found = registry_.Find(id);
+        if (found == nullptr) return done(NotFound(id));
+        done(found->View());
+      },
+      done);
+}
+
+void SupervisorImpl::ListExports(Callback<std::vector<ExportView>> done) {
+  OnLoop(
+      [this, done] {
+        std::vector<ExportView> views;
+        for (const auto& [id, entry] : registry_.all()) views.push_back(entry->View());
+        done(std::move(views));
+      },
+      done);
+}
+
+void SupervisorImpl::DeleteExport(std::string id, bool force, StatusCallback done) {
+  OnLoop([this, id, force, done] { Delete(id, force, done); }, done);
+}
+
+void SupervisorImpl::Delete(const std::string& id, bool force, StatusCallback done) {
+  if (stopping_) return done(ShuttingDown());
+  if (operations_.contains(id)) return done(Busy(id));
+  Export* const found = registry_.Find(id);
+  if (found == nullptr) return done(NotFound(id));
+  const bool in_use = found->state() == ExportState::kConnected ||
+                      found->state() == ExportState::kMounted || found->left_to_earlier_worker();
+  if (in_use && !force) {
+    return done(ReasonedError(
+        absl::StatusCode::kFailedPrecondition, ErrorReason::kExportInUse,
+        absl::StrCat("export ", id,
+                     found->left_to_earlier_worker()
+                         ? ": an earlier supervisor's worker may serve a guest"
+                         : ": a front-end is connected",
+                     "; shut the guest down or unplug the device first, or delete with force")));
+  }
+  operations_[id].deleted = std::move(done);
+  Remove(*found);
+}
+
+void SupervisorImpl::Remove(Export& removed) {
+  const std::string id = removed.id();
+  Operation& operation = operations_[id];
+  loop_->Cancel(operation.deadline);
+  operation.deadline =
+      loop_->CallAfter(timing_.worker.stop + timing_.kill, [this, id] { OnStuck(id); });
+  removed.Delete([this, id] { FinishRemoval(id); });
+}
+
+void SupervisorImpl::OnStuck(const std::string& id) {
+  Export* const stuck = registry_.Find(id);
+  // A killed worker can only be blocked in the kernel, as on a file system that hangs.
+  const std::string what =
+      absl::StrCat(stuck->left_to_earlier_worker()
+                       ? "the earlier supervisor's worker does not end though it was asked to"
+                       : "the worker is blocked in the kernel and cannot end",
+                   "; the export is removed when it does");
+  FSD_LOG(kError, id, "%s", what);
+  stuck->AddCondition("WORKER_STUCK", what);
+  Tell(*stuck);
+  Operation& unanswered = operations_[id];
+  if (!unanswered.failure.ok()) return unanswered.AnswerFailure(unanswered.failure);
+  unanswered.AnswerFailure(ReasonedError(absl::StatusCode::kUnavailable, ErrorReason::kWorkerFailed,
+                                         absl::StrCat("export ", id, ": ", what)));
+}
+
+void SupervisorImpl::FinishRemoval(const std::string& id) {
+  Export* const removed = registry_.Find(id);
+  auto operation = operations_.extract(id);
+  loop_->Cancel(operation.mapped().deadline);
+  removed->RemoveFiles();
+  const absl::Status status = store_.Remove(id);
+  if (!status.ok()) {
+    removed->Fail(status);
+    return operation.mapped().AnswerFailure(status);
+  }
+  Tell(*removed);
+  FSD_LOG(kInfo, id, "removed");
+  registry_.Remove(id);
+  if (!operation.mapped().failure.ok()) {
+    operation.mapped().AnswerFailure(operation.mapped().failure);
+  } else if (operation.mapped().deleted != nullptr) {
+    operation.mapped().deleted(absl::OkStatus());
+  }
+}
+
+void SupervisorImpl::StopEverything() {
+  stopping_ = true;
+  FSD_LOG(kInfo, "", "shutting down; workers are %s",
+          config_.workers == Config::Workers::kStop ? "stopped" : "kept");
+  std::vector<std::string> unfinished;
+  for (const auto& [id, operation] : operations_) {
+    if (operation.created != nullptr && operation.failure.ok()) unfinished.push_back(id);
+  }
+  for (const std::string& id : unfinished) FailCreate(id, ShuttingDown());
+
+  size_t running = 0;
+  if (config_.workers == Config::Workers::kStop) {
+    for (const auto& [id, entry] : registry_.all()) {
+      if (operations_.contains(id)) continue;
+      ++running;
+      entry->Stop([&running] { --running; });
+    }
+  }
+  bool late = false;
+  TimerId deadline = loop_->CallAfter(timing_.worker.stop + timing_.kill, [&late] { late = true; });
+  while ((running > 0 || !operations_.empty()) && !late) loop_->RunOnce();
+  loop_->Cancel(deadline);
+  if (late) FSD_LOG(kError, "", "leaving killed workers behind that do not end");
+
+  if (config_.workers == Config::Workers::kStop) {
+    for (const auto& [id, entry] : registry_.all()) entry->RemoveFiles();
+  }
+  for (auto& [id, operation] : operations_) operation.AnswerFailure(ShuttingDown());
+  loop_->queue()->Close();
+}
+
+absl::StatusOr<std::string> FindWorkerBinary() {
+  std::string path(4096, '\0');
+  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+  if (size < 0) return ErrnoStatus(Errno::Last(), "find the supervisor's own binary");
+  path.resize(static_cast<size_t>(size));
+  return JoinPath(path.substr(0, path.rfind('/')), "fsd-worker");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(Config config,
+                                                               const Timing& timing) {
+  FSD_RETURN_IF_ERROR(ValidateConfig(config));
+  config.state_dir = *NormalPath(config.state_dir);
+  config.runtime_dir = *NormalPath(config.runtime_dir);
+  if (config.worker_binary.empty()) {
+    FSD_ASSIGN_OR_RETURN(config.worker_binary, FindWorkerBinary());
+  }
+  if (::access(config.worker_binary.c_str(), X_OK) != 0) {
+    return ErrnoStatus(Errno::Last(), absl::StrCat("worker_binary ", config.worker_binary));
+  }
+  FSD_RETURN_IF_ERROR(EnsureDirectory(config.runtime_dir, 0755, /*exact=*/false));
+  FSD_RETURN_IF_ERROR(
+      EnsureDirectory(JoinPath(config.runtime_dir, "exports"), 0755, /*exact=*/false));
+  FSD_RETURN_IF_ERROR(
+      EnsureDirectory(JoinPath(config.runtime_dir, "control"), 0700, /*exact=*/true));
+  FSD_ASSIGN_OR_RETURN(ExportStore store, ExportStore::Open(config.state_dir));
+  FSD_ASSIGN_OR_RETURN(std::unique_ptr<EventLoop> loop, EventLoop::Create());
+  auto supervisor = std::make_unique<SupervisorImpl>(std::move(config), timing, std::move(loop),
+                                                     std::move(store));
+  FSD_RETURN_IF_ERROR(supervisor->LoadRecords());
+  return supervisor;
+}
+
+}  // namespace fsd::supervisor

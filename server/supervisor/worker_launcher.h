@@ -1,0 +1,43 @@
+// WorkerLauncher: starts fsd-worker by clone3 and execve.
+//
+// The worker is PID 1 of a new pid namespace and leads a session of its own. It is born with
+// exactly 0 (/dev/null), 1 and 2 (ours) and the descriptors of ipc/inherited_fds.h, no signal
+// blocked or ignored, an empty environment and "/" as working directory. Nothing ties its life to
+// ours.
+//
+// The calling process may have threads: everything is prepared before the clone, and the child
+// makes nothing but async-signal-safe calls on it.
+#ifndef FSD_SERVER_SUPERVISOR_WORKER_LAUNCHER_H_
+#define FSD_SERVER_SUPERVISOR_WORKER_LAUNCHER_H_
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/os/pid_fd.h"
+
+namespace fsd::supervisor {
+
+// The descriptors are borrowed for the call.
+struct WorkerLaunch {
+  std::string binary;     // absolute path
+  std::string export_id;  // for the process list
+  int spec = -1;
+  int control_listener = -1;
+  int vhost_listener = -1;
+  int source_directory = -1;
+};
+
+struct LaunchedWorker {
+  pid_t pid = 0;  // in our pid namespace
+  os::PidFd process;
+};
+
+// Returns when the binary runs. SANDBOX_UNAVAILABLE: a pid namespace cannot be made.
+// WORKER_FAILED: the process or the binary could not be started.
+absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch);
+
+}  // namespace fsd::supervisor
+
+#endif  // FSD_SERVER_SUPERVISOR_WORKER_LAUNCHER_H_

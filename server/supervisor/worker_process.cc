@@ -1,0 +1,217 @@
+#include "server/supervisor/worker_process.h"
+
+#include <sys/epoll.h>
+#include <sys/wait.h>
+
+#include <csignal>
+
+#include "absl/strings/str_cat.h"
+#include "server/errors/status_macros.h"
+#include "server/telemetry/log.h"
+
+namespace fsd::supervisor {
+namespace {
+
+// Per round of the event loop, so that a talkative worker does not hold up the others.
+constexpr int kMessagesPerRound = 16;
+
+absl::Duration Since(EventLoop::Clock::time_point when) {
+  return absl::FromChrono(EventLoop::Clock::now() - when);
+}
+
+}  // namespace
+
+std::string WorkerEnd::Describe() const {
+  return misdeed.empty() ? exit.Describe() : absl::StrCat("killed: ", misdeed);
+}
+
+absl::StatusOr<std::unique_ptr<WorkerProcess>> WorkerProcess::Watch(
+    EventLoop& loop, const WorkerLimits& limits, std::string export_id, std::string export_uid,
+    LaunchedWorker worker, ipc::WorkerChannel channel, Events events) {
+  std::unique_ptr<WorkerProcess> process(new WorkerProcess(loop, limits, std::move(export_id),
+                                                           std::move(export_uid), std::move(worker),
+                                                           std::move(channel), std::move(events)));
+  if (const auto added = process->AddToLoop(); !added.ok()) {
+    (void)process->process_.SendSignal(SIGKILL);
+    siginfo_t info;
+    ::waitid(P_PIDFD, static_cast<id_t>(process->process_.fd()), &info, WEXITED);
+    return ErrnoStatus(added.error(), "watch the worker");
+  }
+  process->SayHello();
+  return process;
+}
+
+WorkerProcess::WorkerProcess(EventLoop& loop, const WorkerLimits& limits, std::string export_id,
+                             std::string export_uid, LaunchedWorker worker,
+                             ipc::WorkerChannel channel, Events events)
+    : loop_(loop),
+      limits_(limits),
+      export_id_(std::move(export_id)),
+      export_uid_(std::move(export_uid)),
+      pid_(worker.pid),
+      process_(std::move(worker.process)),
+      channel_(std::move(channel)),
+      events_(std::move(events)),
+      heard_at_(EventLoop::Clock::now()),
+      second_began_(heard_at_) {}
+
+ErrnoOr<void> WorkerProcess::AddToLoop() {
+  FSD_RETURN_IF_ERRNO(loop_.epoll().Add(process_.fd(), EPOLLIN, [this](uint32_t) { OnExit(); }));
+  FSD_RETURN_IF_ERRNO(loop_.epoll().Add(channel_.fd(), EPOLLIN, [this](uint32_t) { OnChannel(); }));
+  channel_open_ = true;
+  deadline_ = loop_.CallAfter(limits_.ready, [this] {
+    Kill(absl::StrCat("it was not ready within ", absl::FormatDuration(limits_.ready)));
+  });
+  return {};
+}
+
+WorkerProcess::~WorkerProcess() {
+  loop_.Cancel(deadline_);
+  loop_.Cancel(query_);
+  CloseChannel();
+  loop_.epoll().Remove(process_.fd());
+}
+
+void WorkerProcess::SayHello() {
+  internal::ToWorker message;
+  message.mutable_hello()->set_version(ipc::kProtocolVersion);
+  // A worker that is gone already is noticed by its pidfd.
+  if (!channel_.Send(message).ok()) OnHangUp();
+}
+
+void WorkerProcess::Stop() {
+  if (phase_ == Phase::kEnding) return;
+  phase_ = Phase::kEnding;
+  loop_.Cancel(query_);
+  loop_.Cancel(deadline_);
+  internal::ToWorker message;
+  message.mutable_stop();
+  if (!channel_open_ || !channel_.Send(message).ok()) {
+    return Kill("it could not be told to stop");
+  }
+  deadline_ = loop_.CallAfter(limits_.stop, [this] {
+    Kill(absl::StrCat("it did not stop within ", absl::FormatDuration(limits_.stop)));
+  });
+}
+
+void WorkerProcess::Kill(std::string misdeed) {
+  phase_ = Phase::kEnding;
+  loop_.Cancel(deadline_);
+  loop_.Cancel(query_);
+  CloseChannel();
+  if (misdeed_.empty()) {
+    FSD_LOG(kWarning, export_id_, "killing worker %d: %s", pid_, misdeed);
+    misdeed_ = std::move(misdeed);
+  }
+  // Fails only if it has ended, which its pidfd tells.
+  (void)process_.SendSignal(SIGKILL);
+}
+
+void WorkerProcess::CloseChannel() {
+  if (channel_open_) loop_.epoll().Remove(channel_.fd());
+  channel_open_ = false;
+}
+
+void WorkerProcess::OnChannel() {
+  for (int i = 0; i < kMessagesPerRound && channel_open_; ++i) {
+    auto message = channel_.ReceiveFromWorker();
+    if (!message.ok()) {
+      if (message.status().code() == absl::StatusCode::kUnavailable) return OnHangUp();
+      return Kill(std::string(message.status().message()));
+    }
+    if (!message->has_value()) return;
+    if (Floods()) {
+      return Kill(absl::StrCat("it sent more than ", limits_.messages_per_second,
+                               " messages within a second"));
+    }
+    OnMessage(**message);
+  }
+}
+
+bool WorkerProcess::Floods() {
+  heard_at_ = EventLoop::Clock::now();
+  if (heard_at_ - second_began_ >= std::chrono::seconds(1)) {
+    second_began_ = heard_at_;
+    messages_this_second_ = 0;
+  }
+  return ++messages_this_second_ > limits_.messages_per_second;
+}
+
+void WorkerProcess::OnMessage(const internal::FromWorker& message) {
+  switch (message.message_case()) {
+    case internal::FromWorker::kHello:
+      return OnHello(message.hello());
+    case internal::FromWorker::kStatus:
+      return OnStatus(message.status());
+    case internal::FromWorker::MESSAGE_NOT_SET:
+      break;
+  }
+  Kill("it sent a message of an unknown kind");
+}
+
+void WorkerProcess::OnHello(const internal::FromWorker::Hello& hello) {
+  if (phase_ == Phase::kEnding) return;
+  if (hello.version() != ipc::kProtocolVersion) {
+    return Kill(absl::StrCat("it speaks version ", hello.version(),
+                             " of the private protocol, not ", ipc::kProtocolVersion,
+                             "; install fsd and fsd-worker together"));
+  }
+  if (hello.export_uid() != export_uid_) return Kill("it speaks for another export");
+  if (phase_ != Phase::kAwaitingHello) return Kill("it said hello twice");
+  phase_ = Phase::kAwaitingStatus;
+}
+
+void WorkerProcess::OnStatus(const internal::WorkerStatus& status) {
+  if (phase_ == Phase::kEnding) return;
+  if (phase_ == Phase::kAwaitingHello) return Kill("it spoke before it said hello");
+  if (!internal::WorkerStatus::State_IsValid(status.state()) ||
+      status.state() == internal::WorkerStatus::STATE_UNSPECIFIED) {
+    return Kill(absl::StrCat("it reported an unknown state ", status.state()));
+  }
+  if (phase_ == Phase::kAwaitingStatus) {
+    phase_ = Phase::kReady;
+    ready_at_ = EventLoop::Clock::now();
+    loop_.Cancel(deadline_);
+    query_ = loop_.CallAfter(limits_.query_every, [this] { Query(); });
+  }
+  events_.on_status(status);
+}
+
+void WorkerProcess::Query() {
+  if (Since(heard_at_) > limits_.silence) {
+    return Kill(absl::StrCat("it has not answered for ", absl::FormatDuration(limits_.silence)));
+  }
+  internal::ToWorker message;
+  message.mutable_query_status();
+  // Not sent because earlier ones are unread: the silence will tell.
+  (void)channel_.Send(message);
+  query_ = loop_.CallAfter(limits_.query_every, [this] { Query(); });
+}
+
+void WorkerProcess::OnHangUp() {
+  CloseChannel();
+  // As a rule it is about to end; one that was told to stop has its deadline already.
+  if (phase_ == Phase::kEnding) return;
+  loop_.Cancel(query_);
+  loop_.Cancel(deadline_);
+  deadline_ = loop_.CallAfter(limits_.hang_up, [this] { Kill("it closed its control channel"); });
+}
+
+void WorkerProcess::OnExit() {
+  auto exit = process_.Reap();
+  if (exit.ok() && !exit->has_value()) return;
+  WorkerEnd end;
+  // Not ours to reap: somebody made the process ignore SIGCHLD. Ended it has all the same.
+  if (exit.ok()) end.exit = **exit;
+  end.was_ready = ready_at_ != EventLoop::Clock::time_point();
+  end.healthy_for = end.was_ready ? Since(ready_at_) : absl::ZeroDuration();
+  end.misdeed = misdeed_;
+  loop_.Cancel(deadline_);
+  loop_.Cancel(query_);
+  CloseChannel();
+  loop_.epoll().Remove(process_.fd());
+  const auto on_end = std::move(events_.on_end);
+  on_end(end);
+}
+
+}  // namespace fsd::supervisor

@@ -1,0 +1,113 @@
+// WorkerProcess: one running worker, watched by its pidfd and spoken to on its control socket.
+//
+// The worker answers our Hello with its own and a status, sends a status after each change, and
+// answers QueryStatus. Nothing that it says is trusted: one that speaks for another export, says
+// what is no message, floods, falls silent or hangs up is killed, and WorkerEnd tells why.
+//
+// The destructor lets go of the worker: it neither stops nor kills it. For the loop's thread.
+#ifndef FSD_SERVER_SUPERVISOR_WORKER_PROCESS_H_
+#define FSD_SERVER_SUPERVISOR_WORKER_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "proto/fsd/internal/worker.pb.h"
+#include "server/errors/errno_or.h"
+#include "server/ipc/worker_channel.h"
+#include "server/os/pid_fd.h"
+#include "server/supervisor/event_loop.h"
+#include "server/supervisor/worker_launcher.h"
+
+namespace fsd::supervisor {
+
+struct WorkerLimits {
+  absl::Duration ready = absl::Seconds(30);  // from its start to its first status
+  absl::Duration stop = absl::Seconds(5);    // from Stop to SIGKILL
+  absl::Duration query_every = absl::Seconds(15);
+  absl::Duration silence = absl::Seconds(60);  // not a word, though queried
+  absl::Duration hang_up = absl::Seconds(5);   // from the channel's end to the process's
+  int messages_per_second = 1000;
+};
+
+// How a worker ended.
+struct WorkerEnd {
+  os::ExitStatus exit;
+  bool was_ready = false;
+  absl::Duration healthy_for;  // since it was ready
+  std::string misdeed;         // why we killed it; empty if we did not
+
+  // "killed by signal 11 (Segmentation fault)", "killed: it did not …".
+  std::string Describe() const;
+};
+
+class WorkerProcess {
+ public:
+  struct Events {
+    std::function<void(const internal::WorkerStatus&)> on_status;  // the first one: it is ready
+    // Once, and the last event; the WorkerProcess may be destroyed in it.
+    std::function<void(const WorkerEnd&)> on_end;
+  };
+
+  // Watches a launched worker. `channel` is a connection to its control socket, which it need not
+  // have accepted yet; it must answer for `export_uid`. A worker that cannot be watched is killed.
+  static absl::StatusOr<std::unique_ptr<WorkerProcess>> Watch(
+      EventLoop& loop, const WorkerLimits& limits, std::string export_id, std::string export_uid,
+      LaunchedWorker worker, ipc::WorkerChannel channel, Events events);
+  ~WorkerProcess();
+  WorkerProcess(const WorkerProcess&) = delete;
+  WorkerProcess& operator=(const WorkerProcess&) = delete;
+
+  pid_t pid() const { return pid_; }
+
+  // Asks it to end, and kills it if it does not in time.
+  void Stop();
+  // Kills it for `misdeed`, which goes into WorkerEnd.
+  void Kill(std::string misdeed);
+
+ private:
+  enum class Phase { kAwaitingHello, kAwaitingStatus, kReady, kEnding };
+
+  WorkerProcess(EventLoop& loop, const WorkerLimits& limits, std::string export_id,
+                std::string export_uid, LaunchedWorker worker, ipc::WorkerChannel channel,
+                Events events);
+  ErrnoOr<void> AddToLoop();
+  void SayHello();
+  void OnChannel();
+  void OnMessage(const internal::FromWorker& message);
+  void OnHello(const internal::FromWorker::Hello& hello);
+  void OnStatus(const internal::WorkerStatus& status);
+  void OnHangUp();
+  void OnExit();
+  void Query();
+  bool Floods();
+  void CloseChannel();
+
+  EventLoop& loop_;
+  const WorkerLimits limits_;
+  const std::string export_id_;
+  const std::string export_uid_;
+  const pid_t pid_;
+  os::PidFd process_;
+  ipc::WorkerChannel channel_;
+  Events events_;
+
+  Phase phase_ = Phase::kAwaitingHello;
+  bool channel_open_ = false;
+  std::string misdeed_;
+  EventLoop::Clock::time_point ready_at_;
+  EventLoop::Clock::time_point heard_at_;
+  EventLoop::Clock::time_point second_began_;
+  int messages_this_second_ = 0;
+  TimerId deadline_ = kNoTimer;
+  TimerId query_ = kNoTimer;
+};
+
+}  // namespace fsd::supervisor
+
+#endif  // FSD_SERVER_SUPERVISOR_WORKER_PROCESS_H_
