@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "backends/passthrough/passthrough_fixture.h"
 #include "gtest/gtest.h"

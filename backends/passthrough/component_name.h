@@ -6,7 +6,6 @@
 #define FSD_BACKENDS_PASSTHROUGH_COMPONENT_NAME_H_
 
 #include <algorithm>
-#include <climits>
 #include <cstddef>
 #include <cstring>
 #include <string_view>
@@ -17,15 +16,19 @@ namespace fsd::passthrough {
 
 class ComponentName {
  public:
+  // The longest a guest's kernel sends (FUSE_NAME_MAX). Most file systems take 255 bytes, and say
+  // so themselves; those that count characters take more.
+  static constexpr size_t kMaxBytes = 1024;
+
   explicit ComponentName(std::string_view name) : status_(Check(name)) {
-    const size_t size = status_.ok() ? std::min<size_t>(name.size(), NAME_MAX) : 0;
+    const size_t size = status_.ok() ? std::min(name.size(), kMaxBytes) : 0;
     std::memcpy(text_, name.data(), size);
     text_[size] = '\0';
   }
   ComponentName(const ComponentName&) = delete;
   ComponentName& operator=(const ComponentName&) = delete;
 
-  // ENOENT: empty. ENAMETOOLONG: over NAME_MAX. EINVAL: no name at all.
+  // ENOENT: empty. ENAMETOOLONG: over kMaxBytes. EINVAL: no name at all.
   ErrnoOr<void> status() const { return status_; }
   // Only when status() is ok.
   const char* c_str() const { return text_; }
@@ -35,13 +38,13 @@ class ComponentName {
  private:
   static ErrnoOr<void> Check(std::string_view name) {
     if (name.empty()) return Errno(ENOENT);
-    if (name.size() > NAME_MAX) return Errno(ENAMETOOLONG);
+    if (name.size() > kMaxBytes) return Errno(ENAMETOOLONG);
     if (name.find('/') != name.npos || name.find('\0') != name.npos) return Errno(EINVAL);
     return {};
   }
 
   ErrnoOr<void> status_;
-  char text_[NAME_MAX + 1];
+  char text_[kMaxBytes + 1];
 };
 
 }  // namespace fsd::passthrough

@@ -51,7 +51,12 @@ ErrnoOr<size_t> Transfer(IoVectors vectors, uint64_t offset, Move move) {
   if (offset > INT64_MAX) return Errno(EINVAL);
   size_t done = 0;
   size_t skip = 0;  // bytes of the first vector that have been moved
-  while (!vectors.empty()) {
+  while (true) {
+    while (!vectors.empty() && skip >= vectors[0].iov_len) {
+      skip -= vectors[0].iov_len;
+      vectors = vectors.subspan(1);
+    }
+    if (vectors.empty()) break;
     iovec rest{};
     const iovec* at = vectors.data();
     auto count = static_cast<int>(std::min<size_t>(vectors.size(), IOV_MAX));
@@ -66,13 +71,9 @@ ErrnoOr<size_t> Transfer(IoVectors vectors, uint64_t offset, Move move) {
       if (done == 0) return Errno::Last();
       break;
     }
+    if (moved == 0) break;
     done += static_cast<size_t>(moved);
     skip += static_cast<size_t>(moved);
-    while (!vectors.empty() && skip >= vectors[0].iov_len) {
-      skip -= vectors[0].iov_len;
-      vectors = vectors.subspan(1);
-    }
-    if (moved == 0 && !vectors.empty()) break;
   }
   return done;
 }

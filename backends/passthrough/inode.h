@@ -7,7 +7,7 @@
 #define FSD_BACKENDS_PASSTHROUGH_INODE_H_
 
 #include <cstdint>
-#include <tuple>
+#include <utility>
 
 #include "backends/filesystem.h"
 #include "backends/passthrough/component_name.h"

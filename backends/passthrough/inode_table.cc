@@ -23,12 +23,13 @@ InodeTable::Shard& InodeTable::ShardOf(const InodeKey& key) {
   return shards_[(absl::Hash<InodeKey>()(key) >> 32) % shards_.size()];
 }
 
-std::optional<NodeId> InodeTable::AddLookup(const Attributes& attributes) {
+std::optional<NodeId> InodeTable::AddLookup(const Attributes& attributes, uint32_t epoch) {
   const InodeKey key = KeyOf(attributes);
   Shard& shard = ShardOf(key);
   os::MutexLock lock(shard.mutex);
   const auto found = shard.ids.find(key);
-  if (found == shard.ids.end()) return std::nullopt;
+  // A lookup taken for a session that is over would never be given back.
+  if (found == shard.ids.end() || epoch != slots_.epoch()) return std::nullopt;
   InodeRecord& record = slots_.LiveRecord(found->second);
   if (!SameInode(record, attributes)) return std::nullopt;
   ++record.lookups;
@@ -50,6 +51,7 @@ ErrnoOr<NodeId> InodeTable::Insert(os::UniqueFd fd, const Attributes& attributes
   os::MutexLock lock(shard.mutex);
   const auto [entry, inserted] = shard.ids.try_emplace(record.key, 0);
   if (!inserted) {
+    if (epoch != slots_.epoch()) return Errno(ESTALE);
     // Both fds are open now, so the two cannot be different inodes.
     ++slots_.LiveRecord(entry->second).lookups;
     return NodeId{entry->second};

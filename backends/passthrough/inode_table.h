@@ -42,11 +42,11 @@ class InodeTable {
   uint32_t epoch() const { return slots_.epoch(); }
 
   // The node of the inode with these attributes, if it is known, with one lookup more.
-  std::optional<NodeId> AddLookup(const Attributes& attributes);
+  std::optional<NodeId> AddLookup(const Attributes& attributes, uint32_t epoch);
   // The same for the inode that `pin` holds; false if it has been forgotten.
   bool AddLookup(const Pin& pin);
   // Makes what `fd` (O_PATH) holds known, or finds that it is; with one lookup more. ENFILE if the
-  // table is full.
+  // table is full, ESTALE if `epoch` has passed.
   ErrnoOr<NodeId> Insert(os::UniqueFd fd, const Attributes& attributes, uint32_t epoch);
   // Takes `count` lookups back, or all there are; without any, and once nobody holds a pin, the
   // inode is gone.

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -32,6 +33,10 @@ class InodeTableTest : public ::testing::Test {
     return Must(table_.Insert(std::move(fd), attributes, table_.epoch()));
   }
 
+  std::optional<NodeId> AddLookup(const Attributes& attributes) {
+    return table_.AddLookup(attributes, table_.epoch());
+  }
+
   TemporaryDirectory directory_;
   InodeTable table_{Must(InodeTable::Slots::Reserve("test", 4)), Open("."), Stat(".")};
 };
@@ -40,19 +45,19 @@ TEST_F(InodeTableTest, TheRootIsNodeOneAndIsNeverForgotten) {
   table_.Forget(backends::kRootNodeId, 1000);
   table_.Reset();
   EXPECT_TRUE(table_.Acquire(backends::kRootNodeId));
-  EXPECT_EQ(*table_.AddLookup(Stat(".")), backends::kRootNodeId);
+  EXPECT_EQ(*AddLookup(Stat(".")), backends::kRootNodeId);
   EXPECT_EQ(table_.size(), 1u);
 }
 
 TEST_F(InodeTableTest, AnInodeIsKnownUntilEveryLookupIsGivenBack) {
   const NodeId node = Insert(Make("file"));
-  EXPECT_EQ(table_.AddLookup(Stat("file")), node);
+  EXPECT_EQ(AddLookup(Stat("file")), node);
   EXPECT_EQ(Insert(Open("file")), node);
   table_.Forget(node, 2);
   EXPECT_TRUE(table_.Acquire(node));
   table_.Forget(node, 1);
   EXPECT_FALSE(table_.Acquire(node));
-  EXPECT_EQ(table_.AddLookup(Stat("file")), std::nullopt);
+  EXPECT_EQ(AddLookup(Stat("file")), std::nullopt);
 }
 
 TEST_F(InodeTableTest, ForgettingMoreThanWasLookedUpForgetsTheInodeOnly) {
@@ -79,11 +84,11 @@ TEST_F(InodeTableTest, AnotherInodeUnderTheSameNumberIsNotMistakenForTheKnownOne
   const NodeId node = Insert(Make("file"));
   Attributes recycled = Stat("file");
   recycled.stx_btime.tv_nsec ^= 1;
-  EXPECT_EQ(table_.AddLookup(recycled), std::nullopt);
+  EXPECT_EQ(AddLookup(recycled), std::nullopt);
   Attributes other_type = Stat("file");
   other_type.stx_mode ^= S_IFREG ^ S_IFLNK;
-  EXPECT_EQ(table_.AddLookup(other_type), std::nullopt);
-  EXPECT_EQ(table_.AddLookup(Stat("file")), node);
+  EXPECT_EQ(AddLookup(other_type), std::nullopt);
+  EXPECT_EQ(AddLookup(Stat("file")), node);
 }
 
 TEST_F(InodeTableTest, AFullTableTakesKnownInodesOnly) {
@@ -98,6 +103,16 @@ TEST_F(InodeTableTest, AFullTableTakesKnownInodesOnly) {
   EXPECT_EQ(Insert(Open("a")), node);
 }
 
+TEST_F(InodeTableTest, AnOperationOfAnEndedSessionTakesNoLookupInTheNextOne) {
+  const uint32_t before = table_.epoch();
+  table_.Reset();
+  const NodeId node = Insert(Make("file"));
+  EXPECT_EQ(table_.AddLookup(Stat("file"), before), std::nullopt);
+  EXPECT_ERRNO(table_.Insert(Open("file"), Stat("file"), before), ESTALE);
+  table_.Forget(node, 1);
+  EXPECT_FALSE(table_.Acquire(node));
+}
+
 TEST_F(InodeTableTest, LookupsAndForgetsThatMeetLoseNothing) {
   constexpr int kThreads = 4;
   constexpr int kRounds = 3000;
@@ -108,7 +123,7 @@ TEST_F(InodeTableTest, LookupsAndForgetsThatMeetLoseNothing) {
   for (int thread = 0; thread < kThreads; ++thread) {
     threads.emplace_back([&] {
       for (int round = 0; round < kRounds; ++round) {
-        std::optional<NodeId> node = table_.AddLookup(attributes);
+        std::optional<NodeId> node = AddLookup(attributes);
         if (!node) node = Insert(Open("file"));
         {
           const InodeTable::Pin pin = table_.Acquire(*node);

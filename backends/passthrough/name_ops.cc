@@ -64,7 +64,7 @@ ErrnoOr<Entry> PassthroughFilesystem::LookUpChild(int directory, const Component
                                                   Epochs epochs) {
   FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes attributes, StatChild(directory, name));
   // An fd is held on a known inode, so its number cannot have passed to another.
-  if (const std::optional<NodeId> node = inodes_.AddLookup(attributes)) {
+  if (const std::optional<NodeId> node = inodes_.AddLookup(attributes, epochs.inodes)) {
     return Entry{.node = *node, .attributes = attributes};
   }
   FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd fd, OpenChild(directory, name));
