@@ -1,0 +1,102 @@
+#include "tests/harness/running_supervisor.h"
+
+#include <stdlib.h>
+
+#include <chrono>
+#include <filesystem>
+#include <future>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/errors/status_macros.h"
+#include "tests/harness/front_end.h"
+
+namespace fsd::harness {
+namespace {
+
+// Runs `start`, which takes a callback, and waits for what the callback is given.
+template <typename Result, typename Operation>
+Result Await(Operation start) {
+  auto promise = std::make_shared<std::promise<Result>>();
+  std::future<Result> future = promise->get_future();
+  start([promise](Result result) { promise->set_value(std::move(result)); });
+  if (future.wait_for(kPatience) != std::future_status::ready) {
+    return absl::DeadlineExceededError("the supervisor does not answer");
+  }
+  return future.get();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RunningSupervisor>> RunningSupervisor::Start(
+    const std::string& worker_binary) {
+  char path[] = "/tmp/fsd-test-XXXXXX";
+  if (::mkdtemp(path) == nullptr) return ErrnoStatus(Errno::Last(), "mkdtemp");
+  std::unique_ptr<RunningSupervisor> running(new RunningSupervisor(path));
+  std::filesystem::create_directory(running->directory_ + "/shares");
+  supervisor::Config config;
+  config.listen = absl::StrCat("unix://", path, "/fsd.sock");
+  config.state_dir = running->directory_ + "/state";
+  config.runtime_dir = running->directory_ + "/run";
+  config.allow_source = {running->directory_ + "/shares"};
+  config.worker_binary = worker_binary;
+  FSD_ASSIGN_OR_RETURN(running->supervisor_, supervisor::Supervisor::Create(std::move(config)));
+  running->thread_ = std::thread([raw = running->supervisor_.get()] { raw->Run(); });
+  return running;
+}
+
+RunningSupervisor::~RunningSupervisor() {
+  if (thread_.joinable()) {
+    supervisor_->Shutdown();
+    thread_.join();
+  }
+  supervisor_.reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
+absl::StatusOr<supervisor::ExportView> RunningSupervisor::Create(const std::string& id) {
+  std::filesystem::create_directories(share(id));
+  internal::ExportSpec spec;
+  spec.set_id(id);
+  spec.set_source_path(share(id));
+  spec.set_tag(id);
+  spec.set_cache(internal::ExportSpec::CACHE_AUTO);
+  return Create(std::move(spec));
+}
+
+absl::StatusOr<supervisor::ExportView> RunningSupervisor::Create(internal::ExportSpec spec) {
+  return Await<absl::StatusOr<supervisor::ExportView>>(
+      [&](auto done) { supervisor_->CreateExport(std::move(spec), "", false, std::move(done)); });
+}
+
+absl::StatusOr<supervisor::ExportView> RunningSupervisor::Get(const std::string& id) {
+  return Await<absl::StatusOr<supervisor::ExportView>>(
+      [&](auto done) { supervisor_->GetExport(id, std::move(done)); });
+}
+
+absl::Status RunningSupervisor::Delete(const std::string& id, bool force) {
+  return Await<absl::Status>(
+      [&](auto done) { supervisor_->DeleteExport(id, force, std::move(done)); });
+}
+
+absl::StatusOr<supervisor::ExportView> RunningSupervisor::WaitFor(
+    const std::string& id, const std::function<bool(const supervisor::ExportView&)>& condition) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (true) {
+    FSD_ASSIGN_OR_RETURN(supervisor::ExportView view, Get(id));
+    if (condition(view)) return view;
+    if (std::chrono::steady_clock::now() > deadline) {
+      return absl::DeadlineExceededError(
+          absl::StrCat("export ", id, " stays in state ", static_cast<int>(view.state)));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+absl::StatusOr<supervisor::ExportView> RunningSupervisor::WaitFor(const std::string& id,
+                                                                  supervisor::ExportState state) {
+  return WaitFor(id, [state](const supervisor::ExportView& view) { return view.state == state; });
+}
+
+}  // namespace fsd::harness
