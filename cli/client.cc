@@ -1,0 +1,81 @@
+#include "cli/client.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+#include <string_view>
+
+#include "cli/failure.h"
+#include "grpcpp/grpcpp.h"
+
+namespace fsd::cli {
+namespace {
+
+constexpr std::string_view kScheme = "unix://";
+
+// The errno of connecting to the server's socket, 0 if it works: gRPC tells a missing socket, a
+// dead one and a forbidden one apart in prose only.
+int Probe(const std::string& address) {
+  const std::string path = address.substr(kScheme.size());
+  sockaddr_un name = {};
+  name.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(name.sun_path)) return ENAMETOOLONG;
+  path.copy(name.sun_path, path.size());
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno;
+  const int failed = connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof(name));
+  const int error = failed != 0 ? errno : 0;
+  close(fd);
+  return error;
+}
+
+std::string DescribeUnreachable(const std::string& address, int error) {
+  std::string text = "fsctl: cannot reach the server at " + Printable(address) + ": ";
+  switch (error) {
+    case ENOENT:
+      text += "there is no such socket";
+      break;
+    case ECONNREFUSED:
+      text += "nobody listens there";
+      break;
+    default:
+      text += std::strerror(error);
+  }
+  if (error == EACCES || error == EPERM) {
+    return text + "\nhint: the socket is for root; run fsctl as root\n";
+  }
+  return text + "\nhint: start one with 'fsd --listen " + Printable(address) +
+         " --allow-source DIR', or name another with --server or FSCTL_SERVER\n";
+}
+
+}  // namespace
+
+Client::Client(const Options& options) : options_(options) {
+  const auto channel = grpc::CreateChannel(options.server, grpc::InsecureChannelCredentials());
+  exports_ = v1::ExportService::NewStub(channel);
+  server_ = v1::ServerService::NewStub(channel);
+}
+
+ExitCode Client::Call(const std::string& doing,
+                      const std::function<grpc::Status(grpc::ClientContext&)>& rpc) {
+  if (const int error = Probe(options_.server); error != 0) {
+    std::cerr << DescribeUnreachable(options_.server, error);
+    return error == EACCES || error == EPERM ? ExitCode::kPermission : ExitCode::kUnavailable;
+  }
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + options_.timeout);
+  const grpc::Status status = rpc(context);
+  if (!status.ok()) std::cerr << DescribeFailure(status, doing);
+  return ToExitCode(status.error_code());
+}
+
+bool IsServerAddress(const std::string& address) {
+  return address.starts_with(kScheme) && address.size() > kScheme.size() + 1 &&
+         address[kScheme.size()] == '/';
+}
+
+}  // namespace fsd::cli

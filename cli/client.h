@@ -1,0 +1,49 @@
+// Client: one server, as the commands see it.
+#ifndef FSD_CLI_CLIENT_H_
+#define FSD_CLI_CLIENT_H_
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "cli/exit_code.h"
+#include "cli/output.h"
+#include "proto/fsd/v1/export_service.grpc.pb.h"
+#include "proto/fsd/v1/server_service.grpc.pb.h"
+
+namespace fsd::cli {
+
+inline constexpr char kDefaultServer[] = "unix:///run/fsd/fsd.sock";
+
+// The options that every command takes.
+struct Options {
+  std::string server = kDefaultServer;
+  Format format = Format::kTable;
+  std::chrono::seconds timeout{60};
+};
+
+class Client {
+ public:
+  explicit Client(const Options& options);
+
+  // Makes one call: `rpc` on a context with the deadline. A failure is described on stderr, with
+  // `doing` as in DescribeFailure; so is a server that is not there, which is found out first.
+  ExitCode Call(const std::string& doing,
+                const std::function<grpc::Status(grpc::ClientContext&)>& rpc);
+
+  v1::ExportService::Stub& exports() { return *exports_; }
+  v1::ServerService::Stub& server() { return *server_; }
+
+ private:
+  Options options_;
+  std::unique_ptr<v1::ExportService::Stub> exports_;
+  std::unique_ptr<v1::ServerService::Stub> server_;
+};
+
+// True of "unix:///absolute/path", the one form of address there is.
+bool IsServerAddress(const std::string& address);
+
+}  // namespace fsd::cli
+
+#endif  // FSD_CLI_CLIENT_H_

@@ -1,0 +1,84 @@
+#include "cli/output.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace fsd::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+v1::Export Web() {
+  v1::Export resource;
+  resource.set_name("exports/web");
+  resource.mutable_source()->mutable_passthrough()->set_path("/srv/web");
+  resource.set_tag("web");
+  resource.mutable_socket()->set_path("/run/fsd/exports/web.sock");
+  resource.mutable_socket()->set_mode(0660);
+  resource.mutable_cache()->set_policy(v1::Cache::METADATA);
+  resource.mutable_create_time()->set_seconds(1'700'000'000);
+  resource.mutable_status()->set_state(v1::ExportStatus::LISTENING);
+  return resource;
+}
+
+TEST(AlignedTable, PadsEachColumnToItsWidestCellInCharacters) {
+  EXPECT_EQ(AlignedTable({{"NAME", "TAG"}, {"ä", "x"}, {"longer", "y"}}),
+            "NAME    TAG\n"
+            "ä       x\n"
+            "longer  y\n");
+}
+
+TEST(Printable, EscapesWhatATerminalWouldObey) {
+  EXPECT_EQ(Printable("grün\n\x1b[31m\x7f"), "grün\\x0a\\x1b[31m\\x7f");
+}
+
+TEST(ExportTable, HasARowForEachExport) {
+  EXPECT_EQ(ExportTable({Web()}),
+            "NAME         STATE      TAG  SOURCE    SOCKET\n"
+            "exports/web  LISTENING  web  /srv/web  /run/fsd/exports/web.sock\n");
+}
+
+TEST(ExportFields, ShowsTheSpecificationAndWhatGoesOn) {
+  v1::Export resource = Web();
+  (*resource.mutable_labels())["b"] = "2";
+  (*resource.mutable_labels())["a"] = "1";
+  v1::ExportStatus& status = *resource.mutable_status();
+  status.set_state(v1::ExportStatus::MOUNTED);
+  status.mutable_connection()->mutable_fuse()->set_major(7);
+  status.mutable_connection()->mutable_fuse()->set_minor(38);
+  status.set_inodes(12);
+  status.add_conditions()->set_reason("WORKER_CRASHED");
+
+  const std::string text = ExportFields(resource);
+
+  EXPECT_THAT(text, HasSubstr("State:            MOUNTED\n"));
+  EXPECT_THAT(text, HasSubstr("Cache:            metadata\n"));
+  EXPECT_THAT(text, HasSubstr("uid 0, gid 0, mode 0660\n"));
+  EXPECT_THAT(text, HasSubstr("Labels:           a=1, b=2\n"));
+  EXPECT_THAT(text, HasSubstr("Created:          2023-11-14T22:13:20Z\n"));
+  EXPECT_THAT(text, HasSubstr("FUSE version:     7.38\n"));
+  EXPECT_THAT(text, HasSubstr("Inodes:           12\n"));
+  EXPECT_THAT(text, HasSubstr("WORKER_CRASHED"));
+}
+
+TEST(ExportFields, LeavesOutWhatThereIsNot) {
+  const std::string text = ExportFields(Web());
+
+  EXPECT_THAT(text, Not(HasSubstr("Labels")));
+  EXPECT_THAT(text, Not(HasSubstr("FUSE")));
+  EXPECT_THAT(text, Not(HasSubstr("Condition")));
+}
+
+TEST(Json, KeepsFieldsAtTheirDefault) {
+  EXPECT_THAT(Json(Web()), HasSubstr("\"readOnly\": false"));
+}
+
+TEST(JsonList, IsAnArrayOfStrings) {
+  EXPECT_EQ(JsonList({"-a", "\"b\""}), "[\n \"-a\",\n \"\\\"b\\\"\"\n]\n");
+}
+
+}  // namespace
+}  // namespace fsd::cli

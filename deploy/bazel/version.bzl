@@ -1,0 +1,3 @@
+"""The version that fsd and fsctl report."""
+
+FSD_VERSION = "0.1.0"

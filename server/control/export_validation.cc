@@ -1,0 +1,275 @@
+#include "server/control/export_validation.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "server/control/export_name.h"
+#include "server/control/served_fields.h"
+#include "server/errors/status_macros.h"
+
+namespace fsd::control {
+namespace {
+
+constexpr size_t kMaxLabels = 64;
+constexpr size_t kMaxLabelKeyBytes = 128;
+constexpr size_t kMaxLabelValueBytes = 256;
+constexpr size_t kMaxOwnerBytes = 128;
+constexpr size_t kMaxRequestIdBytes = 128;
+constexpr size_t kMaxTagBytes = 36;          // virtio 1.2, 5.11.4
+constexpr size_t kMaxPathBytes = 4095;       // PATH_MAX without its NUL
+constexpr size_t kMaxSocketPathBytes = 107;  // unix(7), sun_path without its NUL
+constexpr uint32_t kNoId = 0xffffffff;       // chown(2): "leave it as it is"
+constexpr uint32_t kPermissionBits = 0777;
+
+std::vector<std::string> BelowExport(std::span<const std::string> paths) {
+  std::vector<std::string> below;
+  for (const std::string& path : paths) below.push_back("export." + path);
+  return below;
+}
+
+// Client's text in a message: escaped, and no longer than is useful.
+std::string Quoted(std::string_view text) {
+  constexpr size_t kShownBytes = 80;
+  size_t shown = text.size();
+  if (shown > kShownBytes) {
+    shown = kShownBytes;
+    while ((static_cast<unsigned char>(text[shown]) & 0xc0) == 0x80) --shown;  // whole characters
+  }
+  return absl::StrCat("\"", absl::Utf8SafeCHexEscape(Absl(text.substr(0, shown))),
+                      shown < text.size() ? "…\"" : "\"");
+}
+
+bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+bool HasControl(std::string_view text) { return std::any_of(text.begin(), text.end(), IsControl); }
+bool IsAlphanumeric(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool IsLabelKey(std::string_view key) {
+  return !key.empty() && key.size() <= kMaxLabelKeyBytes && IsAlphanumeric(key.front()) &&
+         std::all_of(key.begin(), key.end(), [](char c) {
+           return IsAlphanumeric(c) || c == '.' || c == '_' || c == '-' || c == '/';
+         });
+}
+
+// What is wrong with an absolute, normalised path, if anything.
+std::optional<std::string> PathProblem(std::string_view path) {
+  if (!path.starts_with('/')) return absl::StrCat(Quoted(path), " is not an absolute path");
+  if (path.find('\0') != std::string_view::npos) return "a path cannot contain a NUL byte";
+  if (path == "/") return std::nullopt;
+  std::string_view rest = path;
+  while (!rest.empty()) {
+    rest.remove_prefix(1);  // the '/'
+    const std::string_view component = rest.substr(0, rest.find('/'));
+    if (component.empty() || component == "." || component == "..") {
+      return absl::StrCat(Quoted(path),
+                          " is not normalised; write it without \".\", \"..\", double or trailing "
+                          "slashes");
+    }
+    rest.remove_prefix(component.size());
+  }
+  return std::nullopt;
+}
+
+// Checks one request, gathering violations.
+class Checker {
+ public:
+  void Invalid(std::string field, std::string description) {
+    Add(std::move(field), v1::FIELD_INVALID, std::move(description));
+  }
+  void Required(std::string field, std::string description) {
+    Add(std::move(field), v1::FIELD_REQUIRED, std::move(description));
+  }
+  void Add(std::string field, v1::ErrorReason reason, std::string description) {
+    violations_.push_back({std::move(field), reason, std::move(description)});
+  }
+
+  void Served(const google::protobuf::Message& request, std::span<const std::string> served,
+              std::span<const std::string> output_only = {}) {
+    CheckServedFields(request, {.served = served, .output_only = output_only}, violations_);
+  }
+
+  void Name(const std::string& name) {
+    if (name.empty()) {
+      Required("name", "the export's name, \"exports/{export}\", is missing");
+    } else if (!ParseExportName(name)) {
+      Invalid("name", absl::StrCat(Quoted(name), " is not an export's name; \"exports/web\" is"));
+    }
+  }
+
+  void ExportId(const std::string& id) {
+    if (id.empty()) {
+      Required("export_id", "the new export's id is missing");
+    } else if (!IsExportId(id)) {
+      Invalid("export_id",
+              absl::StrCat(Quoted(id),
+                           " is not an export id: 1 to 63 lower-case letters, digits and '-', the "
+                           "first and the last no '-'"));
+    }
+  }
+
+  void RequestId(const std::string& id) {
+    if (id.size() > kMaxRequestIdBytes ||
+        std::any_of(id.begin(), id.end(), [](char c) { return c < 0x20 || c >= 0x7f; })) {
+      Invalid("request_id", "at most 128 printable ASCII characters");
+    }
+  }
+
+  void Export(const v1::Export& resource) {
+    Labels(resource);
+    Text("export.owner.system", resource.owner().system(), kMaxOwnerBytes);
+    Text("export.owner.vm_id", resource.owner().vm_id(), kMaxOwnerBytes);
+    Source(resource.source());
+    Tag(resource.tag());
+    Socket(resource.socket());
+    if (!v1::Cache::Policy_IsValid(resource.cache().policy())) {
+      Add("export.cache.policy", v1::FIELD_NOT_SERVED,
+          absl::StrCat("this server does not know policy ", resource.cache().policy()));
+    }
+  }
+
+  FieldViolations Take() { return std::move(violations_); }
+
+ private:
+  void Labels(const v1::Export& resource) {
+    if (static_cast<size_t>(resource.labels().size()) > kMaxLabels) {
+      Invalid("export.labels",
+              absl::StrCat("at most ", kMaxLabels, " labels, not ", resource.labels().size()));
+    }
+    // In the keys' order, so that the same request gets the same answer.
+    std::vector<std::pair<std::string, std::string>> labels(resource.labels().begin(),
+                                                            resource.labels().end());
+    std::sort(labels.begin(), labels.end());
+    for (const auto& [key, value] : labels) {
+      const std::string field = absl::StrCat("export.labels[", Quoted(key), "]");
+      if (!IsLabelKey(key)) {
+        Invalid(field,
+                "a key has 1 to 128 letters, digits, '.', '_', '-' and '/', the first a letter or "
+                "digit");
+      }
+      Text(field, value, kMaxLabelValueBytes);
+    }
+  }
+
+  void Text(const std::string& field, std::string_view text, size_t max_bytes) {
+    if (text.size() > max_bytes) {
+      Invalid(field, absl::StrCat("at most ", max_bytes, " bytes, not ", text.size()));
+    }
+    if (HasControl(text)) Invalid(field, "no control characters");
+  }
+
+  void Source(const v1::Source& source) {
+    if (source.backend_case() == v1::Source::BACKEND_NOT_SET) {
+      return Required("export.source", "what to share is missing; set passthrough.path");
+    }
+    const std::string field = "export.source.passthrough.path";
+    const std::string& path = source.passthrough().path();
+    if (path.empty()) return Required(field, "the directory to share is missing");
+    if (auto problem = PathProblem(path)) return Invalid(field, *std::move(problem));
+    if (path.size() > kMaxPathBytes) {
+      Invalid(field, absl::StrCat("at most ", kMaxPathBytes, " bytes, not ", path.size()));
+    }
+  }
+
+  void Tag(const std::string& tag) {
+    if (tag.empty()) {
+      return Required("export.tag", "the tag that the guest mounts by is missing");
+    }
+    Text("export.tag", tag, kMaxTagBytes);
+  }
+
+  void Socket(const v1::Socket& socket) {
+    const std::string field = "export.socket.path";
+    if (!socket.path().empty()) {
+      if (auto problem = PathProblem(socket.path())) {
+        Invalid(field, *std::move(problem));
+      } else if (socket.path() == "/") {
+        Invalid(field, "a socket cannot be the root directory");
+      } else if (socket.path().size() > kMaxSocketPathBytes) {
+        Add(field, v1::SOCKET_PATH_TOO_LONG,
+            absl::StrCat("a unix socket's path has at most ", kMaxSocketPathBytes, " bytes, not ",
+                         socket.path().size()));
+      }
+    }
+    if (socket.uid() == kNoId) Invalid("export.socket.uid", "4294967295 is not a user");
+    if (socket.gid() == kNoId) Invalid("export.socket.gid", "4294967295 is not a group");
+    if ((socket.mode() & ~kPermissionBits) != 0) {
+      Invalid("export.socket.mode", "only permission bits, at most 0777 octal (511)");
+    }
+  }
+
+  FieldViolations violations_;
+};
+
+}  // namespace
+
+std::span<const std::string> ServedExportFields() {
+  static const auto& fields = *new std::vector<std::string>{
+      "labels",     "owner.system",  "owner.vm_id", "source.passthrough.path",
+      "tag",        "advertise_tag", "socket.path", "socket.uid",
+      "socket.gid", "socket.mode",   "read_only",   "cache.policy",
+  };
+  return fields;
+}
+
+FieldViolations ValidateCreate(const v1::CreateExportRequest& request) {
+  static const auto& served = *[] {
+    auto* fields = new std::vector<std::string>(BelowExport(ServedExportFields()));
+    fields->insert(fields->end(), {"export_id", "request_id", "validate_only"});
+    return fields;
+  }();
+  static const auto& output_only = *new std::vector<std::string>(BelowExport(
+      std::vector<std::string>{"name", "uid", "etag", "create_time", "update_time", "status"}));
+  Checker checker;
+  checker.Served(request, served, output_only);
+  checker.ExportId(request.export_id());
+  checker.RequestId(request.request_id());
+  if (request.has_export_()) {
+    checker.Export(request.export_());
+  } else {
+    checker.Required("export", "the export to create is missing");
+  }
+  return checker.Take();
+}
+
+FieldViolations ValidateGet(const v1::GetExportRequest& request) {
+  static const auto& served = *new std::vector<std::string>{"name"};
+  Checker checker;
+  checker.Served(request, served);
+  checker.Name(request.name());
+  return checker.Take();
+}
+
+FieldViolations ValidateList(const v1::ListExportsRequest& request) {
+  static const auto& served = *new std::vector<std::string>{"page_size", "page_token"};
+  Checker checker;
+  checker.Served(request, served);
+  if (request.page_size() < 0) checker.Invalid("page_size", "a page size cannot be negative");
+  return checker.Take();
+}
+
+FieldViolations ValidateDelete(const v1::DeleteExportRequest& request) {
+  static const auto& served =
+      *new std::vector<std::string>{"name", "etag", "allow_missing", "mode"};
+  Checker checker;
+  checker.Served(request, served);
+  checker.Name(request.name());
+  switch (request.mode()) {
+    case v1::DeleteExportRequest::MODE_UNSPECIFIED:
+    case v1::DeleteExportRequest::SAFE:
+    case v1::DeleteExportRequest::FORCE:
+      break;
+    default:
+      checker.Add("mode", v1::FIELD_NOT_SERVED,
+                  "this server serves the modes SAFE and FORCE; use one of them");
+  }
+  return checker.Take();
+}
+
+}  // namespace fsd::control

@@ -1,0 +1,92 @@
+#include "server/control/grpc_server.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/grpcpp.h"
+#include "grpcpp/health_check_service_interface.h"
+#include "server/control/api_socket.h"
+#include "server/control/export_health.h"
+#include "server/control/export_service.h"
+#include "server/control/server_service.h"
+#include "server/errors/status_macros.h"
+
+namespace fsd::control {
+namespace {
+
+// A request is a few kilobytes; labels and paths at their limits stay below this.
+constexpr int kMaxRequestBytes = 256 << 10;
+
+}  // namespace
+
+class GrpcServer::Services {
+ public:
+  Services(const supervisor::Config& config, const std::string& version,
+           supervisor::Supervisor& supervisor)
+      : exports_(supervisor), server_(supervisor, config, version) {}
+
+  ~Services() { Shutdown(absl::ZeroDuration()); }
+
+  absl::Status Listen(const std::string& path) {
+    // Both apply to every server built afterwards, and this process builds one.
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(absl::StrCat("unix:", path), grpc::InsecureServerCredentials());
+    builder.RegisterService(&exports_);
+    builder.RegisterService(&server_);
+    builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+    FSD_ASSIGN_OR_RETURN(const ApiSocketGuard guard, ApiSocketGuard::Prepare(path));
+    grpc_ = builder.BuildAndStart();
+    if (grpc_ == nullptr) {
+      return absl::UnavailableError(absl::StrCat("cannot listen on ", path));
+    }
+    return absl::OkStatus();
+  }
+
+  // The observer may outlive this object, so it shares what it needs.
+  void Observe(supervisor::Supervisor& supervisor) {
+    health_->Attach(grpc_->GetHealthCheckService());
+    supervisor.SetObserver(
+        [health = health_](const supervisor::ExportView& view) { health->Update(view); });
+    supervisor.ListExports(
+        [health = health_](const absl::StatusOr<std::vector<supervisor::ExportView>>& views) {
+          if (!views.ok()) return;
+          for (const supervisor::ExportView& view : *views) health->Update(view);
+        });
+  }
+
+  void Shutdown(absl::Duration grace) {
+    if (grpc_ == nullptr) return;
+    health_->Attach(nullptr);
+    grpc_->GetHealthCheckService()->Shutdown();
+    grpc_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+    grpc_.reset();
+  }
+
+ private:
+  ExportService exports_;
+  ServerService server_;
+  std::shared_ptr<ExportHealth> health_ = std::make_shared<ExportHealth>();
+  std::unique_ptr<grpc::Server> grpc_;
+};
+
+GrpcServer::GrpcServer(std::unique_ptr<Services> services) : services_(std::move(services)) {}
+GrpcServer::~GrpcServer() = default;
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const supervisor::Config& config,
+                                                              const std::string& version,
+                                                              supervisor::Supervisor& supervisor) {
+  FSD_ASSIGN_OR_RETURN(const std::string path, ApiSocketPath(config.listen));
+  auto services = std::make_unique<Services>(config, version, supervisor);
+  FSD_RETURN_IF_ERROR(services->Listen(path));
+  services->Observe(supervisor);
+  return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(services)));
+}
+
+void GrpcServer::Shutdown(absl::Duration grace) { services_->Shutdown(grace); }
+
+}  // namespace fsd::control

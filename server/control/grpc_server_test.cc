@@ -1,0 +1,199 @@
+#include "server/control/grpc_server.h"
+
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/grpcpp.h"
+#include "gtest/gtest.h"
+#include "proto/fsd/v1/export_service.grpc.pb.h"
+#include "proto/fsd/v1/server_service.grpc.pb.h"
+#include "server/control/fake_supervisor.h"
+
+namespace fsd::control {
+namespace {
+
+using grpc::StatusCode;
+
+// What grpc.health.v1.HealthCheckResponse's bytes are.
+const std::string kServing = "\x08\x01";
+const std::string kNotServing = "\x08\x02";
+
+class GrpcServerTest : public testing::Test {
+ protected:
+  GrpcServerTest() {
+    char name[] = "/tmp/grpc_server.XXXXXX";
+    directory_ = mkdtemp(name);
+    path_ = directory_ + "/fsd.sock";
+    config_.listen = "unix://" + path_;
+    config_.runtime_dir = directory_;
+    config_.state_dir = directory_ + "/state";
+    config_.allow_source = {"/srv"};
+  }
+  ~GrpcServerTest() override {
+    server_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+
+  void Start() {
+    auto server = GrpcServer::Start(config_, "1.2.3", supervisor_);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = std::move(*server);
+    channel_ = grpc::CreateChannel(config_.listen, grpc::InsecureChannelCredentials());
+  }
+
+  grpc::Status CreateWeb() {
+    v1::CreateExportRequest request;
+    request.set_export_id("web");
+    request.mutable_export_()->mutable_source()->mutable_passthrough()->set_path("/srv/web");
+    request.mutable_export_()->set_tag("web");
+    grpc::ClientContext context;
+    v1::Export created;
+    return v1::ExportService::NewStub(channel_)->CreateExport(&context, request, &created);
+  }
+
+  // Any unary call, in bytes.
+  grpc::Status Call(const std::string& method, const std::string& request, std::string* response) {
+    grpc::ClientContext context;
+    const grpc::Slice slice(request);
+    const grpc::ByteBuffer out(&slice, 1);
+    grpc::ByteBuffer in;
+    grpc::CompletionQueue queue;
+    grpc::Status status;
+    auto call = grpc::GenericStub(channel_).PrepareUnaryCall(&context, method, out, &queue);
+    call->StartCall();
+    call->Finish(&in, &status, nullptr);
+    void* tag;
+    bool ok;
+    queue.Next(&tag, &ok);
+    grpc::Slice whole;
+    if (status.ok() && in.DumpToSingleSlice(&whole).ok()) {
+      response->assign(reinterpret_cast<const char*>(whole.begin()), whole.size());
+    }
+    return status;
+  }
+
+  // Health of a service, as HealthCheckResponse's bytes or the failure's code.
+  std::string Health(const std::string& service) {
+    std::string request;
+    if (!service.empty()) {
+      request = std::string("\x0a") + static_cast<char>(service.size()) + service;
+    }
+    std::string response;
+    const grpc::Status status = Call("/grpc.health.v1.Health/Check", request, &response);
+    return status.ok() ? response : std::to_string(status.error_code());
+  }
+
+  supervisor::Config config_;
+  FakeSupervisor supervisor_;
+  std::string directory_;
+  std::string path_;
+  std::unique_ptr<GrpcServer> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+TEST_F(GrpcServerTest, TheSocketIsForItsOwnerAlone) {
+  Start();
+
+  struct stat socket;
+  ASSERT_EQ(stat(path_.c_str(), &socket), 0);
+  EXPECT_TRUE(S_ISSOCK(socket.st_mode));
+  EXPECT_EQ(socket.st_mode & 07777, 0600u);
+}
+
+TEST_F(GrpcServerTest, ServesTheApi) {
+  Start();
+
+  ASSERT_TRUE(CreateWeb().ok());
+  grpc::ClientContext context;
+  v1::ServerInfo info;
+  ASSERT_TRUE(v1::ServerService::NewStub(channel_)
+                  ->GetServerInfo(&context, v1::GetServerInfoRequest(), &info)
+                  .ok());
+
+  EXPECT_EQ(info.version(), "1.2.3");
+  EXPECT_GT(info.start_time().seconds(), 1'700'000'000);
+  EXPECT_EQ(info.pid(), getpid());
+  EXPECT_NE(info.kernel_release(), "");
+  EXPECT_EQ(info.runtime_directory(), directory_);
+  EXPECT_EQ(info.state_directory(), directory_ + "/state");
+  EXPECT_THAT(info.allowed_source_prefixes(), testing::ElementsAre("/srv"));
+  EXPECT_EQ(info.exports(), 1u);
+  EXPECT_THAT(info.served_export_fields(), testing::Contains("source.passthrough.path"));
+}
+
+TEST_F(GrpcServerTest, ASecondServerOnTheSocketFailsAndTheFirstLives) {
+  Start();
+
+  const auto second = GrpcServer::Start(config_, "1.2.3", supervisor_);
+
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_TRUE(CreateWeb().ok());
+}
+
+TEST_F(GrpcServerTest, StartsAgainWhereOneStopped) {
+  Start();
+  server_->Shutdown(absl::ZeroDuration());
+  server_.reset();
+
+  Start();
+
+  EXPECT_TRUE(CreateWeb().ok());
+}
+
+TEST_F(GrpcServerTest, HealthFollowsTheExports) {
+  Start();
+  EXPECT_EQ(Health(""), kServing);
+  EXPECT_EQ(Health("exports/web"), std::to_string(StatusCode::NOT_FOUND));
+
+  ASSERT_TRUE(CreateWeb().ok());
+  EXPECT_EQ(Health("exports/web"), kServing);
+  supervisor_.SetState("web", supervisor::ExportState::kFailed);
+  EXPECT_EQ(Health("exports/web"), kNotServing);
+  supervisor_.SetState("web", supervisor::ExportState::kMounted);
+  EXPECT_EQ(Health("exports/web"), kServing);
+  supervisor_.SetState("web", supervisor::ExportState::kDeleting);
+  EXPECT_EQ(Health("exports/web"), kNotServing);
+}
+
+TEST_F(GrpcServerTest, HealthKnowsExportsThatWereThereBefore) {
+  internal::ExportSpec spec;
+  spec.set_id("old");
+  supervisor_.CreateExport(spec, "", false, [](const auto&) {});
+
+  Start();
+
+  EXPECT_EQ(Health("exports/old"), kServing);
+}
+
+TEST_F(GrpcServerTest, AnObserverCallAfterShutdownIsHarmless) {
+  Start();
+  ASSERT_TRUE(CreateWeb().ok());
+  server_->Shutdown(absl::ZeroDuration());
+
+  supervisor_.SetState("web", supervisor::ExportState::kFailed);
+}
+
+TEST_F(GrpcServerTest, ARequestBeyondAnyMeaningIsRefused) {
+  Start();
+  std::string response;
+
+  const grpc::Status status =
+      Call("/fsd.v1.ExportService/GetExport", std::string(300 << 10, '\0'), &response);
+
+  EXPECT_EQ(status.error_code(), StatusCode::RESOURCE_EXHAUSTED);
+}
+
+TEST_F(GrpcServerTest, WhatIsNoUnixSocketIsRefused) {
+  config_.listen = "0.0.0.0:7777";
+  EXPECT_EQ(GrpcServer::Start(config_, "1.2.3", supervisor_).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace fsd::control

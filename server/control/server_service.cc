@@ -1,0 +1,60 @@
+#include "server/control/server_service.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <memory>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "server/control/export_validation.h"
+#include "server/control/pending_call.h"
+#include "server/control/served_fields.h"
+#include "server/control/status_details.h"
+
+namespace fsd::control {
+
+ServerService::ServerService(supervisor::Supervisor& supervisor, const supervisor::Config& config,
+                             const std::string& version)
+    : supervisor_(supervisor) {
+  unchanging_.set_version(version);
+  unchanging_.mutable_start_time()->set_seconds(absl::ToUnixSeconds(absl::Now()));
+  unchanging_.set_pid(getpid());
+  utsname kernel = {};
+  if (uname(&kernel) == 0) unchanging_.set_kernel_release(kernel.release);
+  unchanging_.set_state_directory(config.state_dir);
+  unchanging_.set_runtime_directory(config.runtime_dir);
+  for (const std::string& prefix : config.allow_source) {
+    unchanging_.add_allowed_source_prefixes(prefix);
+  }
+  for (const std::string& prefix : config.allow_socket) {
+    unchanging_.add_allowed_socket_prefixes(prefix);
+  }
+  for (const std::string& field : ServedExportFields()) {
+    unchanging_.add_served_export_fields(field);
+  }
+}
+
+grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerContext*,
+                                                       const v1::GetServerInfoRequest* request,
+                                                       v1::ServerInfo* response) {
+  auto call = std::make_shared<PendingCall>();
+  FieldViolations violations;
+  CheckServedFields(*request, {}, violations);
+  if (!violations.empty()) {
+    call->Answer([&] { return InvalidFields(violations); });
+    return call->reactor();
+  }
+  supervisor_.ListExports(
+      [this, call, response](const absl::StatusOr<std::vector<supervisor::ExportView>>& views) {
+        call->Answer([&] {
+          if (!views.ok()) return FailedCall(views.status(), "");
+          *response = unchanging_;
+          response->set_exports(views->size());
+          return grpc::Status();
+        });
+      });
+  return call->reactor();
+}
+
+}  // namespace fsd::control

@@ -1,0 +1,30 @@
+// ServerService: the API's calls on the server itself.
+#ifndef FSD_SERVER_CONTROL_SERVER_SERVICE_H_
+#define FSD_SERVER_CONTROL_SERVER_SERVICE_H_
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "proto/fsd/v1/server_service.grpc.pb.h"
+#include "server/supervisor/supervisor.h"
+
+namespace fsd::control {
+
+class ServerService final : public v1::ServerService::CallbackService {
+ public:
+  // `supervisor` outlives the service and every call. Counts its start from now.
+  ServerService(supervisor::Supervisor& supervisor, const supervisor::Config& config,
+                const std::string& version);
+
+  grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* context,
+                                          const v1::GetServerInfoRequest* request,
+                                          v1::ServerInfo* response) override;
+
+ private:
+  supervisor::Supervisor& supervisor_;
+  v1::ServerInfo unchanging_;  // all but the counts
+};
+
+}  // namespace fsd::control
+
+#endif  // FSD_SERVER_CONTROL_SERVER_SERVICE_H_

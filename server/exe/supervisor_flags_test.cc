@@ -1,0 +1,115 @@
+#include "server/exe/supervisor_flags.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace fsd::exe {
+namespace {
+
+using supervisor::Config;
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::HasSubstr;
+
+std::variant<SupervisorFlags, EarlyExit> Parse(std::vector<const char*> args) {
+  args.insert(args.begin(), "fsd");
+  return ParseSupervisorFlags(static_cast<int>(args.size()), args.data(), "1.2.3");
+}
+
+Config Accepted(const std::vector<const char*>& args) {
+  auto result = Parse(args);
+  if (const auto* exit = std::get_if<EarlyExit>(&result)) {
+    ADD_FAILURE() << exit->text;
+    return {};
+  }
+  return std::get<SupervisorFlags>(result).config;
+}
+
+EarlyExit Ended(const std::vector<const char*>& args) {
+  auto result = Parse(args);
+  const auto* exit = std::get_if<EarlyExit>(&result);
+  EXPECT_NE(exit, nullptr);
+  return exit != nullptr ? *exit : EarlyExit{};
+}
+
+std::string WriteFile(const std::string& text) {
+  const std::string path = testing::TempDir() + "/fsd.yaml";
+  std::ofstream(path) << text;
+  return path;
+}
+
+TEST(SupervisorFlags, DefaultsNeedOnlyASource) {
+  const Config config = Accepted({"--allow-source", "/srv"});
+
+  EXPECT_EQ(config.listen, "unix:///run/fsd/fsd.sock");
+  EXPECT_THAT(config.allow_source, ElementsAre("/srv"));
+  EXPECT_EQ(config.workers, Config::Workers::kStop);
+  EXPECT_EQ(config.log_level, telemetry::LogLevel::kInfo);
+  EXPECT_THAT(config.worker_binary, EndsWith("/fsd-worker"));
+}
+
+TEST(SupervisorFlags, EveryFlagIsTaken) {
+  const Config config = Accepted(
+      {"--listen", "unix:///tmp/a.sock", "--state-dir", "/tmp/state", "--runtime-dir", "/tmp/run",
+       "--allow-source", "/srv", "--allow-source=/home", "--allow-socket", "/run/vm",
+       "--worker-binary", "/bin/true", "--workers", "keep", "--log-level", "debug"});
+
+  EXPECT_EQ(config.listen, "unix:///tmp/a.sock");
+  EXPECT_EQ(config.state_dir, "/tmp/state");
+  EXPECT_EQ(config.runtime_dir, "/tmp/run");
+  EXPECT_THAT(config.allow_source, ElementsAre("/srv", "/home"));
+  EXPECT_THAT(config.allow_socket, ElementsAre("/run/vm"));
+  EXPECT_EQ(config.worker_binary, "/bin/true");
+  EXPECT_EQ(config.workers, Config::Workers::kKeep);
+  EXPECT_EQ(config.log_level, telemetry::LogLevel::kDebug);
+}
+
+TEST(SupervisorFlags, FlagsOverrideTheFile) {
+  const std::string file = WriteFile(
+      "listen: unix:///tmp/file.sock\nstate_dir: /tmp/file\nallow_source: [/a, /b]\n"
+      "workers: keep\n");
+
+  const Config config =
+      Accepted({"--config", file.c_str(), "--state-dir", "/tmp/flag", "--allow-source", "/c"});
+
+  EXPECT_EQ(config.listen, "unix:///tmp/file.sock");
+  EXPECT_EQ(config.state_dir, "/tmp/flag");
+  EXPECT_THAT(config.allow_source, ElementsAre("/c"));
+  EXPECT_EQ(config.workers, Config::Workers::kKeep);
+}
+
+TEST(SupervisorFlags, WhatCannotWorkEndsWithUsageError) {
+  const std::string bad_key = WriteFile("listen_on: x\n");
+
+  EXPECT_EQ(Ended({}).code, kUsageError);
+  EXPECT_THAT(Ended({}).text, HasSubstr("allow_source"));
+  EXPECT_EQ(Ended({"--allow-source", "srv"}).code, kUsageError);
+  EXPECT_EQ(Ended({"--allow-source", "/srv", "--workers", "maybe"}).code, kUsageError);
+  EXPECT_EQ(Ended({"--allow-source", "/srv", "stray"}).code, kUsageError);
+  EXPECT_EQ(Ended({"--no-such-flag"}).code, kUsageError);
+  EXPECT_THAT(Ended({"--config", bad_key.c_str()}).text, HasSubstr("listen_on"));
+  EXPECT_THAT(Ended({"--config", "/nonexistent.yaml"}).text, HasSubstr("/nonexistent.yaml"));
+}
+
+TEST(SupervisorFlags, CheckConfigIsToldToTheCaller) {
+  auto result = Parse({"--allow-source", "/srv", "--check-config"});
+
+  ASSERT_TRUE(std::holds_alternative<SupervisorFlags>(result));
+  EXPECT_TRUE(std::get<SupervisorFlags>(result).check_only);
+}
+
+TEST(SupervisorFlags, HelpAndVersionEndWell) {
+  EXPECT_EQ(Ended({"--version"}).code, 0);
+  EXPECT_THAT(Ended({"--version"}).text, HasSubstr("fsd 1.2.3"));
+  EXPECT_EQ(Ended({"--help"}).code, 0);
+  EXPECT_THAT(Ended({"--help"}).text, HasSubstr("--allow-source"));
+}
+
+}  // namespace
+}  // namespace fsd::exe

@@ -1,0 +1,313 @@
+#!/usr/bin/env python3
+"""The control API, as a stock Python client sees it: python3-grpcio and protoc's stubs, no code of ours."""
+import glob
+import os
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import grpc
+
+sys.dont_write_bytecode = True  # this directory is the checkout itself
+
+from running_fsd import RunningFsd, binary, wait_for
+
+
+def generate_stubs():
+    """What any client does with the .proto files, which are imported below proto/."""
+    directory = tempfile.mkdtemp(dir=os.environ["TEST_TMPDIR"])
+    protos = [os.path.relpath(path, "proto") for pattern in ("fsd/v1", "google/rpc")
+              for path in glob.glob(f"proto/{pattern}/*.proto")]
+    subprocess.run(["protoc", "-Iproto", f"--python_out={directory}", f"--grpc_python_out={directory}",
+                    "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin", *protos], check=True)
+    sys.path.insert(0, directory)
+    # The installed google package is no namespace package; let it find google.rpc too.
+    import google
+    google.__path__.append(os.path.join(directory, "google"))
+
+
+generate_stubs()
+# pylint: disable=wrong-import-position
+from fsd.v1 import (error_reason_pb2, export_pb2, export_service_pb2, export_service_pb2_grpc,
+                    server_service_pb2, server_service_pb2_grpc)
+from google.protobuf import any_pb2  # noqa: F401  (status_pb2 needs it)
+from google.rpc import error_details_pb2, status_pb2
+
+Code = grpc.StatusCode
+State = export_pb2.ExportStatus.State
+TIMEOUT_SECONDS = 60
+
+
+class Failure:
+    """What a stock client finds in a failed call."""
+
+    def __init__(self, error):
+        self.code = error.code()
+        self.message = error.details()
+        self.reason = self.domain = None
+        self.metadata = {}
+        self.violations = {}
+        for key, value in error.trailing_metadata():
+            if key == "grpc-status-details-bin":
+                self._decode(status_pb2.Status.FromString(value))
+
+    def _decode(self, status):
+        for detail in status.details:
+            info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+            if detail.Unpack(info):
+                self.reason, self.domain, self.metadata = info.reason, info.domain, dict(info.metadata)
+            elif detail.Unpack(bad):
+                self.violations = {v.field: v.reason for v in bad.field_violations}
+
+
+class ApiTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.fsd = cls.enterClassContext(RunningFsd())
+        cls.channel = cls.enterClassContext(grpc.insecure_channel(cls.fsd.address))
+        cls.exports = export_service_pb2_grpc.ExportServiceStub(cls.channel)
+        cls.server = server_service_pb2_grpc.ServerServiceStub(cls.channel)
+
+    def tearDown(self):
+        for export in self.list():
+            self.delete(export.name, mode="FORCE")
+
+    def spec(self, name="web", **fields):
+        source = export_pb2.Source(passthrough=export_pb2.Passthrough(path=self.fsd.share(name)))
+        return export_pb2.Export(**{"source": source, "tag": "myfs", **fields})
+
+    def create(self, name="web", spec=None, **arguments):
+        request = export_service_pb2.CreateExportRequest(export_id=name, export=spec or self.spec(name),
+                                                         **arguments)
+        return self.exports.CreateExport(request, timeout=TIMEOUT_SECONDS)
+
+    def get(self, name):
+        return self.exports.GetExport(export_service_pb2.GetExportRequest(name=name),
+                                      timeout=TIMEOUT_SECONDS)
+
+    def list(self, **arguments):
+        return self.exports.ListExports(export_service_pb2.ListExportsRequest(**arguments),
+                                        timeout=TIMEOUT_SECONDS).exports
+
+    def delete(self, name, **arguments):
+        request = export_service_pb2.DeleteExportRequest(name=name, **arguments)
+        return self.exports.DeleteExport(request, timeout=TIMEOUT_SECONDS)
+
+    def failure(self, call, *arguments, **named):
+        with self.assertRaises(grpc.RpcError) as raised:
+            call(*arguments, **named)
+        failure = Failure(raised.exception)
+        self.assertEqual(failure.domain, "fsd")
+        self.assertIn(failure.reason, error_reason_pb2.ErrorReason.keys())
+        return failure
+
+    def connect(self, export):
+        """A front-end, as far as the export's state is concerned."""
+        front_end = socket.socket(socket.AF_UNIX)
+        self.addCleanup(front_end.close)
+        front_end.connect(export.socket.path)
+        wait_for("the connection to be seen",
+                 lambda: self.get(export.name).status.state == State.Value("CONNECTED"))
+        return front_end
+
+    # A life.
+
+    def test_an_export_is_created_shown_listed_and_deleted(self):
+        spec = self.spec(read_only=True, labels={"tier": "front"},
+                         owner=export_pb2.Owner(system="test", vm_id="7"),
+                         cache=export_pb2.Cache(policy="METADATA"),
+                         socket=export_pb2.Socket(path=f"{self.fsd.sockets}/web.sock", mode=0o660))
+        created = self.create(spec=spec, request_id="first")
+
+        self.assertEqual(created.name, "exports/web")
+        self.assertEqual(created.status.state, State.Value("LISTENING"))
+        self.assertGreater(created.status.worker_pid, 0)
+        self.assertTrue(created.uid)
+        for field in ("source", "tag", "read_only", "labels", "owner", "cache"):
+            self.assertEqual(getattr(created, field), getattr(spec, field), field)
+        mode = os.stat(created.socket.path).st_mode
+        self.assertTrue(stat.S_ISSOCK(mode))
+        self.assertEqual(stat.S_IMODE(mode), 0o660)
+        self.assertEqual(self.get("exports/web"), created)
+        self.assertEqual(list(self.list()), [created])
+        self.delete("exports/web")
+        self.assertFalse(os.path.exists(created.socket.path))
+        self.assertEqual(list(self.list()), [])
+        self.assertTrue(os.path.isdir(spec.source.passthrough.path))
+
+    def test_creation_is_idempotent_and_a_difference_is_a_conflict(self):
+        first = self.create()
+        self.assertEqual(self.create().uid, first.uid)
+        failure = self.failure(self.create, spec=self.spec(tag="other"))
+        self.assertEqual((failure.code, failure.reason), (Code.ALREADY_EXISTS, "EXPORT_EXISTS"))
+        self.assertEqual(failure.metadata["export"], "exports/web")
+
+    def test_what_the_server_shows_can_be_created_again(self):
+        shown = self.create(spec=self.spec(labels={"a": "b"}))
+        self.delete("exports/web")
+        again = self.create(spec=shown)
+        self.assertEqual((again.source, again.labels, again.socket),
+                         (shown.source, shown.labels, shown.socket))
+        self.assertNotEqual(again.uid, shown.uid)
+
+    def test_validate_only_creates_nothing(self):
+        self.assertEqual(self.create(validate_only=True).name, "exports/web")
+        self.assertEqual(list(self.list()), [])
+
+    def test_pages_hold_every_export_once(self):
+        names = [f"exports/e{i}" for i in range(5)]
+        for name in reversed(names):
+            self.create(name.split("/")[1])
+        seen, token = [], ""
+        for _ in range(3):
+            page = self.exports.ListExports(
+                export_service_pb2.ListExportsRequest(page_size=2, page_token=token))
+            seen += [export.name for export in page.exports]
+            token = page.next_page_token
+        self.assertEqual((seen, token), (names, ""))
+
+    # What is refused, and how.
+
+    def test_every_bad_field_is_named_at_once(self):
+        spec = self.spec(tag="t" * 37, qos=export_pb2.Qos(read=export_pb2.Rate(bytes_per_second=1)),
+                         semantics=export_pb2.Semantics(locks="SHARED"))
+        spec.source.passthrough.path = "relative"
+        failure = self.failure(self.create, "Bad", spec)
+        self.assertEqual(failure.code, Code.INVALID_ARGUMENT)
+        self.assertEqual(failure.violations, {
+            "export_id": "FIELD_INVALID",
+            "export.tag": "FIELD_INVALID",
+            "export.source.passthrough.path": "FIELD_INVALID",
+            "export.qos.read.bytes_per_second": "FIELD_NOT_SERVED",
+            "export.semantics.locks": "FIELD_NOT_SERVED",
+        })
+
+    def test_no_field_outside_the_served_ones_is_taken(self):
+        served = set(self.server.GetServerInfo(server_service_pb2.GetServerInfoRequest())
+                     .served_export_fields)
+        self.assertIn("source.passthrough.path", served)
+        spec = self.spec(sandbox=export_pb2.Sandbox(capabilities=["CAP_SYS_ADMIN"]))
+        failure = self.failure(self.create, spec=spec)
+        self.assertEqual((failure.reason, list(failure.violations)),
+                         ("FIELD_NOT_SERVED", ["export.sandbox.capabilities"]))
+
+    def test_a_field_of_a_newer_api_is_refused(self):
+        spec = export_pb2.Export.FromString(self.spec().SerializeToString() + b"\xc0\x3e\x01")
+        failure = self.failure(self.create, spec=spec)
+        self.assertEqual(failure.violations, {"export.1000": "FIELD_NOT_SERVED"})
+
+    def test_filters_drains_and_foreign_tokens_are_refused_by_name(self):
+        for arguments, field in (({"filter": "labels.a=b"}, "filter"), ({"order_by": "tag"}, "order_by"),
+                                 ({"page_size": -1}, "page_size"), ({"page_token": "x"}, "page_token")):
+            self.assertEqual(list(self.failure(self.list, **arguments).violations), [field])
+        self.assertEqual(list(self.failure(self.delete, "exports/web", mode="DRAIN").violations), ["mode"])
+
+    def test_bad_sources_have_their_reasons(self):
+        open(os.path.join(self.fsd.shares, "file"), "w", encoding="ascii").close()
+        for path, code, reason in (
+                (f"{self.fsd.shares}/none", None, "SOURCE_NOT_FOUND"),
+                (f"{self.fsd.shares}/file", None, "SOURCE_NOT_A_DIRECTORY"),
+                ("/etc", Code.PERMISSION_DENIED, "SOURCE_NOT_ALLOWED")):
+            spec = self.spec()
+            spec.source.passthrough.path = path
+            failure = self.failure(self.create, spec=spec)
+            self.assertEqual(failure.reason, reason)
+            self.assertIn(failure.code, [code] if code else [Code.NOT_FOUND, Code.FAILED_PRECONDITION])
+        self.assertEqual(list(self.list()), [])
+
+    def test_a_socket_outside_the_allowed_places_is_refused(self):
+        spec = self.spec(socket=export_pb2.Socket(path="/etc/web.sock"))
+        self.assertEqual(self.failure(self.create, spec=spec).reason, "SOCKET_NOT_ALLOWED")
+
+    def test_what_is_not_there_is_not_found(self):
+        self.assertEqual(self.failure(self.get, "exports/none").reason, "EXPORT_NOT_FOUND")
+        self.assertEqual(self.failure(self.delete, "exports/none").code, Code.NOT_FOUND)
+        self.delete("exports/none", allow_missing=True)
+
+    def test_deletion_compares_the_etag(self):
+        created = self.create()
+        failure = self.failure(self.delete, created.name, etag='"stale"')
+        self.assertEqual((failure.code, failure.reason), (Code.ABORTED, "ETAG_MISMATCH"))
+        self.delete(created.name, etag=created.etag)
+
+    def test_an_export_in_use_is_deleted_only_by_force(self):
+        created = self.create()
+        front_end = self.connect(created)
+        self.assertEqual(self.failure(self.delete, created.name).reason, "EXPORT_IN_USE")
+        self.delete(created.name, mode="FORCE")
+        front_end.settimeout(TIMEOUT_SECONDS)
+        self.assertEqual(front_end.recv(1), b"", "the connection is cut")
+
+    # The server itself.
+
+    def test_only_the_owner_may_connect(self):
+        self.assertEqual(stat.S_IMODE(os.stat(self.fsd.socket).st_mode), 0o600)
+
+    def test_the_standard_health_service_knows_the_server_and_its_exports(self):
+        check = self.channel.unary_unary("/grpc.health.v1.Health/Check")
+        serving = b"\x08\x01"  # HealthCheckResponse{status: SERVING}
+
+        def request(service):
+            return b"\x0a" + bytes([len(service)]) + service.encode()
+
+        self.assertEqual(check(b""), serving)
+        self.create()
+        self.assertEqual(check(request("exports/web")), serving)
+        with self.assertRaises(grpc.RpcError) as raised:
+            check(request("exports/none"))
+        self.assertEqual(raised.exception.code(), Code.NOT_FOUND)
+
+    def test_reflection_lists_the_services_and_gives_their_files(self):
+        reflect = self.channel.stream_stream(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+
+        def ask(request):
+            return next(reflect(iter([request]), timeout=TIMEOUT_SECONDS))
+
+        services = ask(b"\x3a\x00")  # ServerReflectionRequest{list_services: ""}
+        for service in (b"fsd.v1.ExportService", b"fsd.v1.ServerService", b"grpc.health.v1.Health"):
+            self.assertIn(service, services)
+        symbol = b"fsd.v1.ExportService"  # {file_containing_symbol: …}
+        self.assertIn(b"fsd/v1/export_service.proto", ask(b"\x22" + bytes([len(symbol)]) + symbol))
+
+
+class RestartTest(unittest.TestCase):
+    def test_exports_outlive_the_server_and_sigterm_leaves_nothing_running(self):
+        with RunningFsd() as fsd, grpc.insecure_channel(fsd.address) as channel:
+            exports = export_service_pb2_grpc.ExportServiceStub(channel)
+            source = export_pb2.Source(passthrough=export_pb2.Passthrough(path=fsd.share("web")))
+            created = exports.CreateExport(export_service_pb2.CreateExportRequest(
+                export_id="web", export=export_pb2.Export(source=source, tag="myfs")))
+            worker = created.status.worker_pid
+
+            self.assertEqual(fsd.stop(), 0)
+            self.assertFalse(os.path.exists(f"/proc/{worker}"))
+            self.assertFalse(os.path.exists(created.socket.path))
+            fsd.start()
+
+            def listening():
+                request = export_service_pb2.GetExportRequest(name="exports/web")
+                again = exports.GetExport(request, wait_for_ready=True, timeout=TIMEOUT_SECONDS)
+                return again if again.status.state == State.Value("LISTENING") else None
+
+            again = wait_for("the export to be back", listening)
+            self.assertEqual((again.uid, again.etag, again.socket.path),
+                             (created.uid, created.etag, created.socket.path))
+
+    def test_a_second_server_on_the_same_socket_ends_with_an_error(self):
+        with RunningFsd() as fsd:
+            flags = fsd.flags()
+            flags[flags.index("--state-dir") + 1] += "-other"
+            flags[flags.index("--runtime-dir") + 1] += "-other"
+            second = subprocess.run([binary("server/exe/fsd"), *flags], stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_SECONDS)
+            self.assertEqual(second.returncode, 1)
+            self.assertIn(fsd.socket, second.stderr)
+            self.assertTrue(fsd.listens())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

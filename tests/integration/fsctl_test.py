@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""fsctl over a real fsd: what every command prints and how it exits."""
+import json
+import os
+import shlex
+import socket
+import stat
+import subprocess
+import sys
+import unittest
+
+sys.dont_write_bytecode = True  # this directory is the checkout itself
+
+from running_fsd import RunningFsd, binary, wait_for
+
+OK, FAILURE, USAGE, NOT_FOUND, CONFLICT, INVALID, PERMISSION, UNAVAILABLE, PRECONDITION = range(9)
+
+
+class FsctlTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.fsd = cls.enterClassContext(RunningFsd())
+
+    def tearDown(self):
+        for name in self.fsctl("export", "list", "-o", "name").split():
+            self.fsctl("export", "delete", name, "--force")
+
+    def run_fsctl(self, *arguments, server=None, env=None, stdout=subprocess.PIPE):
+        return subprocess.run([binary("cli/fsctl"), "--server", server or self.fsd.address, *arguments],
+                              stdout=stdout, stderr=subprocess.PIPE, text=True, env=env, timeout=60)
+
+    def fsctl(self, *arguments):
+        done = self.run_fsctl(*arguments)
+        self.assertEqual((done.returncode, done.stderr), (OK, ""), arguments)
+        return done.stdout
+
+    def fails(self, code, *arguments, **named):
+        done = self.run_fsctl(*arguments, **named)
+        self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
+        return done.stderr
+
+    def create(self, name, *flags):
+        return self.fsctl("export", "create", name, "--source", self.fsd.share(name), "--tag", "myfs",
+                          *flags)
+
+    # create and get
+
+    def test_create_prints_the_export(self):
+        text = self.create("web")
+        self.assertRegex(text, r"(?m)^Name: +exports/web$")
+        self.assertRegex(text, r"(?m)^State: +LISTENING$")
+        self.assertRegex(text, rf"(?m)^Source: +{self.fsd.shares}/web$")
+        self.assertRegex(text, r"(?m)^Cache: +auto$")
+        self.assertEqual(self.fsctl("export", "get", "web"), text)
+        self.assertEqual(self.fsctl("export", "get", "exports/web"), text)
+        self.assertEqual(self.fsctl("export", "get", "web", "-o", "name"), "exports/web\n")
+
+    def test_every_option_of_create_reaches_the_server(self):
+        made = json.loads(self.create(
+            "web", "-o", "json", "--socket", f"{self.fsd.sockets}/web.sock", "--socket-uid", "1",
+            "--socket-gid", "2", "--socket-mode", "0660", "--advertise-tag", "--cache", "metadata",
+            "--read-only", "--label", "a=1", "--label", "b=x=y", "--owner-system", "test",
+            "--owner-vm", "vm-7"))
+        self.assertEqual(made["socket"], {"path": f"{self.fsd.sockets}/web.sock", "uid": 1, "gid": 2,
+                                          "mode": 0o660})
+        self.assertEqual((made["advertiseTag"], made["readOnly"], made["cache"]["policy"]),
+                         (True, True, "METADATA"))
+        self.assertEqual(made["labels"], {"a": "1", "b": "x=y"})
+        self.assertEqual(made["owner"], {"system": "test", "vmId": "vm-7"})
+        self.assertEqual(json.loads(self.fsctl("-o", "json", "export", "get", "web")), made)
+        status = os.stat(made["socket"]["path"])
+        self.assertEqual((status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), (1, 2, 0o660))
+
+    def test_create_takes_a_source_as_the_shell_completes_it(self):
+        source = self.fsd.share("web")
+        done = subprocess.run([binary("cli/fsctl"), "--server", self.fsd.address, "export", "create",
+                               "web", "--source", "web/", "--tag", "t", "-o", "json"],
+                              cwd=self.fsd.shares, stdout=subprocess.PIPE, timeout=60, check=True)
+        self.assertEqual(json.loads(done.stdout)["source"]["passthrough"]["path"], source)
+
+    def test_validate_only_creates_nothing(self):
+        self.assertIn("exports/web", self.create("web", "--validate-only"))
+        self.assertEqual(self.fsctl("export", "list", "-o", "name"), "")
+
+    # list
+
+    def test_list_is_a_table_names_or_json(self):
+        self.assertEqual(self.fsctl("export", "list"), "NAME  STATE  TAG  SOURCE  SOCKET\n")
+        self.create("a")
+        self.create("b")
+        lines = self.fsctl("export", "list").splitlines()
+        self.assertEqual(lines[1].split()[:4], ["exports/a", "LISTENING", "myfs", f"{self.fsd.shares}/a"])
+        self.assertEqual(len(lines), 3)
+        self.assertEqual(lines[0].index("STATE"), lines[1].index("LISTENING"))
+        self.assertEqual(self.fsctl("export", "list", "-o", "name"), "exports/a\nexports/b\n")
+        listed = json.loads(self.fsctl("export", "list", "-o", "json"))
+        self.assertEqual([e["name"] for e in listed["exports"]], ["exports/a", "exports/b"])
+
+    # delete
+
+    def test_delete(self):
+        self.create("a")
+        self.create("b")
+        self.assertEqual(self.fsctl("export", "delete", "a"), "deleted exports/a\n")
+        self.assertEqual(self.fsctl("export", "delete", "b", "-o", "name"), "exports/b\n")
+        self.assertIn("fsctl export list", self.fails(NOT_FOUND, "export", "delete", "a"))
+        self.fsctl("export", "delete", "a", "--allow-missing")
+
+    def test_an_export_in_use_needs_force(self):
+        made = json.loads(self.create("web", "-o", "json"))
+        with socket.socket(socket.AF_UNIX) as front_end:
+            front_end.connect(made["socket"]["path"])
+            wait_for("the connection to be seen",
+                     lambda: "CONNECTED" in self.fsctl("export", "list"))
+            self.assertIn("--force", self.fails(PRECONDITION, "export", "delete", "web"))
+            self.fsctl("export", "delete", "web", "--force")
+
+    def test_delete_compares_the_etag(self):
+        etag = json.loads(self.create("web", "-o", "json"))["etag"]
+        self.fails(CONFLICT, "export", "delete", "web", "--etag", '"stale"')
+        self.fsctl("export", "delete", "web", "--etag", etag)
+
+    # args
+
+    def test_args_are_what_qemu_takes(self):
+        path = json.loads(self.create("web", "-o", "json"))["socket"]["path"]
+        expected = ["-chardev", f"socket,id=char0,path={path}",
+                    "-device", "vhost-user-fs-pci,chardev=char0,tag=myfs",
+                    "-object", "memory-backend-memfd,id=mem,size=4G,share=on",
+                    "-numa", "node,memdev=mem"]
+        arguments = ("export", "args", "web", "--for", "qemu", "--memory", "4G")
+        self.assertEqual(self.fsctl(*arguments), " ".join(expected) + "\n")
+        self.assertEqual(json.loads(self.fsctl(*arguments, "-o", "json")), expected)
+
+    def test_args_survive_the_shell(self):
+        self.fsctl("export", "create", "web", "--source", self.fsd.share("web"), "--tag", "it's $HOME, ok")
+        words = shlex.split(self.fsctl("export", "args", "web", "--for", "qemu"))
+        self.assertEqual(words[3], "vhost-user-fs-pci,chardev=char0,tag=it's $HOME,, ok")
+
+    # server
+
+    def test_server_info(self):
+        text = self.fsctl("server", "info")
+        self.assertRegex(text, rf"(?m)^Server: +{self.fsd.address}$")
+        self.assertRegex(text, rf"(?m)^Allowed sources: +{self.fsd.shares}$")
+        info = json.loads(self.fsctl("server", "info", "-o", "json"))
+        self.assertEqual(info["pid"], self.fsd.process.pid)
+        self.assertEqual(self.fsctl("server", "info", "-o", "name"), self.fsd.address + "\n")
+
+    # failures
+
+    def test_wrong_usage_is_2(self):
+        for arguments in ([], ["export"], ["export", "create"], ["export", "get"], ["frobnicate"],
+                          ["export", "list", "-o", "xml"], ["export", "list", "stray"],
+                          ["export", "create", "a", "--source", "/s", "--tag", "t", "--cache", "often"],
+                          ["export", "create", "a", "--source", "/s", "--tag", "t", "--label", "novalue"],
+                          ["export", "create", "a", "--source", "/s", "--tag", "t", "--socket-mode", "99"],
+                          ["export", "args", "a", "--for", "vmware"],
+                          ["export", "args", "a", "--for", "qemu", "--memory", "4G,share=off"]):
+            self.assertNotEqual(self.fails(USAGE, *arguments), "", arguments)
+        self.fails(USAGE, "export", "list", server="localhost:50051")
+
+    def test_every_bad_field_has_a_line(self):
+        text = self.fails(INVALID, "export", "create", "Web", "--source", self.fsd.shares,
+                          "--tag", "t" * 37)
+        lines = text.splitlines()
+        self.assertEqual(lines[0], "fsctl: cannot create exports/Web: the request is not valid")
+        self.assertTrue(lines[1].startswith("  export_id: "), text)
+        self.assertTrue(lines[2].startswith("  export.tag: "), text)
+
+    def test_what_is_not_there_is_3(self):
+        self.fails(NOT_FOUND, "export", "get", "none")
+        self.fails(NOT_FOUND, "export", "args", "none", "--for", "qemu")
+
+    def test_a_conflict_is_4(self):
+        self.create("web")
+        text = self.fails(CONFLICT, "export", "create", "web", "--source", self.fsd.share("web"),
+                          "--tag", "other")
+        self.assertIn("hint:", text)
+
+    def test_what_is_not_allowed_is_6(self):
+        text = self.fails(PERMISSION, "export", "create", "web", "--source", "/etc", "--tag", "t")
+        self.assertIn("--allow-source", text)
+
+    def test_an_unreachable_server_is_7_and_says_which_and_what_to_do(self):
+        missing = f"unix://{self.fsd.directory}/none.sock"
+        text = self.fails(UNAVAILABLE, "export", "list", server=missing)
+        self.assertIn(f"cannot reach the server at {missing}", text)
+        self.assertIn(f"fsd --listen {missing}", text)
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(f"{self.fsd.directory}/dead.sock")
+        self.assertIn("nobody listens", self.fails(UNAVAILABLE, "export", "list",
+                                                   server=f"unix://{self.fsd.directory}/dead.sock"))
+
+    def test_the_servers_address_may_come_from_the_environment(self):
+        def with_server(address):
+            return subprocess.run([binary("cli/fsctl"), "export", "list"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True, timeout=60,
+                                  env={**os.environ, "FSCTL_SERVER": address})
+
+        self.assertEqual(with_server(self.fsd.address).returncode, OK)
+        self.assertEqual(with_server("unix:///nowhere.sock").returncode, UNAVAILABLE)
+
+    def test_output_that_cannot_be_written_is_1(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = self.run_fsctl("server", "info", stdout=full)
+        self.assertEqual(done.returncode, FAILURE)
+        self.assertIn("cannot write", done.stderr)
+
+    def test_help_names_the_exit_statuses(self):
+        self.assertIn("7 server unavailable", self.fsctl("--help"))
+        self.assertRegex(self.fsctl("--version"), r"^fsctl \d")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
