@@ -135,6 +135,7 @@ constexpr AllowedSyscall kDataPlane[] = {
     {SCMP_SYS(readlinkat)},  // READLINK
     {SCMP_SYS(linkat)},      // LINK
     {SCMP_SYS(unlinkat)},    // UNLINK, RMDIR
+    {SCMP_SYS(renameat)},    // RENAME: what glibc makes of renameat2 without flags
     {SCMP_SYS(renameat2)},   // RENAME, RENAME2
     {SCMP_SYS(faccessat)},   // ACCESS
     {SCMP_SYS(faccessat2)},  // ACCESS
