@@ -1,0 +1,22 @@
+// Which backend serves an export: the one place that names them all.
+#ifndef FSD_SERVER_EXE_BACKEND_FACTORY_H_
+#define FSD_SERVER_EXE_BACKEND_FACTORY_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "backends/filesystem.h"
+#include "proto/fsd/internal/export_spec.pb.h"
+#include "server/os/unique_fd.h"
+
+namespace fsd::exe {
+
+// `root` is the export's directory, `proc_self_fd` the calling process's own "self/fd"; both
+// O_PATH.
+absl::StatusOr<std::unique_ptr<backends::Filesystem>> MakeBackend(const internal::ExportSpec& spec,
+                                                                  os::UniqueFd root,
+                                                                  os::UniqueFd proc_self_fd);
+
+}  // namespace fsd::exe
+
+#endif  // FSD_SERVER_EXE_BACKEND_FACTORY_H_

@@ -1,0 +1,135 @@
+// fsd-worker: serves one export until a supervisor says Stop or it dies.
+//
+// Only a supervisor starts it: as the first process of a new pid namespace, with the descriptors of
+// server/ipc/inherited_fds.h and without arguments. It ends with a status of
+// server/ipc/worker_exit.h. In order: adopt what it was given, enter the jail, fork the data plane,
+// confine both processes' system calls, serve.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <ctime>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "proto/fsd/internal/worker.pb.h"
+#include "server/errors/status_macros.h"
+#include "server/exe/adopted_fds.h"
+#include "server/exe/backend_factory.h"
+#include "server/ipc/worker_channel.h"
+#include "server/ipc/worker_exit.h"
+#include "server/os/unique_fd.h"
+#include "server/sandbox/sandbox.h"
+#include "server/telemetry/log.h"
+#include "server/worker/keeper.h"
+#include "server/worker/worker.h"
+
+namespace fsd::exe {
+namespace {
+
+int Fail(int exit_status, std::string_view export_name, const absl::Status& why) {
+  FSD_LOG(kError, export_name, "%s", why.message());
+  return exit_status;
+}
+
+absl::StatusOr<internal::WorkerSpec> ReadSpec(int fd) {
+  struct stat info;
+  if (::fstat(fd, &info) != 0) return ErrnoStatus(Errno::Last(), "fstat of the specification");
+  if (info.st_size > static_cast<off_t>(ipc::kMaxMessageBytes)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a specification of ", info.st_size, " bytes is too large"));
+  }
+  std::string bytes(static_cast<size_t>(info.st_size), '\0');
+  if (::pread(fd, bytes.data(), bytes.size(), 0) != info.st_size) {
+    return absl::InternalError("the specification cannot be read");
+  }
+  internal::WorkerSpec spec;
+  if (!spec.ParseFromString(bytes)) {
+    return absl::InvalidArgumentError("the specification is not one");
+  }
+  if (spec.version() != ipc::kProtocolVersion) {
+    return absl::InvalidArgumentError(absl::StrCat("the specification has version ", spec.version(),
+                                                   ", this worker ", ipc::kProtocolVersion));
+  }
+  if (spec.log_level() < static_cast<int>(telemetry::LogLevel::kDebug) ||
+      spec.log_level() > static_cast<int>(telemetry::LogLevel::kError)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the specification has no log level ", spec.log_level()));
+  }
+  return spec;
+}
+
+// Every inode and every open file of the guest's costs a descriptor.
+void RaiseDescriptorLimit() {
+  rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+absl::StatusOr<std::unique_ptr<worker::Worker>> MakeWorker(internal::WorkerSpec spec,
+                                                           AdoptedFds fds, os::UniqueFd root,
+                                                           int proc) {
+  // In the data plane, as "self" is whoever opens it.
+  os::UniqueFd proc_self_fd(::openat(proc, "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!proc_self_fd.valid()) return ErrnoStatus(Errno::Last(), "open self/fd in proc");
+  FSD_ASSIGN_OR_RETURN(auto filesystem,
+                       MakeBackend(spec.spec(), std::move(root), std::move(proc_self_fd)));
+  return worker::Worker::Create({.spec = std::move(spec),
+                                 .control_listener = std::move(fds.control_listener),
+                                 .vhost_listener = std::move(fds.vhost_listener),
+                                 .filesystem = std::move(filesystem)});
+}
+
+int RunDataPlane(const internal::WorkerSpec& spec, AdoptedFds fds, sandbox::Jail& jail) {
+  const std::string& name = spec.spec().id();
+  auto worker = MakeWorker(spec, std::move(fds), std::move(jail.root), jail.proc.get());
+  if (!worker.ok()) return Fail(ipc::kWorkerSetUpFailed, name, worker.status());
+  if (const absl::Status confined = sandbox::InstallSeccompFilter(sandbox::Process::kDataPlane);
+      !confined.ok()) {
+    return Fail(ipc::kWorkerJailUnavailable, name, confined);
+  }
+  return (*worker)->Run();
+}
+
+int Main() {
+  telemetry::StartLog("fsd-worker", telemetry::LogLevel::kInfo);
+  ::signal(SIGPIPE, SIG_IGN);
+  RaiseDescriptorLimit();
+  auto fds = AdoptInheritedFds();
+  if (!fds.ok()) return Fail(ipc::kWorkerBadInvocation, "", fds.status());
+  const auto spec = ReadSpec(fds->spec.get());
+  if (!spec.ok()) return Fail(ipc::kWorkerBadInvocation, "", spec.status());
+  const std::string& name = spec->spec().id();
+  telemetry::SetLogLevel(static_cast<telemetry::LogLevel>(spec->log_level()));
+  // For the log: in the jail, the zone's file would be the guest's.
+  ::tzset();
+  FSD_LOG(kInfo, name, "worker starts, serving %s", spec->spec().source_path());
+
+  auto jail = sandbox::Enter({.source_directory = std::move(fds->source_directory),
+                              .read_only = spec->spec().read_only()});
+  if (!jail.ok()) return Fail(ipc::kWorkerJailUnavailable, name, jail.status());
+
+  const auto data_plane =
+      worker::ForkDataPlane([&] { return RunDataPlane(*spec, *std::move(fds), *jail); });
+  if (!data_plane.ok()) return Fail(ipc::kWorkerSetUpFailed, name, data_plane.status());
+  if (const absl::Status confined = sandbox::InstallSeccompFilter(sandbox::Process::kKeeper);
+      !confined.ok()) {
+    // The data plane ends with this process.
+    ::_exit(Fail(ipc::kWorkerJailUnavailable, name, confined));
+  }
+  const int status = worker::AwaitDataPlane(*data_plane, name);
+  // Without destructors: every descriptor of ours was the data plane's to close.
+  ::_exit(status);
+}
+
+}  // namespace
+}  // namespace fsd::exe
+
+int main() { return fsd::exe::Main(); }

@@ -1,0 +1,248 @@
+// Runs the fsd-worker binary the way a supervisor does and talks to it through its control socket.
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "proto/fsd/internal/worker.pb.h"
+#include "server/ipc/inherited_fds.h"
+#include "server/ipc/worker_channel.h"
+#include "server/ipc/worker_exit.h"
+#include "server/os/memory_file.h"
+#include "server/os/unique_fd.h"
+#include "server/os/unix_socket.h"
+
+namespace fsd::exe {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int kPatienceMs = 60'000;
+
+std::string WorkerBinary() {
+  return absl::StrCat(std::getenv("TEST_SRCDIR"), "/fsd/server/exe/fsd-worker");
+}
+
+class WorkerMainTest : public ::testing::Test {
+ protected:
+  WorkerMainTest() {
+    char path[] = "/tmp/fsd-worker-XXXXXX";
+    directory_ = ::mkdtemp(path);
+    ::mkdir(share().c_str(), 0755);
+    spec_.set_version(ipc::kProtocolVersion);
+    spec_.set_export_uid("uid-1");
+    spec_.set_log_level(1);
+    spec_.mutable_spec()->set_id("web");
+    spec_.mutable_spec()->set_tag("web");
+    spec_.mutable_spec()->set_source_path(share());
+    control_ = *os::ListenUnix(directory_ + "/control", os::SocketType::kSeqPacket, {});
+    vhost_ = *os::ListenUnix(directory_ + "/vhost", os::SocketType::kStream, {});
+    source_ = os::UniqueFd(::open(share().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  }
+  ~WorkerMainTest() override {
+    if (worker_ > 0) {
+      ::kill(worker_, SIGKILL);
+      ::waitpid(worker_, nullptr, 0);
+    }
+    std::filesystem::remove_all(directory_);
+  }
+
+  std::string share() const { return directory_ + "/share"; }
+
+  // Starts the worker with fds 3 … 6 from these members.
+  void Start(unsigned long flags = CLONE_NEWPID) {
+    const std::string bytes = spec_.SerializeAsString();
+    const os::UniqueFd spec = *os::CreateSealedFile("spec", std::as_bytes(std::span(bytes)));
+    const std::array given{spec.get(), control_.get(), vhost_.get(), source_.get()};
+    const std::string binary = WorkerBinary();
+    const os::UniqueFd log(
+        ::open((directory_ + "/log").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    worker_ = static_cast<pid_t>(::syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0));
+    ASSERT_GE(worker_, 0);
+    if (worker_ == 0) {
+      ::dup2(log.get(), STDERR_FILENO);
+      // Out of the way first: one may have the number that another is to get.
+      constexpr int kAbove = 100;
+      for (int i = 0; i < 4; ++i) ::dup3(given[i], kAbove + i, O_CLOEXEC);
+      for (int i = 0; i < 4; ++i) ::dup2(kAbove + i, ipc::kWorkerSpecFd + i);
+      ::execl(binary.c_str(), "fsd-worker", nullptr);
+      ::_exit(127);
+    }
+  }
+
+  // The exit status, or 1000 + the signal.
+  int Wait() {
+    int status = 0;
+    ::waitpid(std::exchange(worker_, 0), &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  }
+
+  std::string Log() const {
+    std::ifstream file(directory_ + "/log");
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  ipc::WorkerChannel Dial() {
+    ipc::WorkerChannel channel(
+        *os::ConnectUnix(directory_ + "/control", os::SocketType::kSeqPacket));
+    internal::ToWorker hello;
+    hello.mutable_hello()->set_version(ipc::kProtocolVersion);
+    EXPECT_TRUE(channel.Send(hello).ok());
+    return channel;
+  }
+
+  static internal::FromWorker Receive(ipc::WorkerChannel& channel) {
+    pollfd readable{.fd = channel.fd(), .events = POLLIN, .revents = 0};
+    EXPECT_EQ(::poll(&readable, 1, kPatienceMs), 1);
+    const auto message = channel.ReceiveFromWorker();
+    EXPECT_TRUE(message.ok()) << message.status();
+    return message.ok() && message->has_value() ? **message : internal::FromWorker();
+  }
+
+  // The data plane's process id: the keeper's only child.
+  pid_t DataPlane() const {
+    pid_t child = 0;
+    std::ifstream(absl::StrCat("/proc/", worker_, "/task/", worker_, "/children")) >> child;
+    return child;
+  }
+
+  std::string directory_;
+  internal::WorkerSpec spec_;
+  os::UniqueFd control_;
+  os::UniqueFd vhost_;
+  os::UniqueFd source_;
+  pid_t worker_ = 0;
+};
+
+std::string StatusLine(pid_t pid, std::string_view name) {
+  std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(name)) return line.substr(name.size() + 2);
+  }
+  return "no such line";
+}
+
+// The keeper confines itself while the data plane already serves.
+bool IsFilteredInTime(pid_t pid) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+  while (StatusLine(pid, "Seccomp") != "2") {
+    if (std::chrono::steady_clock::now() > end) return false;
+    ::poll(nullptr, 0, 1);
+  }
+  return true;
+}
+
+TEST_F(WorkerMainTest, SaysHelloThenListensAndEndsWhenToldToStop) {
+  Start();
+  ipc::WorkerChannel channel = Dial();
+
+  EXPECT_EQ(Receive(channel).hello().export_uid(), "uid-1");
+  EXPECT_EQ(Receive(channel).status().state(), internal::WorkerStatus::STATE_LISTENING);
+  internal::ToWorker stop;
+  stop.mutable_stop();
+  ASSERT_TRUE(channel.Send(stop).ok());
+  EXPECT_EQ(Wait(), ipc::kWorkerStopped) << Log();
+}
+
+TEST_F(WorkerMainTest, BothProcessesAreJailedAndFiltered) {
+  Start();
+  ipc::WorkerChannel channel = Dial();
+  ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1");
+
+  const pid_t data_plane = DataPlane();
+  ASSERT_GT(data_plane, 0);
+  for (const pid_t pid : {worker_, data_plane}) {
+    EXPECT_TRUE(IsFilteredInTime(pid));
+    EXPECT_EQ(StatusLine(pid, "NoNewPrivs"), "1");
+    EXPECT_EQ(StatusLine(pid, "CapEff"), "00000000880000db");
+    EXPECT_TRUE(std::filesystem::equivalent(absl::StrCat("/proc/", pid, "/root/"), share()));
+  }
+}
+
+TEST_F(WorkerMainTest, NoDescriptorLeadsOutOfTheJail) {
+  std::ofstream(directory_ + "/outside") << "secret";
+  const os::UniqueFd directory(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY));
+  // Inherited by the worker, at a number that it is not given anything at.
+  const os::UniqueFd leaked(::fcntl(directory.get(), F_DUPFD, 200));
+  Start();
+  ipc::WorkerChannel channel = Dial();
+  ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1");
+
+  const std::string fds = absl::StrCat("/proc/", DataPlane(), "/fd");
+  for (const auto& entry : std::filesystem::directory_iterator(fds)) {
+    const std::filesystem::path fd = entry.path();
+    EXPECT_FALSE(std::filesystem::exists(fd / "../outside")) << fd;
+    EXPECT_FALSE(std::filesystem::exists(fd / "outside")) << fd;
+  }
+}
+
+TEST_F(WorkerMainTest, AKilledDataPlaneEndsItWithTheSignal) {
+  Start();
+  ipc::WorkerChannel channel = Dial();
+  ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1");
+
+  ::kill(DataPlane(), SIGSEGV);
+
+  EXPECT_EQ(Wait(), ipc::kWorkerKilledBySignal + SIGSEGV);
+  EXPECT_THAT(Log(), HasSubstr("export web: the data plane was killed by signal 11"));
+}
+
+TEST_F(WorkerMainTest, AKilledKeeperTakesTheDataPlaneWithIt) {
+  Start();
+  ipc::WorkerChannel channel = Dial();
+  ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1");
+
+  ::kill(worker_, SIGKILL);
+
+  EXPECT_EQ(Wait(), 1000 + SIGKILL);
+  pollfd closed{.fd = channel.fd(), .events = POLLRDHUP, .revents = 0};
+  EXPECT_EQ(::poll(&closed, 1, kPatienceMs), 1);
+}
+
+TEST_F(WorkerMainTest, WithoutAPidNamespaceThereIsNoJail) {
+  Start(/*flags=*/0);
+  EXPECT_EQ(Wait(), ipc::kWorkerJailUnavailable);
+  EXPECT_THAT(Log(), HasSubstr("not the first process of a pid namespace"));
+}
+
+TEST_F(WorkerMainTest, ASpecOfAnotherVersionIsABadInvocation) {
+  spec_.set_version(ipc::kProtocolVersion + 1);
+  Start();
+  EXPECT_EQ(Wait(), ipc::kWorkerBadInvocation);
+  EXPECT_THAT(Log(), HasSubstr("the specification has version"));
+}
+
+TEST_F(WorkerMainTest, AListenerThatDoesNotListenIsABadInvocation) {
+  vhost_ = os::UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  Start();
+  EXPECT_EQ(Wait(), ipc::kWorkerBadInvocation);
+  EXPECT_THAT(Log(), HasSubstr("fd 5 is not a listening stream socket"));
+}
+
+TEST_F(WorkerMainTest, ADirectoryThatIsAFileIsABadInvocation) {
+  source_ = os::UniqueFd(::open("/dev/null", O_PATH | O_CLOEXEC));
+  Start();
+  EXPECT_EQ(Wait(), ipc::kWorkerBadInvocation);
+  EXPECT_THAT(Log(), HasSubstr("fd 6 is not a directory opened with O_PATH"));
+}
+
+}  // namespace
+}  // namespace fsd::exe
