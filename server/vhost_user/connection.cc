@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "server/errors/check.h"
 #include "server/telemetry/log.h"
 
 namespace fsd::vhost_user {
@@ -103,17 +104,16 @@ void Connection::Handle(Message& message) {
     return;
   }
   outstanding_ = true;
-  row->handler(state_, message,
-               [this, alive = std::weak_ptr<const bool>(state_.alive), serial = ++handled_, row,
-                header = message.header](const Outcome& outcome) {
-                 if (alive.expired() || !outstanding_ || serial != handled_) return;
-                 outstanding_ = false;
-                 Conclude(*row, header, outcome);
-                 if (advancing_ || resume_ == nullptr) return;
-                 // The hook may destroy us, and itself with us.
-                 const std::function<void()> resume = resume_;
-                 resume();
-               });
+  // A Device's callback gets here only through WhileAlive, so `this` lives.
+  row->handler(state_, message, [this, row, header = message.header](const Outcome& outcome) {
+    FSD_CHECK(outstanding_);
+    outstanding_ = false;
+    Conclude(*row, header, outcome);
+    if (advancing_ || resume_ == nullptr) return;
+    // The hook may destroy us, and itself with us.
+    const std::function<void()> resume = resume_;
+    resume();
+  });
 }
 
 void Connection::Conclude(const RequestRow& row, const MessageHeader& header,

@@ -89,7 +89,6 @@ class Connection {
   std::optional<StopReason> stopped_;
   bool advancing_ = false;
   bool outstanding_ = false;  // the Device owes an answer
-  uint64_t handled_ = 0;      // messages so far; tells a late answer's message
 };
 
 }  // namespace fsd::vhost_user

@@ -81,7 +81,8 @@ struct Outcome {
   explicit Outcome(std::vector<std::byte> body) : reply(std::move(body)) {}
 };
 
-// To be called exactly once for each request, on the connection's thread.
+// To be called exactly once for each request, on the connection's thread; by a Device's callback
+// only through WhileAlive.
 using Finish = std::function<void(const Outcome&)>;
 // Acts on a request that has passed its row's checks.
 using Handler = void (*)(ConnectionState& state, Message& message, Finish finish);

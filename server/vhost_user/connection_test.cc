@@ -87,138 +87,7 @@ TEST_F(ConnectionTest, ARequestWithAReplyOfItsOwnIsAnsweredOnce) {
   EXPECT_EQ(vmm_.TakeReply().has_value(), false);
 }
 
-// Rings.
-
-TEST_F(ConnectionTest, RingsAreEnabledFromTheStartWithoutProtocolFeatures) {
-  vmm_.Negotiate(kVersion1, kOfferedProtocolFeatures);
-  EXPECT_THAT(device_.TakeCalls(), ElementsAre("enable 0", "enable 1"));
-}
-
-TEST_F(ConnectionTest, ARingIsEnabledWhenItStartsBeforeAnyFeaturesWereSet) {
-  vmm_.Tell(kSetProtocolFeatures, kOfferedProtocolFeatures);
-  vmm_.Tell(kSetOwner);
-  vmm_.AddMemory();
-  vmm_.StartVring(0);
-  EXPECT_THAT(device_.TakeCalls(), ElementsAre("memory 1", "start 0 from 0", "enable 0"));
-}
-
-TEST_F(ConnectionTest, SetFeaturesNeverDisablesARing) {
-  StartBothVrings();
-  vmm_.Tell(kSetFeatures, kOfferedVirtioFeatures);
-  vmm_.Tell(kSetFeatures, kOfferedVirtioFeatures & ~kLogAll);
-  EXPECT_THAT(device_.TakeCalls(), ElementsAre("log off", "log off"));
-  EXPECT_EQ(vmm_.connection().started_vrings(), 2u);
-}
-
-TEST_F(ConnectionTest, ARingStartsWhenTheLastPartOfItsSetUpComes) {
-  vmm_.Negotiate();
-  vmm_.Tell(kSetVringKick, uint64_t{1}, event_fds_);
-  vmm_.Tell(kSetVringNum, VringState{1, 128});
-  vmm_.Tell(kSetVringBase, VringState{1, 5});
-  EXPECT_EQ(vmm_.connection().started_vrings(), 0u);
-  vmm_.Tell(kSetVringAddr, TestFrontEnd::AddressOf(1));
-  EXPECT_THAT(device_.TakeCalls(), ElementsAre("start 1 from 5"));
-  EXPECT_TRUE(device_.starts.at(1).kick.valid());
-}
-
-TEST_F(ConnectionTest, APollingRingStartsWithoutAKick) {
-  vmm_.Negotiate();
-  vmm_.Tell(kSetVringNum, VringState{1, 128});
-  vmm_.Tell(kSetVringAddr, TestFrontEnd::AddressOf(1));
-  vmm_.Tell(kSetVringKick, uint64_t{1} | kVringNoFdFlag);
-  EXPECT_EQ(vmm_.connection().started_vrings(), 1u);
-  EXPECT_FALSE(device_.starts.at(1).kick.valid());
-}
-
-TEST_F(ConnectionTest, SizeAndBaseOfARunningRingAreRefused) {
-  StartBothVrings();
-  EXPECT_THAT(vmm_.TellWithAck(kSetVringNum, VringState{0, 64}), Optional(1u));
-  EXPECT_THAT(vmm_.TellWithAck(kSetVringBase, VringState{0, 3}), Optional(1u));
-  EXPECT_THAT(device_.TakeCalls(), IsEmpty());
-  EXPECT_EQ(vmm_.stopped(), std::nullopt);
-}
-
-TEST_F(ConnectionTest, AddressesThatSayNothingNewLeaveARunningRingAlone) {
-  StartBothVrings();
-  EXPECT_THAT(vmm_.TellWithAck(kSetVringAddr, TestFrontEnd::AddressOf(0)), Optional(0u));
-  EXPECT_THAT(device_.TakeCalls(), IsEmpty());
-}
-
-TEST_F(ConnectionTest, ANewKickRestartsARunningRingWhereItWas) {
-  StartBothVrings();
-  device_.next_available = 1234;
-  EXPECT_THAT(vmm_.TellWithAck(kSetVringKick, uint64_t{0}, event_fds_), Optional(0u));
-  EXPECT_THAT(device_.TakeCalls(), ElementsAre("stop 0", "start 0 from 1234"));
-}
-
-TEST_F(ConnectionTest, ARingThatCannotBeStartedStaysStoppedAndTheConnectionLives) {
-  vmm_.Negotiate();
-  device_.start_result = absl::InvalidArgumentError("rings outside memory");
-  vmm_.StartVring(0, 7);
-  EXPECT_EQ(vmm_.connection().started_vrings(), 0u);
-  vmm_.Tell(kGetVringBase, VringState{0, 0});
-  EXPECT_EQ(TakeVringState()->num, 7u);
-  EXPECT_EQ(vmm_.stopped(), std::nullopt);
-  // The guest reboots and does better.
-  device_.start_result = absl::OkStatus();
-  vmm_.StartVring(0);
-  EXPECT_EQ(vmm_.connection().started_vrings(), 1u);
-}
-
-TEST_F(ConnectionTest, ARingThatCannotBeStartedIsReportedToWhoAsks) {
-  vmm_.Negotiate();
-  device_.start_result = absl::InvalidArgumentError("rings outside memory");
-  vmm_.Tell(kSetVringNum, VringState{0, 128});
-  vmm_.Tell(kSetVringAddr, TestFrontEnd::AddressOf(0));
-  EXPECT_THAT(vmm_.TellWithAck(kSetVringKick, uint64_t{0}, event_fds_), Optional(1u));
-}
-
-TEST_F(ConnectionTest, TheBaseOfARingThatNeverStartedIsWhatItWasSetTo) {
-  vmm_.Negotiate();
-  vmm_.Tell(kSetVringBase, VringState{1, 77});
-  vmm_.Tell(kGetVringBase, VringState{1, 0});
-  const std::optional<VringState> state = TakeVringState();
-  EXPECT_EQ(state->index, 1u);
-  EXPECT_EQ(state->num, 77u);
-  EXPECT_THAT(device_.TakeCalls(), IsEmpty());
-}
-
-TEST_F(ConnectionTest, TheBaseOfARunningRingIsWhereItStopped) {
-  StartBothVrings();
-  device_.next_available = 65535;
-  vmm_.Tell(kGetVringBase, VringState{0, 0});
-  EXPECT_EQ(TakeVringState()->num, 65535u);
-  EXPECT_EQ(vmm_.connection().started_vrings(), 1u);
-}
-
-TEST_F(ConnectionTest, AStoppedRingForgetsItsKick) {
-  StartBothVrings();
-  vmm_.Tell(kGetVringBase, VringState{0, 0});
-  device_.TakeCalls();
-  vmm_.Tell(kSetVringAddr, TestFrontEnd::AddressOf(0, true));
-  vmm_.Tell(kSetVringNum, VringState{0, 256});
-  EXPECT_THAT(device_.TakeCalls(), IsEmpty());
-}
-
-TEST_F(ConnectionTest, EventfdsAreReplacedWhileRingsRun) {
-  StartBothVrings();
-  vmm_.Tell(kSetVringCall, uint64_t{1}, event_fds_);
-  vmm_.Tell(kSetVringCall, uint64_t{1} | kVringNoFdFlag);
-  vmm_.Tell(kSetVringErr, uint64_t{0}, event_fds_);
-  EXPECT_THAT(device_.TakeCalls(), ElementsAre("call 1 fd", "call 1 none", "error 0 fd"));
-}
-
-TEST_F(ConnectionTest, EnablingTwiceTellsTheDeviceOnce) {
-  vmm_.Negotiate();
-  vmm_.Tell(kSetVringEnable, VringState{1, 1});
-  vmm_.Tell(kSetVringEnable, VringState{1, 1});
-  EXPECT_THAT(device_.TakeCalls(), ElementsAre("enable 1"));
-}
-
-TEST_F(ConnectionTest, EnablingWithAStrangeValueIsRefused) {
-  vmm_.Negotiate();
-  EXPECT_THAT(vmm_.TellWithAck(kSetVringEnable, VringState{1, 2}), Optional(1u));
-}
+// The device as a whole.
 
 TEST_F(ConnectionTest, ResettingTheDeviceKeepsMemoryOwnerAndProtocolFeatures) {
   StartBothVrings();
@@ -266,6 +135,17 @@ TEST_F(ConnectionTest, RemovingWhatIsNotThereIsNoReasonToClose) {
               Optional(1u));
 }
 
+// QEMU sends one along.
+TEST_F(ConnectionTest, TheDescriptorOfARegionThatIsRemovedIsClosedAtOnce) {
+  vmm_.Negotiate();
+  vmm_.AddMemory();
+  device_.defers = true;
+  const size_t fds_before = CountOpenFds();
+  vmm_.Tell(kRemMemReg, SingleMemoryRegion{.region = TestFrontEnd::kRegion}, memory_fds_);
+  EXPECT_FALSE(vmm_.connection().wants_read());
+  EXPECT_EQ(CountOpenFds(), fds_before);
+}
+
 TEST_F(ConnectionTest, ALogThatCannotBeMappedIsNeverConfirmed) {
   vmm_.Negotiate();
   EXPECT_THAT(
@@ -283,6 +163,7 @@ TEST_F(ConnectionTest, ConfigurationBeyondTheEndIsAnsweredWithoutABody) {
   vmm.Negotiate(kOfferedVirtioFeatures, kReplyAck | kConfig);
   for (const ConfigHeader wanted :
        {ConfigHeader{.offset = 0, .size = 41}, ConfigHeader{.offset = 40, .size = 1},
+        ConfigHeader{.offset = 1, .size = 0xffffffff},
         ConfigHeader{.offset = 0xffffffff, .size = 2}}) {
     vmm.Tell(kGetConfig, wanted);
     const std::optional<Reply> reply = vmm.TakeReply();

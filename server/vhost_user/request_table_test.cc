@@ -204,6 +204,14 @@ TEST_P(RequestRowTest, MoreRegionsThanTheBodyHoldsAreRefused) {
     std::memcpy(body.data(), &count, sizeof count);
     ExpectRefused(body, std::min<size_t>(count, kMaxMessageFds));
   }
+  // With as many descriptors as regions, it is the table that refuses, not the handler.
+  ConnectionState state(device_, "test", /*offer_config=*/true);
+  state.owned = true;
+  std::vector<std::byte> body = Body();
+  body[0] = std::byte{2};
+  Message message{.header = {}, .body = body, .fds = {}};
+  for (int i = 0; i < 2; ++i) message.fds.push_back(MakeEvent());
+  EXPECT_FALSE(CheckRequest(row(), state, message).ok());
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RequestRowTest,
