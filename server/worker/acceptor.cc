@@ -3,8 +3,9 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 
+#include <utility>
+
 #include "absl/time/time.h"
-#include "server/errors/check.h"
 #include "server/errors/errno_or.h"
 #include "server/errors/status_macros.h"
 #include "server/os/unix_socket.h"
@@ -48,30 +49,31 @@ absl::Status Acceptor::Watch() {
   if (flags < 0 || ::fcntl(listener_.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
     return ErrnoStatus(Errno::Last(), "make the listener non-blocking");
   }
-  const ErrnoOr<void> listening =
-      epoll_.Add(listener_.get(), EPOLLIN, [this](uint32_t) { Accept(); });
-  if (!listening.ok()) return ErrnoStatus(listening.error(), "watch a listener");
   const ErrnoOr<void> retrying = epoll_.Add(retry_.fd(), EPOLLIN, [this](uint32_t) {
     retry_.Drain();
-    short_of_descriptors_ = false;
-    Listen(!paused_);
+    if (!paused_) static_cast<void>(Listen());
   });
   if (!retrying.ok()) return ErrnoStatus(retrying.error(), "watch a timer");
+  const ErrnoOr<void> listening = Listen();
+  if (!listening.ok()) return ErrnoStatus(listening.error(), "watch a listener");
   return absl::OkStatus();
 }
 
 void Acceptor::Pause() {
   paused_ = true;
-  Listen(false);
+  epoll_.Remove(listener_.get());
+  retry_.Cancel();
 }
 
 void Acceptor::Resume() {
-  paused_ = false;
-  Listen(!short_of_descriptors_);
+  if (std::exchange(paused_, false)) static_cast<void>(Listen());
 }
 
-void Acceptor::Listen(bool listen) {
-  FSD_CHECK(epoll_.Modify(listener_.get(), listen ? EPOLLIN : 0U).ok());
+ErrnoOr<void> Acceptor::Listen() {
+  epoll_.Remove(listener_.get());  // in case a Resume has come before a retry
+  ErrnoOr<void> listening = epoll_.Add(listener_.get(), EPOLLIN, [this](uint32_t) { Accept(); });
+  if (!listening.ok()) retry_.Set(kRetryDelay);
+  return listening;
 }
 
 void Acceptor::Accept() {
@@ -85,8 +87,8 @@ void Acceptor::Accept() {
     if (connection.error() == Errno(EINTR) || connection.error() == Errno(ECONNABORTED)) continue;
     FSD_LOG(kWarning, export_name_, "a connection has to wait: %s",
             ErrnoStatus(connection.error(), "accept").ToString());
-    short_of_descriptors_ = true;
-    Listen(false);
+    // Not watched meanwhile: a listener in distress stays readable.
+    epoll_.Remove(listener_.get());
     retry_.Set(kRetryDelay);
     return;
   }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "server/errors/errno_or.h"
 #include "server/os/epoll.h"
 #include "server/os/timer_fd.h"
 #include "server/os/unique_fd.h"
@@ -39,7 +40,8 @@ class Acceptor {
            Handler handler);
 
   absl::Status Watch();
-  void Listen(bool listen);
+  // On an error, tries again in a while.
+  ErrnoOr<void> Listen();
   void Accept();
 
   os::Epoll& epoll_;
@@ -48,7 +50,6 @@ class Acceptor {
   const std::string export_name_;
   const Handler handler_;
   bool paused_ = false;
-  bool short_of_descriptors_ = false;
 };
 
 }  // namespace fsd::worker

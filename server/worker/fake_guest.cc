@@ -173,6 +173,14 @@ bool FakeRing::AwaitUsed(uint16_t count) const {
   return true;
 }
 
+bool FakeRing::AwaitUsedWithoutCall(uint16_t count) const {
+  for (int waited_ms = 0; waited_ms < kPatienceMs; ++waited_ms) {
+    if (static_cast<int16_t>(UsedIndex() - count) >= 0) return true;
+    ::poll(nullptr, 0, 1);
+  }
+  return false;
+}
+
 fuse_out_header FakeRing::ReplyAt(uint16_t head) const {
   return *guest_.At<fuse_out_header>(reply_address(head));
 }

@@ -83,6 +83,7 @@ class FakeRing {
   virtqueue::UsedElement UsedAt(uint16_t index) const;
   // Waits, by the call's eventfd, until that many requests are used in all. False after a minute.
   [[nodiscard]] bool AwaitUsed(uint16_t count) const;
+  [[nodiscard]] bool AwaitUsedWithoutCall(uint16_t count) const;
   fuse_out_header ReplyAt(uint16_t head) const;
   uint64_t request_address(uint16_t head) const;
   uint64_t reply_address(uint16_t head) const;

@@ -31,7 +31,9 @@ MemoryLease MemoryLeases::Take(uint64_t& generation) {
 void MemoryLeases::Replace(std::shared_ptr<const virtqueue::GuestMemory> memory,
                            std::function<void()> done) {
   const uint64_t next = generation_.load(std::memory_order_relaxed) + 1;
-  waiting_.push_back({next, std::move(done)});
+  const bool grows = memory->Includes(*table_);
+  waiting_.push_back({grows ? 0 : next, std::move(done)});
+  if (grows) tasks_.Post([this] { AnswerWaiting(); });
   table_ = std::move(memory);
   MemoryLease lease = MakeLease(next);
   {
@@ -44,6 +46,10 @@ void MemoryLeases::Replace(std::shared_ptr<const virtqueue::GuestMemory> memory,
 
 void MemoryLeases::Released(uint64_t generation) {
   live_.erase(generation);
+  AnswerWaiting();
+}
+
+void MemoryLeases::AnswerWaiting() {
   while (!waiting_.empty() && *live_.begin() >= waiting_.front().generation) {
     const std::function<void()> done = std::move(waiting_.front().done);
     waiting_.pop_front();

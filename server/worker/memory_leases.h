@@ -1,7 +1,8 @@
 // MemoryLeases: the present table of guest memory, and who still uses an earlier one.
 //
 // Whoever touches guest memory holds a lease, a shared pointer to the table. When the table is
-// replaced, the front-end is answered once every lease on an earlier table is given back.
+// replaced by one that lacks a region, the front-end is answered once every lease on an earlier
+// table is given back; a table that only grows makes nobody wait.
 #ifndef FSD_SERVER_WORKER_MEMORY_LEASES_H_
 #define FSD_SERVER_WORKER_MEMORY_LEASES_H_
 
@@ -33,7 +34,7 @@ class MemoryLeases {
   // Any thread. Never null. Sets `generation` to the lease's.
   MemoryLease Take(uint64_t& generation);
 
-  // Control thread. `done` runs there, later, when no lease on an earlier table is left.
+  // Control thread. `done` runs there, later, when nobody uses a region that `memory` lacks.
   void Replace(std::shared_ptr<const virtqueue::GuestMemory> memory, std::function<void()> done);
   // Control thread. The functions that still wait will not be called.
   void ForgetWaiting() { waiting_.clear(); }
@@ -43,12 +44,13 @@ class MemoryLeases {
 
  private:
   struct Waiting {
-    uint64_t generation;  // wants every lease before this one gone
+    uint64_t generation;  // until no lease is older than this
     std::function<void()> done;
   };
 
   MemoryLease MakeLease(uint64_t generation);
   void Released(uint64_t generation);
+  void AnswerWaiting();
 
   TaskQueue& tasks_;
   std::atomic<uint64_t> generation_ = 0;

@@ -48,7 +48,7 @@ absl::Status Notifier::Set(os::UniqueFd fd) {
   bool tell = false;
   {
     const os::MutexLock lock(mutex_);
-    tell = target != nullptr && std::exchange(missed_, false);
+    tell = std::exchange(missed_, false) && target != nullptr;
     target_ = std::move(target);
   }
   if (tell) Notify();

@@ -23,7 +23,6 @@ constexpr size_t kMaxBatch = 64;
 // Between two looks at a ring whose driver does not kick.
 constexpr int kPollIntervalMs = 1;
 constexpr absl::Duration kWarningInterval = absl::Seconds(10);
-constexpr uintptr_t kMarkBytes = 4096;
 
 // The queue thread that runs on this thread, in a batch: it calls at the batch's end.
 thread_local const QueueThread* batch_of_this_thread = nullptr;
@@ -223,16 +222,12 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
 void QueueThread::MarkWritten(const RequestSlot& slot, uint32_t written) {
   size_t left = written;
   for (const iovec& piece : slot.chain().writable) {
-    auto* at = static_cast<const std::byte*>(piece.iov_base);
-    const std::byte* const end = at + std::min(piece.iov_len, left);
-    left -= static_cast<size_t>(end - at);
-    while (at < end) {
-      // Page by page: an iovec may run on into a region that lies elsewhere in the guest.
-      const uintptr_t in_page = reinterpret_cast<uintptr_t>(at) % kMarkBytes;
-      const size_t length = std::min<size_t>(kMarkBytes - in_page, static_cast<size_t>(end - at));
-      uint64_t guest_address = 0;
-      if (slot.memory().GuestAddressOf(at, guest_address)) log_->Mark(guest_address, length);
-      at += length;
+    const size_t length = std::min(piece.iov_len, left);
+    if (length == 0) return;
+    left -= length;
+    uint64_t guest_address = 0;
+    if (slot.memory().GuestAddressOf(piece.iov_base, guest_address)) {
+      log_->Mark(guest_address, length);
     }
   }
 }

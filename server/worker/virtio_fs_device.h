@@ -50,7 +50,6 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
 
   size_t queue_count() const override { return vrings_.size(); }
   std::span<const std::byte> config() const override { return config_; }
-  // After an ADD, too, `done` waits for every request that began with an older table.
   void SetMemory(std::shared_ptr<const virtqueue::GuestMemory> memory,
                  std::function<void()> done) override;
   void SetDirtyLog(std::shared_ptr<const virtqueue::DirtyLog> log) override;

@@ -71,11 +71,11 @@ class VirtioFsDeviceFixture : public ::testing::Test {
     if (!Pump([&next] { return next.has_value(); })) return std::nullopt;
     return next;
   }
-  // Returns once the queue thread has looked at its ring again, if it may.
+  // Returns once a queue thread that has served before has looked at its ring again, if it may.
   [[nodiscard]] bool AwaitOneLook() {
     for (int i = 0; i < 2; ++i) {
       bool done = false;
-      device_->SetMemory(guest_.memory(), [&done] { done = true; });
+      device_->SetMemory(guest_.MapAgain(), [&done] { done = true; });
       if (!Pump([&done] { return done; })) return false;
     }
     return true;

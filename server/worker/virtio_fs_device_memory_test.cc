@@ -80,6 +80,22 @@ TEST_F(VirtioFsDeviceMemoryTest, AChangeWaitsForARequestThatIsBeingServed) {
   EXPECT_TRUE(Pump([&done] { return done; }));
 }
 
+TEST_F(VirtioFsDeviceMemoryTest, ATableThatOnlyGrowsIsAnsweredWhileRequestsHang) {
+  StartMounted();
+  filesystem_.blocking_gate.Close();
+  ring_.OfferGetAttributes(2, kBlocking);
+  ring_.Kick();
+  ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+
+  bool done = false;
+  device_->SetMemory(
+      *guest_.memory()->With(
+          {.guest_address = 0, .size = 0x1000, .user_address = 0x1000, .mmap_offset = 0},
+          guest_.memory_fd()),
+      [&done] { done = true; });
+  EXPECT_TRUE(Pump([&done] { return done; }));
+}
+
 TEST_F(VirtioFsDeviceMemoryTest, ALaterChangeAlsoWaitsForTheTablesBeforeTheLast) {
   StartMounted();
   ring_.OfferGetAttributes(2, kPending);

@@ -343,6 +343,7 @@ TEST_F(WorkerTest, ServesOneFrontEndAfterAnother) {
 TEST_F(WorkerTest, TheNextFrontEndWaitsUntilTheLastOnesRequestsAreDone) {
   FakeSupervisor supervisor(control_path());
   supervisor.Hello();
+  ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING).has_value());
   FakeFrontEnd front_end(vhost_path());
   front_end.Mount(guest_, ring_);
   ring_.OfferGetAttributes(2, kPending);
@@ -351,7 +352,7 @@ TEST_F(WorkerTest, TheNextFrontEndWaitsUntilTheLastOnesRequestsAreDone) {
 
   front_end.Close();
   FakeFrontEnd next(vhost_path());
-  // The worker is not stuck, but not yet listening either.
+  // The worker answers, but is not listening yet.
   ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_MOUNTED).has_value());
   EXPECT_NE(supervisor.Query()->state(), WorkerStatus::STATE_LISTENING);
   ASSERT_TRUE(filesystem_->CompletePending(1002));
