@@ -98,9 +98,13 @@ TEST_F(PrivilegesTest, OtherThreadsKeepTheirs) {
 TEST_F(PrivilegesTest, WhoeverCannotBecomeTheCallerIsRefused) {
   std::thread([] {
     ASSERT_EQ(::syscall(SYS_setresuid, 4000, 4000, 4000), 0);
-    const CallerCredentials credentials(kUser, Permissions::kCheckedByGuest);
-    EXPECT_ERRNO(credentials.status(), EPERM);
-    EXPECT_EQ(ThreadIds().uid, 4000u);
+    const CallerCredentials other_uid({.uid = 5000, .gid = 0, .pid = 1},
+                                      Permissions::kCheckedByGuest);
+    EXPECT_ERRNO(other_uid.status(), EPERM);
+    const CallerCredentials other_gid({.uid = 4000, .gid = 5000, .pid = 1},
+                                      Permissions::kCheckedByGuest);
+    EXPECT_ERRNO(other_gid.status(), EPERM);
+    EXPECT_EQ(ThreadIds(), (Ids{4000, 0}));
   }).join();
 }
 
