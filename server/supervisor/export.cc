@@ -9,6 +9,7 @@
 #include "server/errors/check.h"
 #include "server/errors/status_macros.h"
 #include "server/ipc/worker_channel.h"
+#include "server/ipc/worker_exit.h"
 #include "server/os/memory_file.h"
 #include "server/os/unix_socket.h"
 #include "server/supervisor/error_reason.h"
@@ -34,13 +35,9 @@ constexpr std::array<std::array<bool, kStates>, kStates> kLegal = {{
     {{false, false, false, false, false, true, false}},  // DELETING; FAILED: it could not be
 }};
 
-// worker_main's documented exit statuses.
-constexpr int kExitBadInvocation = 2;
-constexpr int kExitJailUnavailable = 3;
-
 ErrorReason ReasonOfEnd(const WorkerEnd& end) {
   const bool jail =
-      end.misdeed.empty() && !end.exit.signaled && end.exit.code == kExitJailUnavailable;
+      end.misdeed.empty() && !end.exit.signaled && end.exit.code == ipc::kWorkerJailUnavailable;
   return jail ? ErrorReason::kSandboxUnavailable : ErrorReason::kWorkerFailed;
 }
 
@@ -48,7 +45,7 @@ absl::Status StartFailure(const WorkerEnd& end) {
   std::string_view advice = "see the log";
   if (ReasonOfEnd(end) == ErrorReason::kSandboxUnavailable) {
     advice = "its jail cannot be made on this host; see the log";
-  } else if (!end.exit.signaled && end.exit.code == kExitBadInvocation) {
+  } else if (!end.exit.signaled && end.exit.code == ipc::kWorkerBadInvocation) {
     advice = "fsd and fsd-worker are not of one version; install them together";
   }
   return ReasonedError(

@@ -1,14 +1,23 @@
 #include "server/supervisor/export_spec.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <optional>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "server/errors/check.h"
 #include "server/errors/status_macros.h"
 #include "server/os/unix_socket.h"
 #include "server/supervisor/error_reason.h"
 #include "server/supervisor/paths.h"
+#include "server/supervisor/record_format.h"
 
 namespace fsd::supervisor {
 namespace {
@@ -139,6 +148,21 @@ std::string FirstDifference(const ExportSpec& a, const ExportSpec& b) {
   const bool same_labels = std::equal(a.labels().begin(), a.labels().end(), b.labels().begin(),
                                       b.labels().end(), same_label);
   return same_labels ? "a field that this program does not know" : "labels";
+}
+
+internal::ExportRecord NewExportRecord(ExportSpec spec, std::string request_id) {
+  unsigned char uid[16];
+  FSD_CHECK(::getrandom(uid, sizeof uid, 0) == sizeof uid);
+  internal::ExportRecord record;
+  record.set_version(kExportRecordVersion);
+  record.set_uid(
+      absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(uid), sizeof uid)));
+  const int64_t now = absl::ToUnixNanos(absl::Now());
+  record.set_create_time_unix_nanos(now);
+  record.set_update_time_unix_nanos(now);
+  *record.mutable_spec() = std::move(spec);
+  record.set_request_id(std::move(request_id));
+  return record;
 }
 
 }  // namespace fsd::supervisor

@@ -29,6 +29,9 @@ absl::Status CompleteExportSpec(const Config& config, internal::ExportSpec& spec
 // The name of the first field in which the two differ; empty if they are equal.
 std::string FirstDifference(const internal::ExportSpec& a, const internal::ExportSpec& b);
 
+// The record of a new export with this complete spec: made now, with a random uid.
+internal::ExportRecord NewExportRecord(internal::ExportSpec spec, std::string request_id);
+
 }  // namespace fsd::supervisor
 
 #endif  // FSD_SERVER_SUPERVISOR_EXPORT_SPEC_H_

@@ -1,17 +1,12 @@
 #include "server/supervisor/supervisor.h"
 
-#include <sys/random.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <cerrno>
 #include <map>
 #include <optional>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "server/errors/check.h"
 #include "server/errors/status_macros.h"
 #include "server/supervisor/error_reason.h"
 #include "server/supervisor/event_loop.h"
@@ -19,8 +14,8 @@
 #include "server/supervisor/export_registry.h"
 #include "server/supervisor/export_spec.h"
 #include "server/supervisor/export_store.h"
-#include "server/supervisor/paths.h"
-#include "server/supervisor/record_format.h"
+#include "server/supervisor/host_preparation.h"
+#include "server/supervisor/operation.h"
 #include "server/supervisor/source_directory.h"
 #include "server/telemetry/log.h"
 
@@ -29,45 +24,6 @@ namespace {
 
 using internal::ExportRecord;
 using internal::ExportSpec;
-
-// A call that is not answered yet; there is at most one for an export.
-struct Operation {
-  Callback<ExportView> created;
-  StatusCallback deleted;
-  // With which a creation that failed is answered when it is undone.
-  absl::Status failure;
-  TimerId deadline = kNoTimer;
-
-  // Once; later calls do nothing.
-  void AnswerFailure(const absl::Status& status) {
-    if (auto done = std::exchange(created, nullptr)) done(status);
-    if (auto done = std::exchange(deleted, nullptr)) done(status);
-  }
-};
-
-absl::Status ShuttingDown() {
-  return ReasonedError(absl::StatusCode::kUnavailable, ErrorReason::kShuttingDown,
-                       "the supervisor is shutting down");
-}
-
-absl::Status NotFound(const std::string& id) {
-  return ReasonedError(absl::StatusCode::kNotFound, ErrorReason::kExportNotFound,
-                       absl::StrCat("export ", id, ": there is none of this name"));
-}
-
-absl::Status Busy(const std::string& id) {
-  return ReasonedError(absl::StatusCode::kAborted, ErrorReason::kExportBusy,
-                       absl::StrCat("export ", id,
-                                    ": another operation on it is pending; try "
-                                    "again when it is done"));
-}
-
-std::string NewUid() {
-  unsigned char bytes[16];
-  FSD_CHECK(::getrandom(bytes, sizeof bytes, 0) == sizeof bytes);
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(bytes), sizeof bytes));
-}
 
 class SupervisorImpl final : public Supervisor {
  public:
@@ -103,7 +59,7 @@ class SupervisorImpl final : public Supervisor {
  private:
   // Runs `task` on the loop, or `done` with SHUTTING_DOWN at once if the loop has ended.
   void OnLoop(Task task, const StatusCallback& done) {
-    if (!loop_->queue()->Post(std::move(task))) done(ShuttingDown());
+    if (!loop_->queue()->Post(std::move(task))) done(ShuttingDownError());
   }
   void Tell(const Export& changed) {
     if (observer_ != nullptr) observer_(changed.View());
@@ -115,7 +71,6 @@ class SupervisorImpl final : public Supervisor {
   // The export of this id, if it exists already, as an answer.
   std::optional<absl::StatusOr<ExportView>> AnswerFromExisting(const ExportSpec& spec);
   void ValidateOnly(ExportSpec spec, Callback<ExportView> done);
-  ExportRecord NewRecord(ExportSpec spec, std::string request_id) const;
   void OnSourceForCreate(const std::string& id, const std::string& uid,
                          absl::StatusOr<os::UniqueFd> source);
   void OnStarted(const std::string& id, const absl::Status& status);
@@ -204,7 +159,7 @@ void SupervisorImpl::CreateExport(ExportSpec spec, std::string request_id, bool 
 
 void SupervisorImpl::Create(ExportSpec spec, std::string request_id, bool validate_only,
                             Callback<ExportView> done) {
-  if (stopping_) return done(ShuttingDown());
+  if (stopping_) return done(ShuttingDownError());
   if (const absl::Status status = CompleteExportSpec(config_, spec); !status.ok()) {
     return done(status);
   }
@@ -217,10 +172,10 @@ void SupervisorImpl::Create(ExportSpec spec, std::string request_id, bool valida
   if (validate_only) return ValidateOnly(std::move(spec), std::move(done));
 
   Export& added = registry_.Add(std::make_unique<Export>(
-      surroundings_, NewRecord(std::move(spec), std::move(request_id)), Export::Origin::kClient));
+      surroundings_, NewExportRecord(std::move(spec), std::move(request_id)),
+      Export::Origin::kClient));
   const std::string id = added.id();
-  Operation& operation = operations_[id];
-  operation.created = std::move(done);
+  Operation& operation = operations_.emplace(id, std::move(done)).first->second;
   operation.deadline = loop_->CallAfter(timing_.worker.ready + timing_.kill, [this, id] {
     FailCreate(id, ReasonedError(absl::StatusCode::kUnavailable, ErrorReason::kWorkerFailed,
                                  absl::StrCat("export ", id,
@@ -238,7 +193,7 @@ void SupervisorImpl::Create(ExportSpec spec, std::string request_id, bool valida
 std::optional<absl::StatusOr<ExportView>> SupervisorImpl::AnswerFromExisting(
     const ExportSpec& spec) {
   const std::string& id = spec.id();
-  if (operations_.contains(id)) return Busy(id);
+  if (operations_.contains(id)) return BusyError(id);
   const Export* const existing = registry_.Find(id);
   if (existing == nullptr) return std::nullopt;
   const std::string difference = FirstDifference(existing->record().spec(), spec);
@@ -262,18 +217,6 @@ void SupervisorImpl::ValidateOnly(ExportSpec spec, Callback<ExportView> done) {
       });
 }
 
-ExportRecord SupervisorImpl::NewRecord(ExportSpec spec, std::string request_id) const {
-  ExportRecord record;
-  record.set_version(kExportRecordVersion);
-  record.set_uid(NewUid());
-  const int64_t now = absl::ToUnixNanos(absl::Now());
-  record.set_create_time_unix_nanos(now);
-  record.set_update_time_unix_nanos(now);
-  *record.mutable_spec() = std::move(spec);
-  record.set_request_id(std::move(request_id));
-  return record;
-}
-
 void SupervisorImpl::OnSourceForCreate(const std::string& id, const std::string& uid,
                                        absl::StatusOr<os::UniqueFd> source) {
   Export* const created = FindCreating(id, uid);
@@ -291,12 +234,12 @@ void SupervisorImpl::OnStarted(const std::string& id, const absl::Status& status
   if (!status.ok()) return FailCreate(id, status);
   auto operation = operations_.extract(id);
   loop_->Cancel(operation.mapped().deadline);
-  operation.mapped().created(registry_.Find(id)->View());
+  operation.mapped().AnswerCreated(registry_.Find(id)->View());
 }
 
 void SupervisorImpl::FailCreate(const std::string& id, const absl::Status& why) {
   FSD_LOG(kError, id, "cannot be created: %s", std::string(why.message()));
-  operations_[id].failure = why;
+  operations_.at(id).failure = why;
   Remove(*registry_.Find(id));
 }
 
@@ -304,7 +247,7 @@ void SupervisorImpl::GetExport(std::string id, Callback<ExportView> done) {
   OnLoop(
       [this, id, done] {
         const Export* const found = registry_.Find(id);
-        if (found == nullptr) return done(NotFound(id));
+        if (found == nullptr) return done(NotFoundError(id));
         done(found->View());
       },
       done);
@@ -325,10 +268,10 @@ void SupervisorImpl::DeleteExport(std::string id, bool force, StatusCallback don
 }
 
 void SupervisorImpl::Delete(const std::string& id, bool force, StatusCallback done) {
-  if (stopping_) return done(ShuttingDown());
-  if (operations_.contains(id)) return done(Busy(id));
+  if (stopping_) return done(ShuttingDownError());
+  if (operations_.contains(id)) return done(BusyError(id));
   Export* const found = registry_.Find(id);
-  if (found == nullptr) return done(NotFound(id));
+  if (found == nullptr) return done(NotFoundError(id));
   const bool in_use = found->state() == ExportState::kConnected ||
                       found->state() == ExportState::kMounted || found->left_to_earlier_worker();
   if (in_use && !force) {
@@ -340,13 +283,13 @@ void SupervisorImpl::Delete(const std::string& id, bool force, StatusCallback do
                          : ": a front-end is connected",
                      "; shut the guest down or unplug the device first, or delete with force")));
   }
-  operations_[id].deleted = std::move(done);
+  operations_.emplace(id, std::move(done));
   Remove(*found);
 }
 
 void SupervisorImpl::Remove(Export& removed) {
   const std::string id = removed.id();
-  Operation& operation = operations_[id];
+  Operation& operation = operations_.at(id);
   loop_->Cancel(operation.deadline);
   operation.deadline =
       loop_->CallAfter(timing_.worker.stop + timing_.kill, [this, id] { OnStuck(id); });
@@ -364,7 +307,7 @@ void SupervisorImpl::OnStuck(const std::string& id) {
   FSD_LOG(kError, id, "%s", what);
   stuck->AddCondition("WORKER_STUCK", what);
   Tell(*stuck);
-  Operation& unanswered = operations_[id];
+  Operation& unanswered = operations_.at(id);
   if (!unanswered.failure.ok()) return unanswered.AnswerFailure(unanswered.failure);
   unanswered.AnswerFailure(ReasonedError(absl::StatusCode::kUnavailable, ErrorReason::kWorkerFailed,
                                          absl::StrCat("export ", id, ": ", what)));
@@ -384,10 +327,9 @@ void SupervisorImpl::FinishRemoval(const std::string& id) {
   FSD_LOG(kInfo, id, "removed");
   registry_.Remove(id);
   if (!operation.mapped().failure.ok()) {
-    operation.mapped().AnswerFailure(operation.mapped().failure);
-  } else if (operation.mapped().deleted != nullptr) {
-    operation.mapped().deleted(absl::OkStatus());
+    return operation.mapped().AnswerFailure(operation.mapped().failure);
   }
+  operation.mapped().AnswerDeleted();
 }
 
 void SupervisorImpl::StopEverything() {
@@ -396,9 +338,10 @@ void SupervisorImpl::StopEverything() {
           config_.workers == Config::Workers::kStop ? "stopped" : "kept");
   std::vector<std::string> unfinished;
   for (const auto& [id, operation] : operations_) {
-    if (operation.created != nullptr && operation.failure.ok()) unfinished.push_back(id);
+    if (operation.kind() == Operation::Kind::kCreate && operation.failure.ok())
+      unfinished.push_back(id);
   }
-  for (const std::string& id : unfinished) FailCreate(id, ShuttingDown());
+  for (const std::string& id : unfinished) FailCreate(id, ShuttingDownError());
 
   size_t running = 0;
   if (config_.workers == Config::Workers::kStop) {
@@ -417,36 +360,15 @@ void SupervisorImpl::StopEverything() {
   if (config_.workers == Config::Workers::kStop) {
     for (const auto& [id, entry] : registry_.all()) entry->RemoveFiles();
   }
-  for (auto& [id, operation] : operations_) operation.AnswerFailure(ShuttingDown());
+  for (auto& [id, operation] : operations_) operation.AnswerFailure(ShuttingDownError());
   loop_->queue()->Close();
-}
-
-absl::StatusOr<std::string> FindWorkerBinary() {
-  std::string path(4096, '\0');
-  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
-  if (size < 0) return ErrnoStatus(Errno::Last(), "find the supervisor's own binary");
-  path.resize(static_cast<size_t>(size));
-  return JoinPath(path.substr(0, path.rfind('/')), "fsd-worker");
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(Config config,
                                                                const Timing& timing) {
-  FSD_RETURN_IF_ERROR(ValidateConfig(config));
-  config.state_dir = *NormalPath(config.state_dir);
-  config.runtime_dir = *NormalPath(config.runtime_dir);
-  if (config.worker_binary.empty()) {
-    FSD_ASSIGN_OR_RETURN(config.worker_binary, FindWorkerBinary());
-  }
-  if (::access(config.worker_binary.c_str(), X_OK) != 0) {
-    return ErrnoStatus(Errno::Last(), absl::StrCat("worker_binary ", config.worker_binary));
-  }
-  FSD_RETURN_IF_ERROR(EnsureDirectory(config.runtime_dir, 0755, /*exact=*/false));
-  FSD_RETURN_IF_ERROR(
-      EnsureDirectory(JoinPath(config.runtime_dir, "exports"), 0755, /*exact=*/false));
-  FSD_RETURN_IF_ERROR(
-      EnsureDirectory(JoinPath(config.runtime_dir, "control"), 0700, /*exact=*/true));
+  FSD_ASSIGN_OR_RETURN(config, PrepareHost(std::move(config)));
   FSD_ASSIGN_OR_RETURN(ExportStore store, ExportStore::Open(config.state_dir));
   FSD_ASSIGN_OR_RETURN(std::unique_ptr<EventLoop> loop, EventLoop::Create());
   auto supervisor = std::make_unique<SupervisorImpl>(std::move(config), timing, std::move(loop),

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/errors/status_macros.h"
+#include "server/ipc/worker_exit.h"
 #include "server/telemetry/log.h"
 
 namespace fsd::supervisor {
@@ -22,7 +23,10 @@ absl::Duration Since(EventLoop::Clock::time_point when) {
 }  // namespace
 
 std::string WorkerEnd::Describe() const {
-  return misdeed.empty() ? exit.Describe() : absl::StrCat("killed: ", misdeed);
+  if (!misdeed.empty()) return absl::StrCat("killed: ", misdeed);
+  if (exit.signaled || exit.code <= ipc::kWorkerKilledBySignal) return exit.Describe();
+  const os::ExitStatus data_plane{.signaled = true, .code = exit.code - ipc::kWorkerKilledBySignal};
+  return absl::StrCat("its data plane was ", data_plane.Describe());
 }
 
 absl::StatusOr<std::unique_ptr<WorkerProcess>> WorkerProcess::Watch(

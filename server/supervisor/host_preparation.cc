@@ -1,0 +1,43 @@
+#include "server/supervisor/host_preparation.h"
+
+#include <unistd.h>
+
+#include <climits>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/errors/status_macros.h"
+#include "server/supervisor/paths.h"
+
+namespace fsd::supervisor {
+namespace {
+
+absl::StatusOr<std::string> FindWorkerBinary() {
+  std::string path(PATH_MAX, '\0');
+  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+  if (size < 0) return ErrnoStatus(Errno::Last(), "find the supervisor's own binary");
+  path.resize(static_cast<size_t>(size));
+  return JoinPath(path.substr(0, path.rfind('/')), "fsd-worker");
+}
+
+}  // namespace
+
+absl::StatusOr<Config> PrepareHost(Config config) {
+  FSD_RETURN_IF_ERROR(ValidateConfig(config));
+  config.state_dir = *NormalPath(config.state_dir);
+  config.runtime_dir = *NormalPath(config.runtime_dir);
+  if (config.worker_binary.empty()) {
+    FSD_ASSIGN_OR_RETURN(config.worker_binary, FindWorkerBinary());
+  }
+  if (::access(config.worker_binary.c_str(), X_OK) != 0) {
+    return ErrnoStatus(Errno::Last(), absl::StrCat("worker_binary ", config.worker_binary));
+  }
+  FSD_RETURN_IF_ERROR(EnsureDirectory(config.runtime_dir, 0755, /*exact=*/false));
+  FSD_RETURN_IF_ERROR(
+      EnsureDirectory(JoinPath(config.runtime_dir, "exports"), 0755, /*exact=*/false));
+  FSD_RETURN_IF_ERROR(
+      EnsureDirectory(JoinPath(config.runtime_dir, "control"), 0700, /*exact=*/true));
+  return config;
+}
+
+}  // namespace fsd::supervisor

@@ -1,0 +1,144 @@
+// Workers that die or misbehave under a supervisor.
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "gmock/gmock.h"
+#include "server/os/unix_socket.h"
+#include "server/supervisor/error_reason.h"
+#include "server/supervisor/supervisor_fixture.h"
+
+namespace fsd::supervisor {
+namespace {
+
+using ::testing::Contains;
+using ::testing::Field;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Optional;
+
+struct BadStart {
+  const char* tag;
+  const char* reason;
+  const char* message;
+};
+
+class BadStartTest : public SupervisorTest, public ::testing::WithParamInterface<BadStart> {};
+
+TEST_P(BadStartTest, AWorkerThatDoesNotGetReadyFailsTheCreationAndLeavesNothing) {
+  if (GetParam().tag == std::string("silent")) timing_.worker.ready = absl::Milliseconds(200);
+  auto& supervisor = Start();
+  const absl::Status status = supervisor.Create(SpecOf("web", GetParam().tag)).status();
+  EXPECT_THAT(ReasonOf(status), Optional(std::string(GetParam().reason)));
+  EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().message));
+  EXPECT_THAT(supervisor.List(), IsEmpty());
+  EXPECT_FALSE(Exists("/state/exports/web"));
+  EXPECT_FALSE(Exists("/run/exports/web.sock"));
+  EXPECT_FALSE(Exists("/run/control/web.sock"));
+  EXPECT_TRUE(HasNoChild());
+  // And the name is free again.
+  EXPECT_EQ(supervisor.Delete("web").code(), absl::StatusCode::kNotFound);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Misbehaviours, BadStartTest,
+    ::testing::Values(BadStart{"exit-1", "WORKER_FAILED", "exited with status 1"},
+                      BadStart{"exit-3", "SANDBOX_UNAVAILABLE", "exited with status 3"},
+                      BadStart{"silent", "WORKER_FAILED", "not ready within 200ms"},
+                      BadStart{"garbage", "WORKER_FAILED", "not a message"},
+                      BadStart{"wrong-uid", "WORKER_FAILED", "speaks for another export"},
+                      BadStart{"wrong-version", "WORKER_FAILED", "version 2"},
+                      BadStart{"status-first", "WORKER_FAILED", "before it said hello"},
+                      BadStart{"hello-twice", "WORKER_FAILED", "hello twice"},
+                      BadStart{"bad-state", "WORKER_FAILED", "unknown state 77"}),
+    [](const auto& info) {
+      std::string name = info.param.tag;
+      std::replace(name.begin(), name.end(), '-', '_');
+      return name;
+    });
+
+class LaterMisbehaviourTest
+    : public SupervisorTest,
+      public ::testing::WithParamInterface<std::pair<const char*, const char*>> {};
+
+TEST_P(LaterMisbehaviourTest, AWorkerThatMisbehavesIsKilledAndReported) {
+  timing_.worker.query_every = absl::Milliseconds(20);
+  timing_.worker.silence = absl::Milliseconds(200);
+  timing_.worker.hang_up = absl::Milliseconds(50);
+  timing_.worker.messages_per_second = 100;
+  timing_.restart.max_failures = 2;
+  auto& supervisor = Start();
+  const auto [tag, message] = GetParam();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web", tag)).ok());
+  supervisor.Await("web", ExportState::kRecovering);
+  const ExportView failed = supervisor.Await("web", ExportState::kFailed);
+  EXPECT_THAT(failed.conditions, Contains(Field(&Condition::message, HasSubstr(message))));
+  EXPECT_TRUE(HasNoChild());
+}
+
+INSTANTIATE_TEST_SUITE_P(Misbehaviours, LaterMisbehaviourTest,
+                         ::testing::Values(std::pair("mute", "has not answered"),
+                                           std::pair("hang-up", "closed its control channel"),
+                                           std::pair("flood", "more than 100 messages")));
+
+TEST_F(SupervisorTest, ADeadWorkerGetsASuccessorOnTheSameSocket) {
+  auto& supervisor = Start();
+  const auto before = supervisor.Create(SpecOf("web"));
+  ASSERT_TRUE(before.ok()) << before.status();
+  const ino_t inode = InodeOf(SocketOf("web"));
+  os::UniqueFd front_end = Connect("web");
+  supervisor.Await("web", ExportState::kConnected);
+
+  Write(front_end, 'x');
+
+  const ExportView recovering = supervisor.Await("web", ExportState::kRecovering);
+  EXPECT_THAT(recovering.conditions,
+              Contains(Field(&Condition::message, HasSubstr("exited with status 7"))));
+  // Connected at whatever moment of the restart: it waits in the backlog.
+  EXPECT_TRUE(Answers(Connect("web")));
+  const ExportView after = *supervisor.Get("web");
+  EXPECT_EQ(after.restarts, 1u);
+  EXPECT_NE(after.worker_pid, before->worker_pid);
+  EXPECT_EQ(InodeOf(SocketOf("web")), inode);
+}
+
+TEST_F(SupervisorTest, AWorkerKilledFromOutsideIsNamedSoAndOthersAreUndisturbed) {
+  auto& supervisor = Start();
+  const auto web = supervisor.Create(SpecOf("web"));
+  const auto db = supervisor.Create(SpecOf("db"));
+  const os::UniqueFd db_front_end = Connect("db");
+  ASSERT_TRUE(Answers(db_front_end));
+
+  ASSERT_EQ(::kill(web->worker_pid, SIGKILL), 0);
+
+  const ExportView recovering = supervisor.Await("web", ExportState::kRecovering);
+  EXPECT_THAT(recovering.conditions, Contains(Field(&Condition::message, HasSubstr("signal 9"))));
+  supervisor.Await("web", ExportState::kListening);
+  EXPECT_TRUE(Answers(db_front_end));
+  EXPECT_EQ(supervisor.Get("db")->worker_pid, db->worker_pid);
+}
+
+TEST_F(SupervisorTest, AWorkerThatKeepsFailingIsGivenUpVisibly) {
+  timing_.restart.max_failures = 4;
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("db")).ok());
+  ASSERT_TRUE(supervisor.Create(SpecOf("web", "exit-1-next")).ok());
+  Touch("/srv/next");
+  Write(Connect("web"), 'x');
+
+  const ExportView failed = supervisor.Await("web", ExportState::kFailed);
+
+  EXPECT_THAT(failed.conditions, Contains(Field(&Condition::reason, "WORKER_FAILED")));
+  EXPECT_THAT(failed.conditions,
+              Contains(Field(&Condition::message,
+                             HasSubstr("4 times in a row, the last time: exited with status 1"))));
+  EXPECT_EQ(failed.worker_pid, 0);
+  // Refused rather than kept waiting for ever.
+  EXPECT_EQ(os::ConnectUnix(SocketOf("web"), os::SocketType::kStream).error(), Errno(ECONNREFUSED));
+  EXPECT_TRUE(Answers(Connect("db")));
+  EXPECT_TRUE(supervisor.Delete("web").ok());
+  EXPECT_FALSE(Exists("/run/exports/web.sock"));
+}
+
+}  // namespace
+}  // namespace fsd::supervisor
