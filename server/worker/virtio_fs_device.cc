@@ -157,8 +157,6 @@ void VirtioFsDevice::EndSessionIfIdle() {
   for (const auto& vring : vrings_) {
     vring->enabled = false;
     vring->next_available = 0;
-    static_cast<void>(vring->call.Set(os::UniqueFd()));
-    static_cast<void>(vring->error.Set(os::UniqueFd()));
   }
   reset_phase_ = ResetPhase::kEndingSession;
   slow_lane_->Submit(*this);

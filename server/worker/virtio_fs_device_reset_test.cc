@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "gtest/gtest.h"
+#include "server/os/event_fd.h"
 #include "server/os/thread.h"
 #include "server/worker/virtio_fs_device_fixture.h"
 
@@ -87,6 +88,23 @@ TEST_F(VirtioFsDeviceResetTest, DropsTheFunctionsOfEarlierCalls) {
 
   ASSERT_TRUE(Pump([&done] { return done; }));
   EXPECT_FALSE(called);
+}
+
+TEST_F(VirtioFsDeviceResetTest, KeepsTheCallForARingThatStartsAgain) {
+  StartMounted();
+  ASSERT_TRUE(AwaitReadable(ring_.call_fd()));
+  os::EventFd::DrainFd(ring_.call_fd());
+  ASSERT_TRUE(Reset());
+
+  // As QEMU after RESET_DEVICE: fresh rings, but no eventfds.
+  FakeRing fresh(guest_, 1);
+  device_->SetVringEnabled(kRequestQueue, true);
+  ASSERT_TRUE(
+      device_->StartVring(kRequestQueue, {.setup = fresh.setup(), .kick = fresh.GiveKick()}).ok());
+  fresh.OfferInit(0);
+  fresh.Kick();
+
+  EXPECT_TRUE(AwaitReadable(ring_.call_fd()));
 }
 
 TEST_F(VirtioFsDeviceResetTest, AThousandStartsAndStopsLeaveNothingBehind) {

@@ -154,7 +154,12 @@ void Worker::ResetDevice() {
 }
 
 void Worker::OnConnectionEnded() {
-  // Only now: the guest's memory must not stay mapped until the next one comes.
+  // Only now, as RESET_DEVICE keeps them: the next front-end is not to be called through the last
+  // one's eventfds, nor the guest's memory to stay mapped until then.
+  for (size_t index = 0; index < device_->queue_count(); ++index) {
+    device_->SetVringCall(index, os::UniqueFd());
+    device_->SetVringError(index, os::UniqueFd());
+  }
   device_->SetDirtyLog(nullptr);
   device_->SetMemory(std::make_shared<const virtqueue::GuestMemory>(), [] {});
   if (stopping_) {
