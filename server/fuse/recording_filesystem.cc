@@ -115,7 +115,9 @@ void RecordingFilesystem::Forget(NodeId node, uint64_t count) {
 
 Outcome<Entry> RecordingFilesystem::Symlink(Call<Entry> call, NodeId parent, std::string_view name,
                                             std::string_view target) {
-  Note(call, "Symlink(%u, %s, %s)", Number(parent), std::string(name), std::string(target));
+  if (record) {
+    Note(call, "Symlink(%u, %s, %s)", Number(parent), std::string(name), std::string(target));
+  }
   return AnswerValue(call, entry);
 }
 
