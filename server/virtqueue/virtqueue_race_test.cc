@@ -1,6 +1,7 @@
 // One side asks to be told, the other has news, at the same instant, many times over: whatever the
 // processor reorders, the news is seen or the telling is done.
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <thread>
 
@@ -11,34 +12,43 @@
 namespace fsd::virtqueue {
 namespace {
 
-constexpr uint32_t kRounds = 50'000;
+constexpr uint32_t kMaxRounds = 200'000;
+// On a busy machine the two threads seldom run at once and rounds are slow: then fewer must do. The
+// verdict on the rounds that were run is the same.
+constexpr auto kEnough = std::chrono::seconds(4);
 
 // Runs `left` in this thread and `right` in another, as much at the same instant as can be; then
-// `check` alone. kRounds times.
+// `check` alone. Up to kMaxRounds times.
 template <typename Left, typename Right, typename Check>
 void Race(Left left, Right right, Check check) {
+  constexpr uint32_t kStop = kMaxRounds + 1;
   std::atomic<uint32_t> started = 0;
   std::atomic<uint32_t> finished = 0;
-  const auto await = [](const std::atomic<uint32_t>& counter, uint32_t value) {
-    for (uint32_t spins = 0; counter.load(std::memory_order_acquire) != value; ++spins) {
+  // What the counter has become when it is no longer `old`.
+  const auto await_change = [](const std::atomic<uint32_t>& counter, uint32_t old) {
+    for (uint32_t spins = 0;; ++spins) {
+      const uint32_t value = counter.load(std::memory_order_acquire);
+      if (value != old) return value;
       if (spins > 1000) std::this_thread::yield();
     }
   };
   std::thread other([&] {
-    for (uint32_t round = 1; round <= kRounds; ++round) {
-      await(started, round);
+    for (uint32_t round = 0; (round = await_change(started, round)) != kStop;) {
       right();
       finished.store(round, std::memory_order_release);
     }
   });
-  for (uint32_t round = 1; round <= kRounds; ++round) {
+  const auto end = std::chrono::steady_clock::now() + kEnough;
+  for (uint32_t round = 1; round <= kMaxRounds; ++round) {
+    if (round % 64 == 0 && std::chrono::steady_clock::now() > end) break;
     started.store(round, std::memory_order_release);
     // Shifts the two against each other, to meet every interleaving.
     for (std::atomic<uint32_t> delay = round % 64; delay > 0;) --delay;
     left();
-    await(finished, round);
+    await_change(finished, round - 1);
     check();
   }
+  started.store(kStop, std::memory_order_release);
   other.join();
 }
 
