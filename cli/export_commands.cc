@@ -190,6 +190,15 @@ ExitCode Args(const std::string& name, const std::string& memory, const Options&
   return code;
 }
 
+const std::map<std::string, Policy>& Policies() {
+  static const auto& policies =
+      *new std::map<std::string, Policy>{{"never", v1::Cache::NEVER},
+                                         {"auto", v1::Cache::AUTO},
+                                         {"metadata", v1::Cache::METADATA},
+                                         {"always", v1::Cache::ALWAYS}};
+  return policies;
+}
+
 // "0660" as a mode; a CLI::ValidationError if it is not one.
 uint32_t ParseMode(const std::string& text) {
   size_t used = 0;
@@ -238,16 +247,12 @@ void AddCreate(CLI::App& exports, const Options& options, ExitCode& result) {
   command.add_flag("--advertise-tag", arguments->advertise_tag,
                    "Tell the front-end the tag too (crosvm, User Mode Linux; not for QEMU)");
   command
-      .add_option(
-          "--cache", arguments->cache,
+      .add_option_function<std::string>(
+          "--cache",
+          [arguments](const std::string& name) { arguments->cache = Policies().at(name); },
           "How long the guest may keep what it has read: never, auto, metadata, always (auto)")
       ->type_name("POLICY")
-      ->transform(
-          CLI::CheckedTransformer(std::map<std::string, Policy>{{"never", v1::Cache::NEVER},
-                                                                {"auto", v1::Cache::AUTO},
-                                                                {"metadata", v1::Cache::METADATA},
-                                                                {"always", v1::Cache::ALWAYS}})
-              .description(""));
+      ->check(CLI::IsMember({"never", "auto", "metadata", "always"}).description(""));
   command.add_flag("--read-only", arguments->read_only, "The guest can change nothing");
   command
       .add_option_function<std::vector<std::string>>(

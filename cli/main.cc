@@ -16,6 +16,17 @@
 namespace fsd::cli {
 namespace {
 
+const std::map<std::string, Format>& Formats() {
+  static const auto& formats = *new std::map<std::string, Format>{
+      {"table", Format::kTable}, {"json", Format::kJson}, {"name", Format::kName}};
+  return formats;
+}
+
+std::string DescribeUsageError(const CLI::App*, const CLI::Error& error) {
+  return std::string("fsctl: ") + error.what() +
+         "\nhint: --help after a command shows its options\n";
+}
+
 void AddOptions(CLI::App& app, Options& options) {
   app.add_option("--server", options.server,
                  std::string("The server's address (") + kDefaultServer + ")")
@@ -28,12 +39,12 @@ void AddOptions(CLI::App& app, Options& options) {
                        : "'" + address + "' is no address such as " + kDefaultServer;
           },
           ""));
-  app.add_option("-o,--output", options.format, "How to print: table, json, name (table)")
+  app.add_option_function<std::string>(
+         "-o,--output",
+         [&options](const std::string& name) { options.format = Formats().at(name); },
+         "How to print: table, json, name (table)")
       ->type_name("FORMAT")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Format>{{"table", Format::kTable},
-                                                                        {"json", Format::kJson},
-                                                                        {"name", Format::kName}})
-                      .description(""));
+      ->check(CLI::IsMember({"table", "json", "name"}).description(""));
   app.add_option_function<unsigned>(
          "--timeout",
          [&options](unsigned seconds) { options.timeout = std::chrono::seconds(seconds); },
@@ -48,6 +59,7 @@ ExitCode Main(int argc, const char* const* argv) {
   CLI::App app("fsctl: shares host directories with virtual machines, through fsd", "fsctl");
   app.set_version_flag("--version", std::string("fsctl ") + FSD_VERSION);
   app.footer(kExitCodeHelp);
+  app.failure_message(DescribeUsageError);
   app.require_subcommand(1);
   app.fallthrough();  // the options may stand after the command too; subcommands inherit this
   AddOptions(app, options);

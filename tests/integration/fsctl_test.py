@@ -151,13 +151,14 @@ class FsctlTest(unittest.TestCase):
 
     def test_wrong_usage_is_2(self):
         for arguments in ([], ["export"], ["export", "create"], ["export", "get"], ["frobnicate"],
-                          ["export", "list", "-o", "xml"], ["export", "list", "stray"],
+                          ["export", "list", "-o", "xml"],
+                          ["export", "list", "-o", "1"], ["export", "list", "stray"],
                           ["export", "create", "a", "--source", "/s", "--tag", "t", "--cache", "often"],
                           ["export", "create", "a", "--source", "/s", "--tag", "t", "--label", "novalue"],
                           ["export", "create", "a", "--source", "/s", "--tag", "t", "--socket-mode", "99"],
                           ["export", "args", "a", "--for", "vmware"],
                           ["export", "args", "a", "--for", "qemu", "--memory", "4G,share=off"]):
-            self.assertNotEqual(self.fails(USAGE, *arguments), "", arguments)
+            self.assertRegex(self.fails(USAGE, *arguments), r"^fsctl: .+\nhint: ", arguments)
         self.fails(USAGE, "export", "list", server="localhost:50051")
 
     def test_every_bad_field_has_a_line(self):
