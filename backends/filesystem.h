@@ -165,8 +165,8 @@ struct AttributeChanges {
 struct WriteOptions {
   bool writeback = false;  // FUSE_WRITE_CACHE: from the guest's page cache, the caller is unknown
   bool kill_suidgid = false;  // FUSE_WRITE_KILL_SUIDGID
-  // Whether the guest's file has O_APPEND now (fuse_write_in.flags; fcntl(2) can change it). Absent:
-  // as it was opened. An appending write goes to the end, unless it is a writeback.
+  // Whether the guest's file has O_APPEND now (fuse_write_in.flags; fcntl(2) can change it).
+  // Absent: as it was opened. An appending write goes to the end, unless it is a writeback.
   std::optional<bool> append = std::nullopt;
 };
 

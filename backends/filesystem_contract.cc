@@ -320,6 +320,17 @@ TEST_P(FilesystemContract, AppendedDataGoesToTheEnd) {
   EXPECT_EQ(Must(fs.Contents(file.node)), "onetwothree");
 }
 
+TEST_P(FilesystemContract, WhetherAWriteAppendsMayChangeAfterOpening) {
+  const Entry file = Must(fs.MakeFile(kRoot, "file", "0123"));
+  const FileHandle appending = Must(fs.Open(file.node, O_WRONLY | O_APPEND));
+  const FileHandle plain = Must(fs.Open(file.node, O_WRONLY));
+  Must(fs.Write(file.node, appending, 0, "a", {.append = false}));
+  Must(fs.Write(file.node, plain, 0, "b", {.append = true}));
+  // What the guest writes back from its cache knows its place.
+  Must(fs.Write(file.node, appending, 1, "c", {.writeback = true, .append = true}));
+  EXPECT_EQ(Must(fs.Contents(file.node)), "ac23b");
+}
+
 TEST_P(FilesystemContract, OpeningWithTruncEmptiesTheFile) {
   const Entry file = Must(fs.MakeFile(kRoot, "file", "text"));
   Must(fs.Open(file.node, O_WRONLY | O_TRUNC));

@@ -106,13 +106,12 @@ ErrnoOr<std::string> FilesystemDriver::Read(NodeId node, FileHandle handle, uint
 }
 
 ErrnoOr<size_t> FilesystemDriver::Write(NodeId node, FileHandle handle, uint64_t offset,
-                                        std::string_view data) const {
+                                        std::string_view data, WriteOptions options) const {
   char* bytes = const_cast<char*>(data.data());
   const std::array<iovec, 2> pieces{iovec{bytes, data.size() / 2},
                                     iovec{bytes + data.size() / 2, data.size() - data.size() / 2}};
-  return Await<size_t>([&](auto call) {
-    return filesystem_.Write(call, node, handle, offset, pieces, WriteOptions{});
-  });
+  return Await<size_t>(
+      [&](auto call) { return filesystem_.Write(call, node, handle, offset, pieces, options); });
 }
 
 ErrnoOr<void> FilesystemDriver::Release(NodeId node, FileHandle handle) const {

@@ -70,8 +70,8 @@ class FilesystemDriver {
                               uint32_t mode = 0644, uint32_t umask = 0) const;
   ErrnoOr<FileHandle> Open(NodeId node, uint32_t flags) const;
   ErrnoOr<std::string> Read(NodeId node, FileHandle handle, uint64_t offset, size_t size) const;
-  ErrnoOr<size_t> Write(NodeId node, FileHandle handle, uint64_t offset,
-                        std::string_view data) const;
+  ErrnoOr<size_t> Write(NodeId node, FileHandle handle, uint64_t offset, std::string_view data,
+                        WriteOptions options = {}) const;
   ErrnoOr<void> Release(NodeId node, FileHandle handle) const;
   ErrnoOr<void> Fallocate(NodeId node, FileHandle handle, uint32_t mode, uint64_t offset,
                           uint64_t length) const;

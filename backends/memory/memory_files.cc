@@ -88,7 +88,8 @@ Outcome<size_t> MemoryFilesystem::Write(Call<size_t>, NodeId node, FileHandle ha
   FSD_ASSIGN_OR_RETURN_ERRNO(const Handle* open, FindHandle(node, handle, false));
   if ((open->flags & O_ACCMODE) == O_RDONLY) return Errno(EBADF);
   Inode& inode = *open->inode;
-  if ((open->flags & O_APPEND) != 0) offset = inode.data.size();
+  const bool append = options.append.value_or((open->flags & O_APPEND) != 0);
+  if (append && !options.writeback) offset = inode.data.size();
   FSD_ASSIGN_OR_RETURN_ERRNO(const size_t written, inode.data.Write(offset, source));
   if (options.kill_suidgid) inode.mode &= ~(S_ISUID | S_ISGID);
   inode.TouchContents();

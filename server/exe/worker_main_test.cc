@@ -199,10 +199,10 @@ TEST_F(WorkerMainTest, AKilledDataPlaneEndsItWithTheSignal) {
   ipc::WorkerChannel channel = Dial();
   ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1");
 
-  ::kill(DataPlane(), SIGSEGV);
+  ::kill(DataPlane(), SIGKILL);
 
-  EXPECT_EQ(Wait(), ipc::kWorkerKilledBySignal + SIGSEGV);
-  EXPECT_THAT(Log(), HasSubstr("export web: the data plane was killed by signal 11"));
+  EXPECT_EQ(Wait(), ipc::kWorkerKilledBySignal + SIGKILL);
+  EXPECT_THAT(Log(), HasSubstr("export web: the data plane was killed by signal 9"));
 }
 
 TEST_F(WorkerMainTest, AKilledKeeperTakesTheDataPlaneWithIt) {

@@ -107,7 +107,8 @@ void HandleWrite(Request& request) {
     return request.filesystem().Write(
         call, request.node(), FileHandle{in.fh}, in.offset, request.LendPayload(),
         {.writeback = (in.write_flags & FUSE_WRITE_CACHE) != 0,
-         .kill_suidgid = (in.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0});
+         .kill_suidgid = (in.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0,
+         .append = (in.flags & O_APPEND) != 0});
   });
 }
 

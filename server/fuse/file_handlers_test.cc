@@ -138,10 +138,22 @@ TEST_F(FileHandlers, WriteHandsThePayloadOver) {
       driver_.Send(FUSE_WRITE, 5, WriteIn(8192, 12, flags) + "hello, host!", {.reply_space = 24});
 
   EXPECT_THAT(filesystem_.TakeCalls(),
-              ElementsAre("Write(5, fh=4294967298, at=8192, writeback=1, kill=1)"));
+              ElementsAre("Write(5, fh=4294967298, at=8192, writeback=1, kill=1, append=0)"));
   EXPECT_EQ(filesystem_.written, "hello, host!");
   EXPECT_EQ(answer.written, 24u);
   EXPECT_EQ(answer.As<fuse_write_out>().size, 12u);
+}
+
+TEST_F(FileHandlers, WriteSaysWhetherTheGuestsFileAppendsNow) {
+  fuse_write_in in{};
+  in.fh = kFh;
+  in.size = 1;
+  in.flags = O_WRONLY | O_APPEND;
+
+  driver_.Send(FUSE_WRITE, 5, Raw(in) + "x");
+
+  EXPECT_THAT(filesystem_.TakeCalls(),
+              ElementsAre("Write(5, fh=4294967298, at=0, writeback=0, kill=0, append=1)"));
 }
 
 TEST_F(FileHandlers, WriteIgnoresWhatFollowsTheRequest) {

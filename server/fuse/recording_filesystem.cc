@@ -218,8 +218,9 @@ Outcome<size_t> RecordingFilesystem::Write(Call<size_t> call, NodeId node, FileH
                                            uint64_t offset, IoVectors source,
                                            backends::WriteOptions options) {
   if (record) {
-    Note(call, "Write(%u, fh=%u, at=%u, writeback=%d, kill=%d)", Number(node), Number(file), offset,
-         options.writeback, options.kill_suidgid);
+    Note(call, "Write(%u, fh=%u, at=%u, writeback=%d, kill=%d, append=%d)", Number(node),
+         Number(file), offset, options.writeback, options.kill_suidgid,
+         options.append.value_or(false));
   }
   NoteLent(source);
   size_t bytes = 0;

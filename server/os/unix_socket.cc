@@ -1,5 +1,6 @@
 #include "server/os/unix_socket.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -24,10 +25,25 @@ ErrnoOr<sockaddr_un> AddressOf(const std::string& path) {
   return address;
 }
 
+// By a descriptor of the socket itself: whoever may write in its directory could put a link in its
+// place, and have another file's mode changed.
+ErrnoOr<void> GiveAccess(const std::string& path, const SocketAccess& access) {
+  const UniqueFd fd(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info;
+  if (!fd.valid() || ::fstat(fd.get(), &info) != 0) return Errno::Last();
+  if (!S_ISSOCK(info.st_mode)) return Errno(EEXIST);
+  const std::string self = "/proc/self/fd/" + std::to_string(fd.get());
+  const bool owned = access.uid != static_cast<uid_t>(-1) || access.gid != static_cast<gid_t>(-1);
+  if ((owned && ::fchownat(fd.get(), "", access.uid, access.gid, AT_EMPTY_PATH) != 0) ||
+      ::chmod(self.c_str(), access.mode) != 0) {
+    return Errno::Last();
+  }
+  return {};
+}
+
 }  // namespace
 
-ErrnoOr<UniqueFd> ListenUnix(const std::string& path, SocketType type,
-                             const SocketAccess& access) {
+ErrnoOr<UniqueFd> ListenUnix(const std::string& path, SocketType type, const SocketAccess& access) {
   const ErrnoOr<sockaddr_un> address = AddressOf(path);
   if (!address.ok()) return address.error();
   UniqueFd fd(::socket(AF_UNIX, TypeOf(type), 0));
@@ -35,10 +51,9 @@ ErrnoOr<UniqueFd> ListenUnix(const std::string& path, SocketType type,
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
     return Errno::Last();
   }
-  const bool owned = access.uid != static_cast<uid_t>(-1) || access.gid != static_cast<gid_t>(-1);
-  if ((owned && ::lchown(path.c_str(), access.uid, access.gid) != 0) ||
-      ::chmod(path.c_str(), access.mode) != 0 || ::listen(fd.get(), SOMAXCONN) != 0) {
-    const Errno error = Errno::Last();
+  const ErrnoOr<void> access_given = GiveAccess(path, access);
+  if (!access_given.ok() || ::listen(fd.get(), SOMAXCONN) != 0) {
+    const Errno error = access_given.ok() ? Errno::Last() : access_given.error();
     ::unlink(path.c_str());
     return error;
   }
