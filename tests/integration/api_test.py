@@ -12,6 +12,7 @@ import unittest
 import grpc
 
 sys.dont_write_bytecode = True  # this directory is the checkout itself
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "harness"))
 
 from running_fsd import RunningFsd, binary, wait_for
 

@@ -1,6 +1,6 @@
 """A real Linux guest under QEMU: boots in seconds, runs shell commands, speaks QMP.
 
-    with Guest(shares=[(socket, "myfs")]) as guest:
+    with Guest(share=(socket, "myfs")) as guest:
         guest.mount("myfs", "/mnt")
         print(guest.run("ls /mnt"))
 """

@@ -1,4 +1,4 @@
-"""An fsd with directories of its own, as a client of its API meets it.
+"""An fsd with directories of its own, as a client of its API or an operator meets it.
 
     with RunningFsd() as fsd:
         fsd.address, fsd.share("web"), ...
@@ -15,11 +15,18 @@ WAIT_SECONDS = 60
 
 
 def binary(target):
-    """A built binary in the test's runfiles; its real path, beside which fsd finds fsd-worker."""
-    return os.path.realpath(os.path.join(os.getcwd(), target))
+    """A built binary: in the test's runfiles, else in bazel-bin of this checkout."""
+    root = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
+    for base in (os.getcwd(), os.path.join(root, "bazel-bin")):
+        path = os.path.join(base, target)
+        if os.path.exists(path):
+            # The real path: fsd looks for fsd-worker beside itself.
+            return os.path.realpath(path)
+    raise FileNotFoundError(f"{target} is not built; run: bazel build //...")
 
 
 def wait_for(what, condition):
+    """Returns the condition's first true value."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         value = condition()
@@ -31,7 +38,8 @@ def wait_for(what, condition):
 
 
 class RunningFsd:
-    def __init__(self):
+    def __init__(self, *more_flags):
+        self.more_flags = more_flags
         self.directory = tempfile.mkdtemp(prefix="fsd-api-", dir="/tmp")
         self.shares = os.path.join(self.directory, "shares")
         self.sockets = os.path.join(self.directory, "sockets")
@@ -50,13 +58,16 @@ class RunningFsd:
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            print(f"--- the supervisor's log\n{self.log_text()}---", flush=True)
         self.close()
 
     def flags(self):
         return ["--listen", self.address, "--state-dir", os.path.join(self.directory, "state"),
                 "--runtime-dir", os.path.join(self.directory, "run"),
-                "--allow-source", self.shares, "--allow-socket", self.sockets]
+                "--allow-source", self.shares, "--allow-socket", self.sockets,
+                *self.more_flags]
 
     def start(self):
         with open(self.log, "ab") as log:
@@ -80,6 +91,11 @@ class RunningFsd:
     def log_text(self):
         with open(self.log, encoding="utf-8", errors="replace") as log:
             return log.read()
+
+    def try_fsctl(self, *arguments):
+        return subprocess.run([binary("cli/fsctl"), "--server", self.address, *arguments],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=WAIT_SECONDS, check=False)
 
     def share(self, name):
         """A new directory that may be shared."""
