@@ -37,8 +37,12 @@ class InodeTableTest : public ::testing::Test {
     return table_.AddLookup(attributes, table_.epoch());
   }
 
+  // A slot that one thread has retired stays taken while others pin it, so there are more slots
+  // than a few threads can keep taken at once.
+  static constexpr uint32_t kSlots = 16;
+
   TemporaryDirectory directory_;
-  InodeTable table_{Must(InodeTable::Slots::Reserve("test", 4)), Open("."), Stat(".")};
+  InodeTable table_{Must(InodeTable::Slots::Reserve("test", kSlots)), Open("."), Stat(".")};
 };
 
 TEST_F(InodeTableTest, TheRootIsNodeOneAndIsNeverForgotten) {
@@ -93,8 +97,7 @@ TEST_F(InodeTableTest, AnotherInodeUnderTheSameNumberIsNotMistakenForTheKnownOne
 
 TEST_F(InodeTableTest, AFullTableTakesKnownInodesOnly) {
   const NodeId node = Insert(Make("a"));
-  Insert(Make("b"));
-  Insert(Make("c"));
+  while (table_.size() < kSlots) Insert(Make("file" + std::to_string(table_.size())));
   const int fds = OpenFdCount();
   os::UniqueFd one_more = Make("d");
   const Attributes attributes = Must(StatFd(one_more.get()));
