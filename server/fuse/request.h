@@ -13,6 +13,7 @@
 
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -56,6 +57,12 @@ class Request : public backends::CallState {
   // Of the request that is under way, for its owner's log and tables; valid after
   // Session::Prepare. Zero where the chain was too short to hold it.
   const fuse_in_header& header() const { return header_; }
+
+  // Once replied: bytes from the reply's first on that may have been written besides the reply. An
+  // operation that fails may have filled some of what it was lent.
+  size_t touched_bytes() const {
+    return sizeof(fuse_out_header) + std::max(lent_bytes_, packer_.bytes_packed());
+  }
 
   // --- for the session ---
 

@@ -207,7 +207,7 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
   MemoryLease lease;
   {
     const os::MutexLock lock(publish_mutex_);
-    if (log_ != nullptr) MarkWritten(slot, written);
+    if (log_ != nullptr) MarkWritten(slot, std::max<size_t>(written, slot.touched_bytes()));
     // Before it is published: the driver may use the head again at once.
     lease = slot.Free();
     queue_->Complete(head, written, log_.get());
@@ -219,7 +219,7 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
   if (!in_batch) Release();
 }
 
-void QueueThread::MarkWritten(const RequestSlot& slot, uint32_t written) {
+void QueueThread::MarkWritten(const RequestSlot& slot, size_t written) {
   size_t left = written;
   for (const iovec& piece : slot.chain().writable) {
     const size_t length = std::min(piece.iov_len, left);

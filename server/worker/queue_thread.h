@@ -96,7 +96,7 @@ class QueueThread final : private fuse::RequestOwner {
 
   // Any thread's.
   void OnReplied(fuse::Request& request, uint32_t written) override;
-  void MarkWritten(const RequestSlot& slot, uint32_t written)
+  void MarkWritten(const RequestSlot& slot, size_t written)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   void CallIfNeeded();
   // Keeps Stop's `stopped` from being called.
