@@ -1,9 +1,7 @@
 // Filesystem: what a backend offers to the FUSE layer, and the nouns they share.
 //
 // A backend serves one guest session at a time. Every operation may be called from any thread, and
-// many run at once. An operation either returns its result or returns Pending after taking a
-// Completion from its Call; a pending operation is completed exactly once, later, from any thread
-// (possibly before the operation has returned Pending). So a backend may be synchronous,
+// many run at once. It answers at once or later (call.h), so a backend may be synchronous,
 // asynchronous, or both by turns.
 //
 // Buffers and names handed to an operation stay valid until the operation has completed.
@@ -24,9 +22,8 @@
 #include <optional>
 #include <span>
 #include <string_view>
-#include <utility>
 
-#include "server/errors/check.h"
+#include "backends/call.h"
 #include "server/errors/errno_or.h"
 
 namespace fsd::backends {
@@ -37,96 +34,9 @@ inline constexpr NodeId kRootNodeId{1};  // FUSE_ROOT_ID
 
 // The guest's number for an open file or directory ("fh"): slot index and generation likewise.
 enum class FileHandle : uint64_t {};
-
-// Who asked, in the guest's ids.
-struct Caller {
-  uint32_t uid = 0;
-  uint32_t gid = 0;
-  uint32_t pid = 0;
-};
-
-// What a Call and its Completion share. The FUSE layer's request derives from it; one lives in a
-// preallocated slot for as long as its operation is not completed.
-struct CallState {
-  Caller caller;
-  uint64_t unique = 0;  // FUSE's number of the request
-};
-
-// The obligation to complete one pending operation. Movable; destroying it unused completes the
-// operation with EIO, because a request that is never answered hangs the guest for ever.
-template <typename T>
-class Completion {
- public:
-  using Resume = void (*)(CallState&, ErrnoOr<T>);
-
-  Completion(CallState& state, Resume resume) : state_(&state), resume_(resume) {}
-  Completion(Completion&& other) noexcept
-      : state_(std::exchange(other.state_, nullptr)), resume_(other.resume_) {}
-  Completion& operator=(Completion&& other) noexcept {
-    if (this != &other) {
-      Abandon();
-      state_ = std::exchange(other.state_, nullptr);
-      resume_ = other.resume_;
-    }
-    return *this;
-  }
-  ~Completion() { Abandon(); }
-
-  // Completes the operation. At most once.
-  void operator()(ErrnoOr<T> result) {
-    FSD_CHECK(state_ != nullptr);
-    resume_(*std::exchange(state_, nullptr), std::move(result));
-  }
-
- private:
-  void Abandon() {
-    if (state_ != nullptr) (*this)(Errno(EIO));
-  }
-
-  CallState* state_;
-  Resume resume_;
-};
-
-// One call of an operation that results in a T. A small value; copy it freely.
-template <typename T>
-class Call {
- public:
-  Call(CallState& state, typename Completion<T>::Resume resume) : state_(&state), resume_(resume) {}
-
-  const Caller& caller() const { return state_->caller; }
-  uint64_t unique() const { return state_->unique; }
-  // The operation will return Pending and be completed by what this returns. At most once a call.
-  Completion<T> Defer() const { return Completion<T>(*state_, resume_); }
-
- private:
-  CallState* state_;
-  typename Completion<T>::Resume resume_;
-};
-
-struct Pending {};
-inline constexpr Pending kPending{};
-
-// An operation's result, an errno, or Pending.
-template <typename T>
-class [[nodiscard]] Outcome {
- public:
-  Outcome(Pending) {}                                         // NOLINT: implicit by intent
-  Outcome(Errno error) : result_(ErrnoOr<T>(error)) {}        // NOLINT: implicit by intent
-  Outcome(ErrnoOr<T> result) : result_(std::move(result)) {}  // NOLINT: implicit by intent
-  template <typename U = T>
-  requires(!std::is_void_v<U> && std::is_convertible_v<U, T>) Outcome(U value)
-      : result_(ErrnoOr<T>(T(std::move(value)))) {}  // NOLINT: implicit by intent
-
-  bool pending() const { return !result_.has_value(); }
-  // Only when !pending().
-  ErrnoOr<T>&& result() && {
-    FSD_CHECK(result_.has_value());
-    return *std::move(result_);
-  }
-
- private:
-  std::optional<ErrnoOr<T>> result_;
-};
+// Of a guest that opens nothing (zero-message open): the operation is on the node itself. Only a
+// backend that was set up for it serves it; EBADF otherwise.
+inline constexpr FileHandle kNoHandle{0};
 
 // An inode's attributes as statx(2) reports them; STATX_ATTR_MOUNT_ROOT marks a submount's root.
 using Attributes = struct ::statx;
@@ -162,6 +72,46 @@ struct AttributeChanges {
   bool kill_suidgid = false;  // FATTR_KILL_SUIDGID: clear setuid/setgid as the change demands
 };
 
+// What comes along when a guest makes something.
+struct Creation {
+  uint32_t umask = 0;
+  // One of the caller's supplementary groups that owns the parent, if that is setgid or the
+  // caller's right to write there comes from it.
+  std::optional<uint32_t> supplementary_group = std::nullopt;
+  // An extended attribute that what is made has from its first moment, as "security.selinux"; empty
+  // for none.
+  std::string_view security_name = {};
+  std::span<const char> security_value = {};
+};
+
+struct OpenOptions {
+  uint32_t flags = 0;         // as in open(2)
+  bool kill_suidgid = false;  // FUSE_OPEN_KILL_SUIDGID: of O_TRUNC
+  // False: CREATE's file is not to stay open (zero-message open); the handle is kNoHandle.
+  bool keep_open = true;
+};
+
+// A POSIX (fcntl(2)) or flock(2) lock. Of a file's locks, those of one owner never conflict.
+struct FileLock {
+  uint64_t first = 0;
+  uint64_t last = INT64_MAX;  // the last byte; INT64_MAX for all that ever follows
+  uint32_t type = 0;          // F_RDLCK, F_WRLCK, F_UNLCK
+  uint32_t pid = 0;           // of the guest's process; 0 if it is not the session's
+};
+
+struct LockOptions {
+  uint64_t owner = 0;  // the guest kernel's number of who locks
+  bool flock = false;  // flock(2)'s: of the whole file, owned by the handle
+  bool wait = false;   // pending until it is granted, or the backend's limit (ETIMEDOUT)
+};
+
+// One side of COPY_FILE_RANGE.
+struct FileRange {
+  NodeId node{};
+  FileHandle handle{};
+  uint64_t offset = 0;
+};
+
 struct WriteOptions {
   bool writeback = false;  // FUSE_WRITE_CACHE: from the guest's page cache, the caller is unknown
   bool kill_suidgid = false;  // FUSE_WRITE_KILL_SUIDGID
@@ -195,6 +145,9 @@ using IoVectors = std::span<const iovec>;
 struct FilesystemUsage {
   uint64_t inodes = 0;      // known to the guest, the root included
   uint64_t open_files = 0;  // files and directories
+  // Requests that failed with ENFILE because no more inodes can be referred to: the budget of fds
+  // is spent and the host's file system has no handles.
+  uint64_t inodes_refused = 0;
 };
 
 // Each operation answers ENOSYS unless a backend overrides it. Names of operations are those of
@@ -215,16 +168,16 @@ class Filesystem {
   // Gives back `count` lookups; more than were given counts as all of them.
   virtual void Forget(NodeId, uint64_t /*count*/) {}
   virtual Outcome<Entry> Symlink(Call<Entry>, NodeId /*parent*/, std::string_view /*name*/,
-                                 std::string_view /*target*/) {
+                                 std::string_view /*target*/, const Creation&) {
     return Errno(ENOSYS);
   }
   // `mode` with file type; `device` as in mknod(2), for device nodes only.
   virtual Outcome<Entry> MakeNode(Call<Entry>, NodeId /*parent*/, std::string_view /*name*/,
-                                  uint32_t /*mode*/, uint32_t /*umask*/, dev_t /*device*/) {
+                                  uint32_t /*mode*/, dev_t /*device*/, const Creation&) {
     return Errno(ENOSYS);
   }
   virtual Outcome<Entry> MakeDirectory(Call<Entry>, NodeId /*parent*/, std::string_view /*name*/,
-                                       uint32_t /*mode*/, uint32_t /*umask*/) {
+                                       uint32_t /*mode*/, const Creation&) {
     return Errno(ENOSYS);
   }
   virtual Outcome<void> Unlink(Call<void>, NodeId /*parent*/, std::string_view /*name*/) {
@@ -263,15 +216,15 @@ class Filesystem {
   }
 
   // --- files ---
-  // `flags` as in open(2).
-  virtual Outcome<OpenFile> Open(Call<OpenFile>, NodeId, uint32_t /*flags*/,
-                                 bool /*kill_suidgid*/) {
+  virtual Outcome<OpenFile> Open(Call<OpenFile>, NodeId, OpenOptions) { return Errno(ENOSYS); }
+  virtual Outcome<CreatedFile> Create(Call<CreatedFile>, NodeId /*parent*/,
+                                      std::string_view /*name*/, uint32_t /*mode*/, OpenOptions,
+                                      const Creation&) {
     return Errno(ENOSYS);
   }
-  virtual Outcome<CreatedFile> Create(Call<CreatedFile>, NodeId /*parent*/,
-                                      std::string_view /*name*/, uint32_t /*mode*/,
-                                      uint32_t /*umask*/, uint32_t /*flags*/,
-                                      bool /*kill_suidgid*/) {
+  // A file without a name (O_TMPFILE), which Link may give it one unless `flags` have O_EXCL.
+  virtual Outcome<CreatedFile> CreateTemporary(Call<CreatedFile>, NodeId /*parent*/,
+                                               uint32_t /*mode*/, OpenOptions, const Creation&) {
     return Errno(ENOSYS);
   }
   // Results in the bytes read; fewer than asked for only at the end of the file.
@@ -283,10 +236,12 @@ class Filesystem {
                                 IoVectors /*source*/, WriteOptions) {
     return Errno(ENOSYS);
   }
-  // One of the handle's descriptors was closed in the guest.
+  // One of the handle's descriptors was closed in the guest: `lock_owner` loses its POSIX locks on
+  // the file.
   virtual Outcome<void> Flush(Call<void>, NodeId, FileHandle, uint64_t /*lock_owner*/) {
     return Errno(ENOSYS);
   }
+  // Ends the handle, and its flock(2) lock with it.
   virtual Outcome<void> Release(Call<void>, NodeId, FileHandle) { return Errno(ENOSYS); }
   virtual Outcome<void> Fsync(Call<void>, NodeId, FileHandle, bool /*data_only*/) {
     return Errno(ENOSYS);
@@ -299,6 +254,53 @@ class Filesystem {
   // `whence` SEEK_DATA or SEEK_HOLE; results in the offset found.
   virtual Outcome<uint64_t> Seek(Call<uint64_t>, NodeId, FileHandle, uint64_t /*offset*/,
                                  uint32_t /*whence*/) {
+    return Errno(ENOSYS);
+  }
+
+  // Results in the bytes copied, which may be fewer than `length`; 0 at the source's end. `flags`
+  // as in copy_file_range(2). EXDEV, EOPNOTSUPP: the guest copies by itself.
+  virtual Outcome<uint64_t> CopyRange(Call<uint64_t>, FileRange /*from*/, FileRange /*to*/,
+                                      uint64_t /*length*/, uint32_t /*flags*/) {
+    return Errno(ENOSYS);
+  }
+  // ioctl(2) on an open file or directory, with `input` in and at most `output` out; results in the
+  // bytes of `output` filled. ENOTTY for a command that the backend does not serve.
+  virtual Outcome<size_t> Ioctl(Call<size_t>, NodeId, FileHandle, uint32_t /*command*/,
+                                std::span<const char> /*input*/, IoVectors /*output*/) {
+    return Errno(ENOSYS);
+  }
+  // syncfs(2) of the file system that the node is on.
+  virtual Outcome<void> SyncFilesystem(Call<void>, NodeId) { return Errno(ENOSYS); }
+
+  // --- locks ---
+  // What hinders `lock`: F_UNLCK if nothing does, else the first such lock.
+  virtual Outcome<FileLock> GetLock(Call<FileLock>, NodeId, FileHandle, uint64_t /*owner*/,
+                                    const FileLock& /*lock*/) {
+    return Errno(ENOSYS);
+  }
+  // Takes, changes or drops (F_UNLCK) a lock. EAGAIN: another owner's is in the way.
+  virtual Outcome<void> SetLock(Call<void>, NodeId, FileHandle, const FileLock&, LockOptions) {
+    return Errno(ENOSYS);
+  }
+
+  // --- extended attributes ---
+  // `flags` as in setxattr(2). `kill_sgid`: clear the setgid bit (FUSE_SETXATTR_ACL_KILL_SGID).
+  virtual Outcome<void> SetXattr(Call<void>, NodeId, std::string_view /*name*/,
+                                 std::span<const char> /*value*/, uint32_t /*flags*/,
+                                 bool /*kill_sgid*/) {
+    return Errno(ENOSYS);
+  }
+  // Results in the value's length; fills nothing if `destination` has no bytes. ERANGE: the value
+  // is longer than `destination`.
+  virtual Outcome<size_t> GetXattr(Call<size_t>, NodeId, std::string_view /*name*/,
+                                   IoVectors /*destination*/) {
+    return Errno(ENOSYS);
+  }
+  // The names, each with a NUL; otherwise as GetXattr.
+  virtual Outcome<size_t> ListXattr(Call<size_t>, NodeId, IoVectors /*destination*/) {
+    return Errno(ENOSYS);
+  }
+  virtual Outcome<void> RemoveXattr(Call<void>, NodeId, std::string_view /*name*/) {
     return Errno(ENOSYS);
   }
 

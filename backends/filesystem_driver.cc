@@ -25,18 +25,19 @@ ErrnoOr<Entry> FilesystemDriver::Lookup(NodeId parent, std::string_view name) co
 ErrnoOr<Entry> FilesystemDriver::MakeDirectory(NodeId parent, std::string_view name,
                                                uint32_t mode) const {
   return Await<Entry>(
-      [&](auto call) { return filesystem_.MakeDirectory(call, parent, name, mode, 0); });
+      [&](auto call) { return filesystem_.MakeDirectory(call, parent, name, mode, {}); });
 }
 
 ErrnoOr<Entry> FilesystemDriver::MakeNode(NodeId parent, std::string_view name,
                                           uint32_t mode) const {
   return Await<Entry>(
-      [&](auto call) { return filesystem_.MakeNode(call, parent, name, mode, 0, 0); });
+      [&](auto call) { return filesystem_.MakeNode(call, parent, name, mode, 0, {}); });
 }
 
 ErrnoOr<Entry> FilesystemDriver::Symlink(NodeId parent, std::string_view name,
                                          std::string_view target) const {
-  return Await<Entry>([&](auto call) { return filesystem_.Symlink(call, parent, name, target); });
+  return Await<Entry>(
+      [&](auto call) { return filesystem_.Symlink(call, parent, name, target, {}); });
 }
 
 ErrnoOr<Entry> FilesystemDriver::Link(NodeId node, NodeId parent, std::string_view name) const {
@@ -81,13 +82,14 @@ ErrnoOr<Attributes> FilesystemDriver::SetAttributes(NodeId node,
 
 ErrnoOr<CreatedFile> FilesystemDriver::Create(NodeId parent, std::string_view name, uint32_t flags,
                                               uint32_t mode, uint32_t umask) const {
-  return Await<CreatedFile>(
-      [&](auto call) { return filesystem_.Create(call, parent, name, mode, umask, flags, false); });
+  return Await<CreatedFile>([&](auto call) {
+    return filesystem_.Create(call, parent, name, mode, {.flags = flags}, {.umask = umask});
+  });
 }
 
 ErrnoOr<FileHandle> FilesystemDriver::Open(NodeId node, uint32_t flags) const {
   FSD_ASSIGN_OR_RETURN_ERRNO(const OpenFile file, Await<OpenFile>([&](auto call) {
-                               return filesystem_.Open(call, node, flags, false);
+                               return filesystem_.Open(call, node, {.flags = flags});
                              }));
   return file.handle;
 }

@@ -54,22 +54,23 @@ Outcome<Entry> LateFilesystem::Lookup(Call<Entry> call, NodeId parent, std::stri
 }
 
 Outcome<Entry> LateFilesystem::Symlink(Call<Entry> call, NodeId parent, std::string_view name,
-                                       std::string_view target) {
-  return Later(call,
-               [=, this](auto inner) { return filesystem_.Symlink(inner, parent, name, target); });
+                                       std::string_view target, const Creation& creation) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.Symlink(inner, parent, name, target, creation);
+  });
 }
 
 Outcome<Entry> LateFilesystem::MakeNode(Call<Entry> call, NodeId parent, std::string_view name,
-                                        uint32_t mode, uint32_t umask, dev_t device) {
+                                        uint32_t mode, dev_t device, const Creation& creation) {
   return Later(call, [=, this](auto inner) {
-    return filesystem_.MakeNode(inner, parent, name, mode, umask, device);
+    return filesystem_.MakeNode(inner, parent, name, mode, device, creation);
   });
 }
 
 Outcome<Entry> LateFilesystem::MakeDirectory(Call<Entry> call, NodeId parent, std::string_view name,
-                                             uint32_t mode, uint32_t umask) {
+                                             uint32_t mode, const Creation& creation) {
   return Later(call, [=, this](auto inner) {
-    return filesystem_.MakeDirectory(inner, parent, name, mode, umask);
+    return filesystem_.MakeDirectory(inner, parent, name, mode, creation);
   });
 }
 
@@ -123,17 +124,15 @@ Outcome<struct ::statvfs> LateFilesystem::StatFilesystem(Call<struct ::statvfs> 
   return Later(call, [=, this](auto inner) { return filesystem_.StatFilesystem(inner, node); });
 }
 
-Outcome<OpenFile> LateFilesystem::Open(Call<OpenFile> call, NodeId node, uint32_t flags,
-                                       bool kill_suidgid) {
-  return Later(
-      call, [=, this](auto inner) { return filesystem_.Open(inner, node, flags, kill_suidgid); });
+Outcome<OpenFile> LateFilesystem::Open(Call<OpenFile> call, NodeId node, OpenOptions options) {
+  return Later(call, [=, this](auto inner) { return filesystem_.Open(inner, node, options); });
 }
 
 Outcome<CreatedFile> LateFilesystem::Create(Call<CreatedFile> call, NodeId parent,
-                                            std::string_view name, uint32_t mode, uint32_t umask,
-                                            uint32_t flags, bool kill_suidgid) {
+                                            std::string_view name, uint32_t mode,
+                                            OpenOptions options, const Creation& creation) {
   return Later(call, [=, this](auto inner) {
-    return filesystem_.Create(inner, parent, name, mode, umask, flags, kill_suidgid);
+    return filesystem_.Create(inner, parent, name, mode, options, creation);
   });
 }
 

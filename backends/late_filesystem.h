@@ -29,10 +29,12 @@ class LateFilesystem : public Filesystem {
   void Forget(NodeId node, uint64_t count) override { filesystem_.Forget(node, count); }
 
   Outcome<Entry> Lookup(Call<Entry>, NodeId, std::string_view) override;
-  Outcome<Entry> Symlink(Call<Entry>, NodeId, std::string_view, std::string_view) override;
-  Outcome<Entry> MakeNode(Call<Entry>, NodeId, std::string_view, uint32_t, uint32_t,
-                          dev_t) override;
-  Outcome<Entry> MakeDirectory(Call<Entry>, NodeId, std::string_view, uint32_t, uint32_t) override;
+  Outcome<Entry> Symlink(Call<Entry>, NodeId, std::string_view, std::string_view,
+                         const Creation&) override;
+  Outcome<Entry> MakeNode(Call<Entry>, NodeId, std::string_view, uint32_t, dev_t,
+                          const Creation&) override;
+  Outcome<Entry> MakeDirectory(Call<Entry>, NodeId, std::string_view, uint32_t,
+                               const Creation&) override;
   Outcome<void> Unlink(Call<void>, NodeId, std::string_view) override;
   Outcome<void> RemoveDirectory(Call<void>, NodeId, std::string_view) override;
   Outcome<void> Rename(Call<void>, NodeId, std::string_view, NodeId, std::string_view,
@@ -44,9 +46,9 @@ class LateFilesystem : public Filesystem {
                                     const AttributeChanges&) override;
   Outcome<void> Access(Call<void>, NodeId, uint32_t) override;
   Outcome<struct ::statvfs> StatFilesystem(Call<struct ::statvfs>, NodeId) override;
-  Outcome<OpenFile> Open(Call<OpenFile>, NodeId, uint32_t, bool) override;
-  Outcome<CreatedFile> Create(Call<CreatedFile>, NodeId, std::string_view, uint32_t, uint32_t,
-                              uint32_t, bool) override;
+  Outcome<OpenFile> Open(Call<OpenFile>, NodeId, OpenOptions) override;
+  Outcome<CreatedFile> Create(Call<CreatedFile>, NodeId, std::string_view, uint32_t, OpenOptions,
+                              const Creation&) override;
   Outcome<size_t> Read(Call<size_t>, NodeId, FileHandle, uint64_t, IoVectors) override;
   Outcome<size_t> Write(Call<size_t>, NodeId, FileHandle, uint64_t, IoVectors,
                         WriteOptions) override;

@@ -46,30 +46,32 @@ ErrnoOr<void> MemoryFilesystem::CloseHandle(NodeId node, FileHandle handle, bool
 }
 
 Outcome<backends::OpenFile> MemoryFilesystem::Open(Call<backends::OpenFile>, NodeId node,
-                                                   uint32_t flags, bool) {
+                                                   backends::OpenOptions options) {
   os::MutexLock lock(mutex_);
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeRef inode, Find(node));
   if (inode->is_directory()) return Errno(EISDIR);
   if (S_ISLNK(inode->mode)) return Errno(ELOOP);
   if (!inode->is_file()) return Errno(ENXIO);
-  FSD_ASSIGN_OR_RETURN_ERRNO(const FileHandle handle, OpenInode(inode, flags));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const FileHandle handle, OpenInode(inode, options.flags));
   return backends::OpenFile{.handle = handle};
 }
 
 Outcome<backends::CreatedFile> MemoryFilesystem::Create(Call<backends::CreatedFile> call,
                                                         NodeId parent, std::string_view name,
-                                                        uint32_t mode, uint32_t umask,
-                                                        uint32_t flags, bool) {
+                                                        uint32_t mode,
+                                                        backends::OpenOptions options,
+                                                        const backends::Creation& creation) {
   os::MutexLock lock(mutex_);
-  ErrnoOr<InodeRef> inode = Make(parent, name, S_IFREG | (mode & 07777 & ~umask), call.caller());
-  if (!inode.ok() && inode.error() == Errno(EEXIST) && (flags & O_EXCL) == 0) {
+  ErrnoOr<InodeRef> inode =
+      Make(parent, name, S_IFREG | (mode & 07777 & ~creation.umask), call.caller());
+  if (!inode.ok() && inode.error() == Errno(EEXIST) && (options.flags & O_EXCL) == 0) {
     FSD_ASSIGN_OR_RETURN_ERRNO(const InodeRef directory, Directory(parent));
     inode = Child(*directory, name);
     if (inode.ok() && S_ISLNK((*inode)->mode)) return Errno(ELOOP);
     if (inode.ok() && !(*inode)->is_file()) return Errno(EISDIR);
   }
   if (!inode.ok()) return inode.error();
-  FSD_ASSIGN_OR_RETURN_ERRNO(const FileHandle handle, OpenInode(*inode, flags));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const FileHandle handle, OpenInode(*inode, options.flags));
   return backends::CreatedFile{.entry = EntryOf(*inode), .handle = handle};
 }
 
@@ -158,7 +160,7 @@ Outcome<backends::OpenFile> MemoryFilesystem::OpenDirectory(Call<backends::OpenF
                                                             uint32_t flags) {
   os::MutexLock lock(mutex_);
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeRef inode, Directory(node));
-  FSD_ASSIGN_OR_RETURN_ERRNO(const FileHandle handle, OpenInode(inode, flags));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const FileHandle handle, OpenInode(inode, options.flags));
   return backends::OpenFile{.handle = handle};
 }
 

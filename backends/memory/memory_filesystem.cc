@@ -158,7 +158,7 @@ void MemoryFilesystem::Forget(NodeId node, uint64_t count) {
 }
 
 Outcome<Entry> MemoryFilesystem::Symlink(Call<Entry> call, NodeId parent, std::string_view name,
-                                         std::string_view target) {
+                                         std::string_view target, const backends::Creation&) {
   os::MutexLock lock(mutex_);
   if (target.empty()) return Errno(ENOENT);
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeRef inode,
@@ -168,7 +168,8 @@ Outcome<Entry> MemoryFilesystem::Symlink(Call<Entry> call, NodeId parent, std::s
 }
 
 Outcome<Entry> MemoryFilesystem::MakeNode(Call<Entry> call, NodeId parent, std::string_view name,
-                                          uint32_t mode, uint32_t umask, dev_t device) {
+                                          uint32_t mode, dev_t device,
+                                          const backends::Creation& creation) {
   os::MutexLock lock(mutex_);
   if ((mode & S_IFMT) == 0) mode |= S_IFREG;
   switch (mode & S_IFMT) {
@@ -183,7 +184,7 @@ Outcome<Entry> MemoryFilesystem::MakeNode(Call<Entry> call, NodeId parent, std::
   }
   FSD_ASSIGN_OR_RETURN_ERRNO(
       const InodeRef inode,
-      Make(parent, name, (mode & S_IFMT) | (mode & kPermissions & ~umask), call.caller()));
+      Make(parent, name, (mode & S_IFMT) | (mode & kPermissions & ~creation.umask), call.caller()));
   if (S_ISCHR(mode) || S_ISBLK(mode)) {
     inode->device_major = major(device);
     inode->device_minor = minor(device);
@@ -193,11 +194,11 @@ Outcome<Entry> MemoryFilesystem::MakeNode(Call<Entry> call, NodeId parent, std::
 
 Outcome<Entry> MemoryFilesystem::MakeDirectory(Call<Entry> call, NodeId parent,
                                                std::string_view name, uint32_t mode,
-                                               uint32_t umask) {
+                                               const backends::Creation& creation) {
   os::MutexLock lock(mutex_);
   FSD_ASSIGN_OR_RETURN_ERRNO(
       const InodeRef inode,
-      Make(parent, name, S_IFDIR | (mode & kPermissions & ~umask), call.caller()));
+      Make(parent, name, S_IFDIR | (mode & kPermissions & ~creation.umask), call.caller()));
   return EntryOf(inode);
 }
 

@@ -99,8 +99,9 @@ ErrnoOr<FileHandle> PassthroughFilesystem::InsertFile(os::UniqueFd file, NodeId 
                          epochs.handles);
 }
 
-Outcome<OpenFile> PassthroughFilesystem::Open(Call<OpenFile>, NodeId node, uint32_t flags,
-                                              bool kill_suidgid) {
+Outcome<OpenFile> PassthroughFilesystem::Open(Call<OpenFile>, NodeId node,
+                                              backends::OpenOptions options) {
+  const uint32_t flags = options.flags;
   const Epochs epochs = Begin();
   FSD_ASSIGN_OR_RETURN_ERRNO(const int host_flags, HostOpenFlags(flags));
   if (read_only_ && Writes(host_flags)) return Errno(EROFS);
@@ -108,7 +109,7 @@ Outcome<OpenFile> PassthroughFilesystem::Open(Call<OpenFile>, NodeId node, uint3
   if (inode->type == S_IFDIR) return Errno(EISDIR);
   os::UniqueFd file;
   {
-    const WithoutFsetid without_fsetid(kill_suidgid && (host_flags & O_TRUNC) != 0);
+    const WithoutFsetid without_fsetid(options.kill_suidgid && (host_flags & O_TRUNC) != 0);
     FSD_RETURN_IF_ERRNO(without_fsetid.status());
     FSD_ASSIGN_OR_RETURN_ERRNO(file,
                                Reopen(proc_self_fd_.get(), inode->fd, inode->type, host_flags));
@@ -120,8 +121,9 @@ Outcome<OpenFile> PassthroughFilesystem::Open(Call<OpenFile>, NodeId node, uint3
 
 Outcome<CreatedFile> PassthroughFilesystem::Create(Call<CreatedFile> call, NodeId parent,
                                                    std::string_view raw_name, uint32_t mode,
-                                                   uint32_t umask, uint32_t flags,
-                                                   bool kill_suidgid) {
+                                                   backends::OpenOptions options,
+                                                   const backends::Creation& creation) {
+  const uint32_t flags = options.flags;
   const Epochs epochs = Begin();
   if (read_only_) return Errno(EROFS);
   const ComponentName name(raw_name);
@@ -132,11 +134,11 @@ Outcome<CreatedFile> PassthroughFilesystem::Create(Call<CreatedFile> call, NodeI
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin directory, PinDirectory(parent));
 
   for (int attempt = 0; attempt < kCreateAttempts; ++attempt) {
-    ErrnoOr<CreatedFile> created =
-        CreateNew(call.caller(), directory->fd, name, mode & kModeBits & ~umask, flags, epochs);
+    ErrnoOr<CreatedFile> created = CreateNew(call.caller(), directory->fd, name,
+                                             mode & kModeBits & ~creation.umask, flags, epochs);
     if (created.ok() || created.error() != Errno(EEXIST) || exclusive) return created;
     ErrnoOr<CreatedFile> existing =
-        CreateExisting(call.caller(), directory->fd, name, flags, kill_suidgid, epochs);
+        CreateExisting(call.caller(), directory->fd, name, flags, options.kill_suidgid, epochs);
     if (existing.ok() || existing.error() != Errno(ENOENT)) return existing;
   }
   return Errno(EBUSY);

@@ -94,7 +94,8 @@ Outcome<Entry> PassthroughFilesystem::Lookup(Call<Entry>, NodeId parent,
 void PassthroughFilesystem::Forget(NodeId node, uint64_t count) { inodes_.Forget(node, count); }
 
 Outcome<Entry> PassthroughFilesystem::Symlink(Call<Entry> call, NodeId parent,
-                                              std::string_view raw_name, std::string_view target) {
+                                              std::string_view raw_name, std::string_view target,
+                                              const backends::Creation&) {
   const Epochs epochs = Begin();
   if (read_only_) return Errno(EROFS);
   const ComponentName name(raw_name);
@@ -118,7 +119,7 @@ Outcome<Entry> PassthroughFilesystem::Symlink(Call<Entry> call, NodeId parent,
 
 Outcome<Entry> PassthroughFilesystem::MakeNode(Call<Entry> call, NodeId parent,
                                                std::string_view raw_name, uint32_t mode,
-                                               uint32_t umask, dev_t device) {
+                                               dev_t device, const backends::Creation& creation) {
   const Epochs epochs = Begin();
   if (read_only_) return Errno(EROFS);
   const ComponentName name(raw_name);
@@ -128,7 +129,7 @@ Outcome<Entry> PassthroughFilesystem::MakeNode(Call<Entry> call, NodeId parent,
   {
     const CallerCredentials caller(call.caller(), CallerCredentials::Permissions::kCheckedByGuest);
     FSD_RETURN_IF_ERRNO(caller.status());
-    if (::mknodat(directory->fd, name.c_str(), mode & ~(umask & kModeBits), device) != 0) {
+    if (::mknodat(directory->fd, name.c_str(), mode & ~(creation.umask & kModeBits), device) != 0) {
       return Errno::Last();
     }
   }
@@ -137,7 +138,7 @@ Outcome<Entry> PassthroughFilesystem::MakeNode(Call<Entry> call, NodeId parent,
 
 Outcome<Entry> PassthroughFilesystem::MakeDirectory(Call<Entry> call, NodeId parent,
                                                     std::string_view raw_name, uint32_t mode,
-                                                    uint32_t umask) {
+                                                    const backends::Creation& creation) {
   const Epochs epochs = Begin();
   if (read_only_) return Errno(EROFS);
   const ComponentName name(raw_name);
@@ -147,7 +148,7 @@ Outcome<Entry> PassthroughFilesystem::MakeDirectory(Call<Entry> call, NodeId par
   {
     const CallerCredentials caller(call.caller(), CallerCredentials::Permissions::kCheckedByGuest);
     FSD_RETURN_IF_ERRNO(caller.status());
-    if (::mkdirat(directory->fd, name.c_str(), mode & kModeBits & ~umask) != 0) {
+    if (::mkdirat(directory->fd, name.c_str(), mode & kModeBits & ~creation.umask) != 0) {
       return Errno::Last();
     }
   }

@@ -57,14 +57,15 @@ class PassthroughFilesystem final : public backends::Filesystem {
                                             std::string_view name) override;
   void Forget(NodeId node, uint64_t count) override;
   backends::Outcome<backends::Entry> Symlink(backends::Call<backends::Entry> call, NodeId parent,
-                                             std::string_view name,
-                                             std::string_view target) override;
+                                             std::string_view name, std::string_view target,
+                                             const backends::Creation& creation) override;
   backends::Outcome<backends::Entry> MakeNode(backends::Call<backends::Entry> call, NodeId parent,
-                                              std::string_view name, uint32_t mode, uint32_t umask,
-                                              dev_t device) override;
+                                              std::string_view name, uint32_t mode, dev_t device,
+                                              const backends::Creation& creation) override;
   backends::Outcome<backends::Entry> MakeDirectory(backends::Call<backends::Entry> call,
                                                    NodeId parent, std::string_view name,
-                                                   uint32_t mode, uint32_t umask) override;
+                                                   uint32_t mode,
+                                                   const backends::Creation& creation) override;
   backends::Outcome<void> Unlink(backends::Call<void> call, NodeId parent,
                                  std::string_view name) override;
   backends::Outcome<void> RemoveDirectory(backends::Call<void> call, NodeId parent,
@@ -89,11 +90,11 @@ class PassthroughFilesystem final : public backends::Filesystem {
 
   // --- files ---
   backends::Outcome<backends::OpenFile> Open(backends::Call<backends::OpenFile> call, NodeId node,
-                                             uint32_t flags, bool kill_suidgid) override;
+                                             backends::OpenOptions options) override;
   backends::Outcome<backends::CreatedFile> Create(backends::Call<backends::CreatedFile> call,
                                                   NodeId parent, std::string_view name,
-                                                  uint32_t mode, uint32_t umask, uint32_t flags,
-                                                  bool kill_suidgid) override;
+                                                  uint32_t mode, backends::OpenOptions options,
+                                                  const backends::Creation& creation) override;
   backends::Outcome<size_t> Read(backends::Call<size_t> call, NodeId node, FileHandle handle,
                                  uint64_t offset, backends::IoVectors destination) override;
   backends::Outcome<size_t> Write(backends::Call<size_t> call, NodeId node, FileHandle handle,

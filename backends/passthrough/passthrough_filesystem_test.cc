@@ -35,7 +35,7 @@ class PassthroughFilesystemTest : public PassthroughFixture {
   }
   ErrnoOr<backends::OpenFile> Open(NodeId node, uint32_t flags) {
     return fs->Await<backends::OpenFile>(
-        [&](auto call) { return filesystem_->Open(call, node, flags, false); });
+        [&](auto call) { return filesystem_->Open(call, node, {.flags = flags}); });
   }
   // The entries of a directory from its start, looked up.
   std::vector<EntryCollector::Collected> ReadPlus(NodeId node) {

@@ -56,7 +56,7 @@ class PrivilegesTest : public PassthroughFixture {
   }
   ErrnoOr<Entry> MakeDevice(const std::string& name, uint32_t mode, dev_t device) {
     return fs->Await<Entry>(
-        [&](auto call) { return filesystem_->MakeNode(call, kRoot, name, mode, 0, device); });
+        [&](auto call) { return filesystem_->MakeNode(call, kRoot, name, mode, device, {}); });
   }
   ErrnoOr<void> Access(NodeId node, uint32_t mask) {
     return fs->Await<void>([&](auto call) { return filesystem_->Access(call, node, mask); });
@@ -225,15 +225,17 @@ TEST_F(PrivilegesTest, OpeningWithTruncClearsSetuidOnlyIfTheGuestSaysSo) {
   const NodeId file = MakePrivileged("file");
   Must(fs->Open(file, O_WRONLY | O_TRUNC));
   EXPECT_EQ(ModeOf(file), 06755u);
-  Must(fs->Await<backends::OpenFile>(
-      [&](auto call) { return filesystem_->Open(call, file, O_WRONLY | O_TRUNC, true); }));
+  Must(fs->Await<backends::OpenFile>([&](auto call) {
+    return filesystem_->Open(call, file, {.flags = O_WRONLY | O_TRUNC, .kill_suidgid = true});
+  }));
   EXPECT_EQ(ModeOf(file), 0755u);
 }
 
 TEST_F(PrivilegesTest, CreateWithTruncOfAnExistingFileClearsSetuidIfTheGuestSaysSo) {
   const NodeId file = MakePrivileged("file");
   const CreatedFile created = Must(fs->Await<CreatedFile>([&](auto call) {
-    return filesystem_->Create(call, kRoot, "file", 0644, 0, O_WRONLY | O_TRUNC, true);
+    return filesystem_->Create(call, kRoot, "file", 0644,
+                               {.flags = O_WRONLY | O_TRUNC, .kill_suidgid = true}, {});
   }));
   EXPECT_EQ(created.entry.node, file);
   EXPECT_EQ(created.entry.attributes.stx_mode & 07777, 0755);

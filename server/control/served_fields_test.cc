@@ -41,8 +41,8 @@ TEST(ServedFields, EveryOtherFieldIsNamedOfWhateverType) {
   v1::Export& resource = *request.mutable_export_();
   request.set_export_id("x");
   resource.set_read_only(true);
-  resource.mutable_cache()->mutable_attr_timeout();   // 0 s is not unset
-  resource.mutable_semantics()->set_killpriv(false);  // nor is an optional that is false
+  resource.mutable_cache()->mutable_attr_timeout();    // 0 s is not unset
+  resource.mutable_semantics()->set_submounts(false);  // nor is an optional that is false
   resource.mutable_semantics()->add_xattr_rules();
   resource.mutable_sandbox()->set_mode(v1::Sandbox::NONE);
   resource.mutable_sandbox()->add_capabilities("CAP_CHOWN");
@@ -50,11 +50,12 @@ TEST(ServedFields, EveryOtherFieldIsNamedOfWhateverType) {
 
   const FieldViolations violations = Check(request);
 
-  EXPECT_THAT(violations,
-              ElementsAre(Names("export.read_only"), Names("export.cache.attr_timeout"),
-                          Names("export.semantics.xattr_rules"), Names("export.semantics.killpriv"),
-                          Names("export.sandbox.mode"), Names("export.sandbox.capabilities"),
-                          Names("export.qos.read.bytes_per_second"), Names("export_id")));
+  EXPECT_THAT(
+      violations,
+      ElementsAre(Names("export.read_only"), Names("export.cache.attr_timeout"),
+                  Names("export.semantics.xattr_rules"), Names("export.semantics.submounts"),
+                  Names("export.sandbox.mode"), Names("export.sandbox.capabilities"),
+                  Names("export.qos.read.bytes_per_second"), Names("export_id")));
   EXPECT_EQ(violations.front().reason, v1::FIELD_NOT_SERVED);
 }
 

@@ -70,8 +70,10 @@ void HandleOpen(Request& request) {
     return request.ReplyError(Errno(EROFS));
   }
   RunOperation<OpenFile, ReplyOpened>(request, [&](Call<OpenFile> call) {
-    return request.filesystem().Open(call, request.node(), in.flags & kOpenFlags,
-                                     (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0);
+    return request.filesystem().Open(
+        call, request.node(),
+        {.flags = in.flags & kOpenFlags,
+         .kill_suidgid = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0});
   });
 }
 
@@ -81,9 +83,11 @@ void HandleCreate(Request& request) {
   const ErrnoOr<std::string_view> name = arguments.TakeName(NameUse::kCreateFile);
   if (!name.ok()) return request.ReplyError(name.error());
   RunOperation<CreatedFile, ReplyCreated>(request, [&](Call<CreatedFile> call) {
-    return request.filesystem().Create(call, request.node(), *name, in.mode & 07777,
-                                       in.umask & 0777, in.flags & kCreateFlags,
-                                       (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0);
+    return request.filesystem().Create(
+        call, request.node(), *name, in.mode & 07777,
+        {.flags = in.flags & kCreateFlags,
+         .kill_suidgid = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0},
+        {.umask = in.umask & 0777});
   });
 }
 

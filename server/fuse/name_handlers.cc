@@ -74,7 +74,7 @@ void HandleSymlink(Request& request) {
   const ErrnoOr<std::string_view> target = arguments.TakeTarget();
   if (!target.ok()) return request.ReplyError(target.error());
   RunOperation<Entry, ReplyEntry>(request, [&](Call<Entry> call) {
-    return request.filesystem().Symlink(call, request.node(), *name, *target);
+    return request.filesystem().Symlink(call, request.node(), *name, *target, {});
   });
 }
 
@@ -86,8 +86,8 @@ void HandleMakeNode(Request& request) {
   const bool is_device = S_ISCHR(in.mode) || S_ISBLK(in.mode);
   RunOperation<Entry, ReplyEntry>(request, [&](Call<Entry> call) {
     return request.filesystem().MakeNode(
-        call, request.node(), *name, in.mode & (S_IFMT | kPermissionBits), in.umask & kUmaskBits,
-        is_device ? DecodeDevice(in.rdev) : 0);
+        call, request.node(), *name, in.mode & (S_IFMT | kPermissionBits),
+        is_device ? DecodeDevice(in.rdev) : 0, {.umask = in.umask & kUmaskBits});
   });
 }
 
@@ -97,8 +97,8 @@ void HandleMakeDirectory(Request& request) {
   const ErrnoOr<std::string_view> name = arguments.TakeName(NameUse::kMakeOrLink);
   if (!name.ok()) return request.ReplyError(name.error());
   RunOperation<Entry, ReplyEntry>(request, [&](Call<Entry> call) {
-    return request.filesystem().MakeDirectory(call, request.node(), *name,
-                                              in.mode & kPermissionBits, in.umask & kUmaskBits);
+    return request.filesystem().MakeDirectory(
+        call, request.node(), *name, in.mode & kPermissionBits, {.umask = in.umask & kUmaskBits});
   });
 }
 

@@ -114,7 +114,7 @@ void RecordingFilesystem::Forget(NodeId node, uint64_t count) {
 }
 
 Outcome<Entry> RecordingFilesystem::Symlink(Call<Entry> call, NodeId parent, std::string_view name,
-                                            std::string_view target) {
+                                            std::string_view target, const backends::Creation&) {
   if (record) {
     Note(call, "Symlink(%u, %s, %s)", Number(parent), std::string(name), std::string(target));
   }
@@ -122,17 +122,18 @@ Outcome<Entry> RecordingFilesystem::Symlink(Call<Entry> call, NodeId parent, std
 }
 
 Outcome<Entry> RecordingFilesystem::MakeNode(Call<Entry> call, NodeId parent, std::string_view name,
-                                             uint32_t mode, uint32_t umask, dev_t device) {
+                                             uint32_t mode, dev_t device,
+                                             const backends::Creation& creation) {
   Note(call, "MakeNode(%u, %s, mode=%o, umask=%o, device=%#x)", Number(parent), std::string(name),
-       mode, umask, device);
+       mode, creation.umask, device);
   return AnswerValue(call, entry);
 }
 
 Outcome<Entry> RecordingFilesystem::MakeDirectory(Call<Entry> call, NodeId parent,
                                                   std::string_view name, uint32_t mode,
-                                                  uint32_t umask) {
+                                                  const backends::Creation& creation) {
   Note(call, "MakeDirectory(%u, %s, mode=%o, umask=%o)", Number(parent), std::string(name), mode,
-       umask);
+       creation.umask);
   return AnswerValue(call, entry);
 }
 
@@ -192,18 +193,18 @@ Outcome<struct ::statvfs> RecordingFilesystem::StatFilesystem(Call<struct ::stat
   return AnswerValue(call, statistics);
 }
 
-Outcome<OpenFile> RecordingFilesystem::Open(Call<OpenFile> call, NodeId node, uint32_t flags,
-                                            bool kill_suidgid) {
-  Note(call, "Open(%u, flags=%o, kill=%d)", Number(node), flags, kill_suidgid);
+Outcome<OpenFile> RecordingFilesystem::Open(Call<OpenFile> call, NodeId node,
+                                            backends::OpenOptions options) {
+  Note(call, "Open(%u, flags=%o, kill=%d)", Number(node), options.flags, options.kill_suidgid);
   return AnswerValue(call, OpenFile{handle});
 }
 
 Outcome<CreatedFile> RecordingFilesystem::Create(Call<CreatedFile> call, NodeId parent,
                                                  std::string_view name, uint32_t mode,
-                                                 uint32_t umask, uint32_t flags,
-                                                 bool kill_suidgid) {
+                                                 backends::OpenOptions options,
+                                                 const backends::Creation& creation) {
   Note(call, "Create(%u, %s, mode=%o, umask=%o, flags=%o, kill=%d)", Number(parent),
-       std::string(name), mode, umask, flags, kill_suidgid);
+       std::string(name), mode, creation.umask, options.flags, options.kill_suidgid);
   return AnswerValue(call, CreatedFile{entry, handle});
 }
 

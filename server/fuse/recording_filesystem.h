@@ -60,13 +60,16 @@ class RecordingFilesystem final : public backends::Filesystem {
   void Forget(backends::NodeId node, uint64_t count) override;
   backends::Outcome<backends::Entry> Symlink(backends::Call<backends::Entry> call,
                                              backends::NodeId parent, std::string_view name,
-                                             std::string_view target) override;
+                                             std::string_view target,
+                                             const backends::Creation& creation) override;
   backends::Outcome<backends::Entry> MakeNode(backends::Call<backends::Entry> call,
                                               backends::NodeId parent, std::string_view name,
-                                              uint32_t mode, uint32_t umask, dev_t device) override;
+                                              uint32_t mode, dev_t device,
+                                              const backends::Creation& creation) override;
   backends::Outcome<backends::Entry> MakeDirectory(backends::Call<backends::Entry> call,
                                                    backends::NodeId parent, std::string_view name,
-                                                   uint32_t mode, uint32_t umask) override;
+                                                   uint32_t mode,
+                                                   const backends::Creation& creation) override;
   backends::Outcome<void> Unlink(backends::Call<void> call, backends::NodeId parent,
                                  std::string_view name) override;
   backends::Outcome<void> RemoveDirectory(backends::Call<void> call, backends::NodeId parent,
@@ -90,12 +93,12 @@ class RecordingFilesystem final : public backends::Filesystem {
   backends::Outcome<struct ::statvfs> StatFilesystem(backends::Call<struct ::statvfs> call,
                                                      backends::NodeId node) override;
   backends::Outcome<backends::OpenFile> Open(backends::Call<backends::OpenFile> call,
-                                             backends::NodeId node, uint32_t flags,
-                                             bool kill_suidgid) override;
+                                             backends::NodeId node,
+                                             backends::OpenOptions options) override;
   backends::Outcome<backends::CreatedFile> Create(backends::Call<backends::CreatedFile> call,
                                                   backends::NodeId parent, std::string_view name,
-                                                  uint32_t mode, uint32_t umask, uint32_t flags,
-                                                  bool kill_suidgid) override;
+                                                  uint32_t mode, backends::OpenOptions options,
+                                                  const backends::Creation& creation) override;
   backends::Outcome<size_t> Read(backends::Call<size_t> call, backends::NodeId node,
                                  backends::FileHandle file, uint64_t offset,
                                  backends::IoVectors destination) override;

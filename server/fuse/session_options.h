@@ -14,17 +14,45 @@
 #define FSD_SERVER_FUSE_SESSION_OPTIONS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "absl/time/time.h"
 
 namespace fsd::fuse {
 
 // How long and what the guest may cache.
 enum class CachePolicy { kNever, kAuto, kMetadata, kAlways };
 
+// Whether something that guest and server must agree on is used.
+enum class Use {
+  kNever,
+  kAuto,    // if the guest offers it
+  kAlways,  // a guest that does not offer it is refused at INIT
+};
+
+enum class ReadDirPlus { kNever, kAuto, kAlways };
+
 struct SessionOptions {
   std::string export_name = {};  // for the log
   CachePolicy cache = CachePolicy::kAuto;
   bool read_only = false;
+  // Absent: the policy's.
+  std::optional<absl::Duration> attr_timeout = std::nullopt;
+  std::optional<absl::Duration> entry_timeout = std::nullopt;
+  // Of names that do not exist.
+  absl::Duration negative_timeout = absl::ZeroDuration();
+  bool writeback = false;
+  bool mmap = false;  // shared mappings though data is not cached (FUSE_DIRECT_IO_ALLOW_MMAP)
+  bool cache_symlinks = false;
+  ReadDirPlus readdirplus = ReadDirPlus::kAuto;
+  bool zero_message_open = false;
+  bool xattr = false;  // otherwise the four opcodes are ENOSYS, which a guest asks once
+  Use posix_acl = Use::kNever;
+  Use security_label = Use::kNever;
+  Use killpriv = Use::kAuto;
+  bool submounts = true;
+  bool locks = false;  // of the host; otherwise the guest keeps its own
 };
 
 // How long the guest may use a name or attributes without asking again.
