@@ -160,7 +160,7 @@ Outcome<backends::OpenFile> MemoryFilesystem::OpenDirectory(Call<backends::OpenF
                                                             uint32_t flags) {
   os::MutexLock lock(mutex_);
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeRef inode, Directory(node));
-  FSD_ASSIGN_OR_RETURN_ERRNO(const FileHandle handle, OpenInode(inode, options.flags));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const FileHandle handle, OpenInode(inode, flags));
   return backends::OpenFile{.handle = handle};
 }
 
