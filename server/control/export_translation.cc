@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "server/control/export_name.h"
+#include "server/control/option_translation.h"
 
 namespace fsd::control {
 namespace {
@@ -27,34 +28,6 @@ google::protobuf::Timestamp ToTimestamp(int64_t unix_nanos) {
   time.set_seconds(seconds);
   time.set_nanos(static_cast<int32_t>(nanos));
   return time;
-}
-
-internal::ExportSpec::Cache ToInternal(v1::Cache::Policy policy) {
-  switch (policy) {
-    case v1::Cache::NEVER:
-      return internal::ExportSpec::CACHE_NEVER;
-    case v1::Cache::METADATA:
-      return internal::ExportSpec::CACHE_METADATA;
-    case v1::Cache::ALWAYS:
-      return internal::ExportSpec::CACHE_ALWAYS;
-    default:
-      return internal::ExportSpec::CACHE_AUTO;
-  }
-}
-
-v1::Cache::Policy ToV1(internal::ExportSpec::Cache policy) {
-  switch (policy) {
-    case internal::ExportSpec::CACHE_NEVER:
-      return v1::Cache::NEVER;
-    case internal::ExportSpec::CACHE_AUTO:
-      return v1::Cache::AUTO;
-    case internal::ExportSpec::CACHE_METADATA:
-      return v1::Cache::METADATA;
-    case internal::ExportSpec::CACHE_ALWAYS:
-      return v1::Cache::ALWAYS;
-    default:
-      return v1::Cache::POLICY_UNSPECIFIED;
-  }
 }
 
 v1::ExportStatus::State ToV1(supervisor::ExportState state) {
@@ -135,7 +108,7 @@ internal::ExportSpec ToSpec(const std::string& export_id, const v1::Export& reso
   spec.set_socket_mode(resource.socket().mode() == 0 ? kDefaultSocketMode
                                                      : resource.socket().mode());
   spec.set_read_only(resource.read_only());
-  spec.set_cache(ToInternal(resource.cache().policy()));
+  OptionsToSpec(resource, spec);
   return spec;
 }
 
@@ -162,7 +135,7 @@ v1::Export ToExport(const supervisor::ExportView& view) {
   resource.mutable_socket()->set_gid(spec.socket_gid());
   resource.mutable_socket()->set_mode(spec.socket_mode());
   resource.set_read_only(spec.read_only());
-  resource.mutable_cache()->set_policy(ToV1(spec.cache()));
+  OptionsToExport(spec, resource);
   FillStatus(view, *resource.mutable_status());
   return resource;
 }

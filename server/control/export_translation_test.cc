@@ -129,6 +129,17 @@ TEST(Translation, StatusShowsTheWorker) {
       << shown.DebugString();
 }
 
+TEST(Translation, AConditionThatIsNoFailureIsNotTheLastOne) {
+  supervisor::ExportView view = ViewOf(ToSpec("web", FromText(kFullExport)));
+  view.conditions.push_back({"INODE_REFERENCES_EXHAUSTED", "raise it", absl::FromUnixSeconds(1)});
+
+  const v1::ExportStatus status = ToExport(view).status();
+
+  ASSERT_EQ(status.conditions_size(), 1);
+  EXPECT_EQ(status.conditions(0).reason(), "INODE_REFERENCES_EXHAUSTED");
+  EXPECT_FALSE(status.has_last_failure());
+}
+
 TEST(Translation, NoFuseSessionBeforeInit) {
   supervisor::ExportView view = ViewOf(ToSpec("web", FromText(kFullExport)));
   view.worker.mutable_connection()->set_queues(1);

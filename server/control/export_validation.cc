@@ -7,11 +7,13 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "server/control/cache_validation.h"
 #include "server/control/export_name.h"
+#include "server/control/field_checks.h"
+#include "server/control/id_mapping_validation.h"
+#include "server/control/semantics_validation.h"
 #include "server/control/served_fields.h"
-#include "server/errors/status_macros.h"
 
 namespace fsd::control {
 namespace {
@@ -26,6 +28,8 @@ constexpr size_t kMaxPathBytes = 4095;       // PATH_MAX without its NUL
 constexpr size_t kMaxSocketPathBytes = 107;  // unix(7), sun_path without its NUL
 constexpr uint32_t kNoId = 0xffffffff;       // chown(2): "leave it as it is"
 constexpr uint32_t kPermissionBits = 0777;
+constexpr uint64_t kMinInodeFds = 16;
+constexpr uint64_t kMaxInodeFds = uint64_t{1} << 31;
 
 std::vector<std::string> BelowExport(std::span<const std::string> paths) {
   std::vector<std::string> below;
@@ -33,20 +37,6 @@ std::vector<std::string> BelowExport(std::span<const std::string> paths) {
   return below;
 }
 
-// Client's text in a message: escaped, and no longer than is useful.
-std::string Quoted(std::string_view text) {
-  constexpr size_t kShownBytes = 80;
-  size_t shown = text.size();
-  if (shown > kShownBytes) {
-    shown = kShownBytes;
-    while ((static_cast<unsigned char>(text[shown]) & 0xc0) == 0x80) --shown;  // whole characters
-  }
-  return absl::StrCat("\"", absl::Utf8SafeCHexEscape(Absl(text.substr(0, shown))),
-                      shown < text.size() ? "…\"" : "\"");
-}
-
-bool IsControl(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
-bool HasControl(std::string_view text) { return std::any_of(text.begin(), text.end(), IsControl); }
 bool IsAlphanumeric(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
@@ -77,22 +67,12 @@ std::optional<std::string> PathProblem(std::string_view path) {
   return std::nullopt;
 }
 
-// Checks one request, gathering violations.
-class Checker {
+// Checks one request.
+class Checker : public FieldChecks {
  public:
-  void Invalid(std::string field, std::string description) {
-    Add(std::move(field), v1::FIELD_INVALID, std::move(description));
-  }
-  void Required(std::string field, std::string description) {
-    Add(std::move(field), v1::FIELD_REQUIRED, std::move(description));
-  }
-  void Add(std::string field, v1::ErrorReason reason, std::string description) {
-    violations_.push_back({std::move(field), reason, std::move(description)});
-  }
-
   void Served(const google::protobuf::Message& request, std::span<const std::string> served,
               std::span<const std::string> output_only = {}) {
-    CheckServedFields(request, {.served = served, .output_only = output_only}, violations_);
+    CheckServedFields(request, {.served = served, .output_only = output_only}, violations());
   }
 
   void Name(const std::string& name) {
@@ -128,13 +108,11 @@ class Checker {
     Source(resource.source());
     Tag(resource.tag());
     Socket(resource.socket());
-    if (!v1::Cache::Policy_IsValid(resource.cache().policy())) {
-      Add("export.cache.policy", v1::FIELD_NOT_SERVED,
-          absl::StrCat("this server does not know policy ", resource.cache().policy()));
-    }
+    CheckCache(resource, *this);
+    CheckSemantics(resource.semantics(), *this);
+    CheckIds(resource.ids(), *this);
+    Inodes(resource.inodes());
   }
-
-  FieldViolations Take() { return std::move(violations_); }
 
  private:
   void Labels(const v1::Export& resource) {
@@ -155,13 +133,6 @@ class Checker {
       }
       Text(field, value, kMaxLabelValueBytes);
     }
-  }
-
-  void Text(const std::string& field, std::string_view text, size_t max_bytes) {
-    if (text.size() > max_bytes) {
-      Invalid(field, absl::StrCat("at most ", max_bytes, " bytes, not ", text.size()));
-    }
-    if (HasControl(text)) Invalid(field, "no control characters");
   }
 
   void Source(const v1::Source& source) {
@@ -204,16 +175,55 @@ class Checker {
     }
   }
 
-  FieldViolations violations_;
+  void Inodes(const v1::Inodes& inodes) {
+    const uint64_t fds = inodes.max_file_descriptors();
+    if (fds != 0 && (fds < kMinInodeFds || fds > kMaxInodeFds)) {
+      Invalid("export.inodes.max_file_descriptors",
+              absl::StrCat(fds, " is not 0 or from ", kMinInodeFds, " to ", kMaxInodeFds));
+    }
+  }
 };
 
 }  // namespace
 
 std::span<const std::string> ServedExportFields() {
   static const auto& fields = *new std::vector<std::string>{
-      "labels",     "owner.system",  "owner.vm_id", "source.passthrough.path",
-      "tag",        "advertise_tag", "socket.path", "socket.uid",
-      "socket.gid", "socket.mode",   "read_only",   "cache.policy",
+      "labels",
+      "owner.system",
+      "owner.vm_id",
+      "source.passthrough.path",
+      "tag",
+      "advertise_tag",
+      "socket.path",
+      "socket.uid",
+      "socket.gid",
+      "socket.mode",
+      "read_only",
+      "cache.policy",
+      "cache.attr_timeout",
+      "cache.entry_timeout",
+      "cache.negative_timeout",
+      "cache.writeback",
+      "cache.direct_io",
+      "cache.mmap",
+      "cache.readdirplus",
+      "cache.symlinks",
+      "cache.zero_message_open",
+      "semantics.xattr",
+      "semantics.xattr_rules",
+      "semantics.posix_acl",
+      "semantics.security_label",
+      "semantics.killpriv",
+      "semantics.submounts",
+      "semantics.locks",
+      "semantics.lock_wait",
+      "semantics.preserve_noatime",
+      "ids.uid_translations",
+      "ids.gid_translations",
+      "ids.uid_mount",
+      "ids.gid_mount",
+      "inodes.host_handles",
+      "inodes.max_file_descriptors",
   };
   return fields;
 }
@@ -260,14 +270,9 @@ FieldViolations ValidateDelete(const v1::DeleteExportRequest& request) {
   Checker checker;
   checker.Served(request, served);
   checker.Name(request.name());
-  switch (request.mode()) {
-    case v1::DeleteExportRequest::MODE_UNSPECIFIED:
-    case v1::DeleteExportRequest::SAFE:
-    case v1::DeleteExportRequest::FORCE:
-      break;
-    default:
-      checker.Add("mode", v1::FIELD_NOT_SERVED,
-                  "this server serves the modes SAFE and FORCE; use one of them");
+  if (request.mode() == v1::DeleteExportRequest::DRAIN) {
+    checker.Add("mode", v1::FIELD_NOT_SERVED,
+                "this server serves the modes SAFE and FORCE; use one of them");
   }
   return checker.Take();
 }

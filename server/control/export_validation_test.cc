@@ -1,6 +1,7 @@
 #include "server/control/export_validation.h"
 
 #include <string>
+#include <utility>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -108,6 +109,53 @@ TEST(ValidateCreate, AnUnknownCachePolicyIsNotServed) {
   EXPECT_THAT(ValidateCreate(request),
               ElementsAre(Violation("export.cache.policy", v1::FIELD_NOT_SERVED)));
 }
+
+TEST(ValidateCreate, EveryGroupOfOptionsIsChecked) {
+  v1::CreateExportRequest request = Good();
+  v1::Export& resource = *request.mutable_export_();
+  resource.mutable_cache()->mutable_attr_timeout()->set_seconds(-1);
+  resource.mutable_semantics()->mutable_lock_wait()->set_seconds(1);
+  resource.mutable_ids()->add_uid_mount()->set_count(1);
+  resource.mutable_ids()->add_uid_namespace()->set_count(1);
+  resource.mutable_inodes()->set_max_file_descriptors(15);
+
+  EXPECT_THAT(ValidateCreate(request),
+              ElementsAre(Violation("export.ids.uid_namespace", v1::FIELD_NOT_SERVED),
+                          Violation("export.cache.attr_timeout", v1::FIELD_INVALID),
+                          Violation("export.semantics.lock_wait", v1::FIELD_INVALID),
+                          Violation("export.ids.gid_mount", v1::FIELD_REQUIRED),
+                          Violation("export.inodes.max_file_descriptors", v1::FIELD_INVALID)));
+}
+
+TEST(ValidateCreate, UnknownEnumValuesWithinListsAreNotServed) {
+  v1::CreateExportRequest request = Good();
+  v1::Export& resource = *request.mutable_export_();
+  resource.mutable_semantics()->set_xattr(true);
+  resource.mutable_semantics()->add_xattr_rules()->set_type(static_cast<v1::XattrRule::Type>(99));
+  v1::IdTranslation& translation = *resource.mutable_ids()->add_gid_translations();
+  translation.set_kind(static_cast<v1::IdTranslation::Kind>(-1));
+  translation.set_count(1);
+
+  EXPECT_THAT(ValidateCreate(request),
+              ElementsAre(Violation("export.semantics.xattr_rules[0].type", v1::FIELD_NOT_SERVED),
+                          Violation("export.ids.gid_translations[0].kind", v1::FIELD_NOT_SERVED)));
+}
+
+class InodeFds : public testing::TestWithParam<std::pair<uint64_t, bool>> {};
+
+TEST_P(InodeFds, AreTakenWithinTheirBounds) {
+  v1::CreateExportRequest request = Good();
+  request.mutable_export_()->mutable_inodes()->set_max_file_descriptors(GetParam().first);
+
+  EXPECT_EQ(ValidateCreate(request).empty(), GetParam().second);
+}
+
+INSTANTIATE_TEST_SUITE_P(Numbers, InodeFds,
+                         testing::Values(std::pair(uint64_t{0}, true),
+                                         std::pair(uint64_t{1}, false),
+                                         std::pair(uint64_t{16}, true),
+                                         std::pair(uint64_t{1} << 31, true),
+                                         std::pair((uint64_t{1} << 31) + 1, false)));
 
 TEST(ValidateCreate, TooManyLabelsAreRefused) {
   v1::CreateExportRequest request = Good();

@@ -61,15 +61,23 @@ class Walk {
       Visit(message.GetReflection()->GetMessage(message, &field), path + ".", served);
     } else if (!served) {
       RefuseKnown(path);
+    } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
+      VisitEnum(field, message.GetReflection()->GetEnumValue(message, &field), path);
     }
+  }
+
+  void VisitEnum(const FieldDescriptor& field, int value, const std::string& path) {
+    if (field.enum_type()->FindValueByNumber(value) != nullptr) return;
+    Refuse(path, absl::StrCat("this server does not know the value ", value,
+                              "; use one that it knows or a newer server"));
   }
 
   void RefuseKnown(const std::string& path) {
     Refuse(path, "this server does not serve the field yet; leave it unset");
   }
 
-  void Refuse(std::string path, const char* description) {
-    violations_.push_back({std::move(path), v1::FIELD_NOT_SERVED, description});
+  void Refuse(std::string path, std::string description) {
+    violations_.push_back({std::move(path), v1::FIELD_NOT_SERVED, std::move(description)});
   }
 
   const FieldRules& rules_;

@@ -59,6 +59,13 @@ TEST(ServedFields, EveryOtherFieldIsNamedOfWhateverType) {
   EXPECT_EQ(violations.front().reason, v1::FIELD_NOT_SERVED);
 }
 
+TEST(ServedFields, AnEnumValueOfANewerVersionIsNamed) {
+  v1::CreateExportRequest request;
+  request.mutable_export_()->mutable_cache()->set_policy(static_cast<v1::Cache::Policy>(99));
+
+  EXPECT_THAT(Check(request), ElementsAre(Names("export.cache.policy")));
+}
+
 TEST(ServedFields, AServedMessageIsServedWhole) {
   v1::CreateExportRequest request;
   request.mutable_export_()->mutable_sandbox()->mutable_limits()->set_threads(1);

@@ -80,6 +80,24 @@ class ApiTest(unittest.TestCase):
         source = export_pb2.Source(passthrough=export_pb2.Passthrough(path=self.fsd.share(name)))
         return export_pb2.Export(**{"source": source, "tag": "myfs", **fields})
 
+    def everything(self):
+        """Every option but those that exclude the others."""
+        return self.spec(
+            cache=export_pb2.Cache(policy="ALWAYS", attr_timeout={"seconds": 1, "nanos": 500000000},
+                                   entry_timeout={"seconds": 86400}, negative_timeout={"nanos": 250000000},
+                                   writeback=True, direct_io=True, mmap=True,
+                                   readdirplus="READDIRPLUS_ALWAYS", symlinks=True),
+            semantics=export_pb2.Semantics(
+                xattr=True, xattr_rules=[{"type": "BAD", "scope": "CLIENT", "key": "user.secret."},
+                                         {"type": "MAP", "key": "trusted.", "prepend": "user.vm."}],
+                posix_acl="USE_AUTO", security_label="USE_AUTO", killpriv="USE_NEVER", submounts=False,
+                locks="SHARED", lock_wait={"seconds": 5}, preserve_noatime=True),
+            ids=export_pb2.IdMapping(
+                uid_translations=[{"kind": "MAP", "host_first": 100000, "count": 1000},
+                                  {"kind": "FORBID_GUEST", "guest_first": 1000, "count": 64536}],
+                gid_translations=[{"kind": "SQUASH_GUEST", "host_first": 7, "count": 4294967295}]),
+            inodes=export_pb2.Inodes(host_handles="PREFER", max_file_descriptors=1000))
+
     def create(self, name="web", spec=None, **arguments):
         request = export_service_pb2.CreateExportRequest(export_id=name, export=spec or self.spec(name),
                                                          **arguments)
@@ -139,6 +157,14 @@ class ApiTest(unittest.TestCase):
         self.assertEqual(list(self.list()), [])
         self.assertTrue(os.path.isdir(spec.source.passthrough.path))
 
+    def test_every_option_is_shown_as_it_was_set(self):
+        spec = self.everything()
+        created = self.create(spec=spec)
+        for field in ("cache", "semantics", "ids", "inodes"):
+            self.assertEqual(getattr(created, field), getattr(spec, field), field)
+        self.assertEqual(self.get("exports/web"), created)
+        self.assertEqual(self.create(spec=created).uid, created.uid, "the same specification")
+
     def test_creation_is_idempotent_and_a_difference_is_a_conflict(self):
         first = self.create()
         self.assertEqual(self.create().uid, first.uid)
@@ -174,7 +200,9 @@ class ApiTest(unittest.TestCase):
 
     def test_every_bad_field_is_named_at_once(self):
         spec = self.spec(tag="t" * 37, qos=export_pb2.Qos(read=export_pb2.Rate(bytes_per_second=1)),
-                         semantics=export_pb2.Semantics(locks="SHARED"))
+                         semantics=export_pb2.Semantics(posix_acl="USE_AUTO", lock_wait={"seconds": 1}),
+                         ids=export_pb2.IdMapping(uid_namespace=[{"count": 1}],
+                                                  uid_mount=[{"count": 1}]))
         spec.source.passthrough.path = "relative"
         failure = self.failure(self.create, "Bad", spec)
         self.assertEqual(failure.code, Code.INVALID_ARGUMENT)
@@ -183,7 +211,10 @@ class ApiTest(unittest.TestCase):
             "export.tag": "FIELD_INVALID",
             "export.source.passthrough.path": "FIELD_INVALID",
             "export.qos.read.bytes_per_second": "FIELD_NOT_SERVED",
-            "export.semantics.locks": "FIELD_NOT_SERVED",
+            "export.ids.uid_namespace": "FIELD_NOT_SERVED",
+            "export.semantics.posix_acl": "FIELD_INVALID",
+            "export.semantics.lock_wait": "FIELD_INVALID",
+            "export.ids.gid_mount": "FIELD_REQUIRED",
         })
 
     def test_no_field_outside_the_served_ones_is_taken(self):

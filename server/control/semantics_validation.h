@@ -1,0 +1,14 @@
+// What Export.semantics must look like; see export.proto.
+#ifndef FSD_SERVER_CONTROL_SEMANTICS_VALIDATION_H_
+#define FSD_SERVER_CONTROL_SEMANTICS_VALIDATION_H_
+
+#include "proto/fsd/v1/export.pb.h"
+#include "server/control/field_checks.h"
+
+namespace fsd::control {
+
+void CheckSemantics(const v1::Semantics& semantics, FieldChecks& checks);
+
+}  // namespace fsd::control
+
+#endif  // FSD_SERVER_CONTROL_SEMANTICS_VALIDATION_H_
