@@ -53,7 +53,7 @@ struct Use {
 Use UseOf(const std::string& message, const std::vector<size_t>& readable_cuts,
           const std::vector<size_t>& writable_cuts) {
   RecordingFilesystem filesystem;
-  RequestDriver driver(filesystem);
+  RequestDriver driver(filesystem, {.xattr = true});
   filesystem.record = false;
   filesystem.content = std::string(1 << 20, 'c');
   const ScatteredBytes readable(message, readable_cuts);
@@ -139,6 +139,17 @@ TEST(Allocation, ALongRequestKeepsNone) {
   const Use use = UseOf(Message(FUSE_SYMLINK, 1, names), {}, {});
 
   EXPECT_GT(use.largest_bytes, 4000u);
+  EXPECT_EQ(use.kept, 0);
+}
+
+TEST(Allocation, AnAttributesValueKeepsNone) {
+  fuse_setxattr_in in{};
+  in.size = 65536;
+
+  const Use use =
+      UseOf(Message(FUSE_SETXATTR, 1, Raw(in) + Text("user.a") + std::string(65536, 'v')), {}, {});
+
+  EXPECT_GT(use.largest_bytes, 65536u);
   EXPECT_EQ(use.kept, 0);
 }
 

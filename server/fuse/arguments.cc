@@ -52,4 +52,17 @@ ErrnoOr<std::string_view> Arguments::TakeTarget() {
   return target;
 }
 
+ErrnoOr<std::string_view> Arguments::TakeXattrName() {
+  FSD_ASSIGN_OR_RETURN_ERRNO(const std::string_view name, TakeText());
+  if (name.empty() || name.size() > kMaxXattrNameBytes) return Errno(ERANGE);
+  return name;
+}
+
+ErrnoOr<std::span<const char>> Arguments::TakeBytes(size_t bytes) {
+  if (bytes > bytes_.size()) return Errno(EINVAL);
+  const std::span<const char> taken = bytes_.first(bytes);
+  bytes_ = bytes_.subspan(bytes);
+  return taken;
+}
+
 }  // namespace fsd::fuse

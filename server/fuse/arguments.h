@@ -46,11 +46,18 @@ class Arguments {
   // The next NUL-terminated symlink target. EINVAL: no NUL. ENOENT: empty. ENAMETOOLONG: longer
   // than kMaxTargetBytes.
   ErrnoOr<std::string_view> TakeTarget();
+  // The next NUL-terminated name of an extended attribute. EINVAL: no NUL. ERANGE: empty, or longer
+  // than kMaxXattrNameBytes.
+  ErrnoOr<std::string_view> TakeXattrName();
+  // What is before the next NUL, whatever it is. EINVAL if there is none.
+  ErrnoOr<std::string_view> TakeText();
+  // The next `bytes` bytes. EINVAL if there are fewer.
+  ErrnoOr<std::span<const char>> TakeBytes(size_t bytes);
+
+  // What is still to be taken.
+  std::span<const char> rest() const { return bytes_; }
 
  private:
-  // What is before the next NUL. EINVAL if there is none.
-  ErrnoOr<std::string_view> TakeText();
-
   std::span<const char> bytes_;
 };
 

@@ -23,6 +23,10 @@ void ReplyAttributes(Request& request, const Attributes& attributes) {
   request.Reply(ToAttrOut(request.node(), attributes, request.mount().entry_terms()));
 }
 
+void ReplyStatx(Request& request, const Attributes& attributes) {
+  request.Reply(ToStatxOut(attributes, request.mount().entry_terms()));
+}
+
 void ReplyStatistics(Request& request, const struct ::statvfs& statistics) {
   fuse_statfs_out out{};
   out.st.blocks = statistics.f_blocks;
@@ -81,6 +85,14 @@ void HandleGetAttributes(Request& request) {
   });
 }
 
+void HandleStatx(Request& request) {
+  const auto in = request.arguments().Take<StatxIn>();
+  RunOperation<Attributes, ReplyStatx>(request, [&](Call<Attributes> call) {
+    return request.filesystem().GetAttributes(
+        call, request.node(), HandleIf((in.getattr_flags & FUSE_GETATTR_FH) != 0, in.fh));
+  });
+}
+
 void HandleSetAttributes(Request& request) {
   const auto in = request.arguments().Take<fuse_setattr_in>();
   const ErrnoOr<AttributeChanges> changes = DecodeChanges(in);
@@ -103,6 +115,12 @@ void HandleAccess(Request& request) {
 void HandleStatFilesystem(Request& request) {
   RunOperation<struct ::statvfs, ReplyStatistics>(request, [&](Call<struct ::statvfs> call) {
     return request.filesystem().StatFilesystem(call, request.node());
+  });
+}
+
+void HandleSyncFilesystem(Request& request) {
+  RunOperation<void, ReplyEmpty>(request, [&](Call<void> call) {
+    return request.filesystem().SyncFilesystem(call, request.node());
   });
 }
 

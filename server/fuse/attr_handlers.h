@@ -10,12 +10,15 @@
 namespace fsd::fuse {
 
 void HandleGetAttributes(Request& request);
+// STATX: the same with birth time and the file's flags. Always all that the filesystem knows.
+void HandleStatx(Request& request);
 // EINVAL for nanoseconds of a second or more (utimensat(2) would take some of them for UTIME_NOW or
 // UTIME_OMIT) and for sizes beyond 2^63 - 1.
 void HandleSetAttributes(Request& request);
 // EINVAL for bits that access(2) does not have.
 void HandleAccess(Request& request);
 void HandleStatFilesystem(Request& request);
+void HandleSyncFilesystem(Request& request);
 
 }  // namespace fsd::fuse
 

@@ -137,6 +137,53 @@ TEST_F(AttrHandlers, AccessPassesItsMaskAndRefusesUnknownBits) {
   EXPECT_THAT(filesystem_.TakeCalls(), ElementsAre("Access(5, 6)"));
 }
 
+TEST_F(AttrHandlers, StatxTellsTheBirthTimeAndNothingOfTheHost) {
+  backends::Attributes& attributes = filesystem_.entry.attributes;
+  attributes.stx_mask = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
+  attributes.stx_attributes = STATX_ATTR_IMMUTABLE | STATX_ATTR_MOUNT_ROOT;
+  attributes.stx_attributes_mask = STATX_ATTR_IMMUTABLE | STATX_ATTR_MOUNT_ROOT;
+  attributes.stx_btime = {.tv_sec = -3, .tv_nsec = 4};
+  attributes.stx_mode = 0100644;
+  attributes.stx_dev_major = 8;
+  attributes.stx_dev_minor = 1;
+  attributes.stx_mnt_id = 21;
+
+  const Answer answer = driver_.Send(kOpcodeStatx, 5, Raw(StatxIn{}));
+
+  EXPECT_THAT(filesystem_.TakeCalls(), ElementsAre("GetAttributes(5, fh=none)"));
+  EXPECT_EQ(answer.written, 16u + 288u);
+  const auto out = answer.As<StatxOut>();
+  EXPECT_EQ(out.attr_valid, 1u);
+  EXPECT_EQ(out.stat.mask, STATX_BASIC_STATS | STATX_BTIME);
+  EXPECT_EQ(out.stat.attributes, static_cast<uint64_t>(STATX_ATTR_IMMUTABLE));
+  EXPECT_EQ(out.stat.attributes_mask, static_cast<uint64_t>(STATX_ATTR_IMMUTABLE));
+  EXPECT_EQ(out.stat.btime.tv_sec, -3);
+  EXPECT_EQ(out.stat.btime.tv_nsec, 4u);
+  EXPECT_EQ(out.stat.ino, 4711u);
+  EXPECT_EQ(out.stat.size, 99u);
+  EXPECT_EQ(out.stat.mode, 0100644u);
+  EXPECT_EQ(out.stat.dev_major, 0u);
+  EXPECT_EQ(out.stat.dev_minor, 0u);
+  EXPECT_EQ(answer.body.find('\x15'), std::string::npos);  // the mount's id
+}
+
+TEST_F(AttrHandlers, StatxPassesAHandleOnlyIfItsFlagSaysSo) {
+  StatxIn in{};
+  in.fh = 8;
+  driver_.Send(kOpcodeStatx, 5, Raw(in));
+  in.getattr_flags = FUSE_GETATTR_FH;
+  driver_.Send(kOpcodeStatx, 5, Raw(in));
+
+  EXPECT_THAT(filesystem_.TakeCalls(),
+              ElementsAre("GetAttributes(5, fh=none)", "GetAttributes(5, fh=8)"));
+}
+
+TEST_F(AttrHandlers, SyncFilesystemIsOfTheNodes) {
+  EXPECT_EQ(driver_.Send(FUSE_SYNCFS, 5, Raw(fuse_syncfs_in{})).written, 16u);
+
+  EXPECT_THAT(filesystem_.TakeCalls(), ElementsAre("SyncFilesystem(5)"));
+}
+
 TEST_F(AttrHandlers, StatFilesystemAnswersEachField) {
   filesystem_.statistics.f_blocks = 1;
   filesystem_.statistics.f_bfree = 2;

@@ -30,6 +30,15 @@ fuse_attr ToFuseAttr(backends::NodeId node, const backends::Attributes& attribut
   };
 }
 
+// What a file is marked with, as opposed to where the host has it.
+constexpr uint64_t kFileAttributes = STATX_ATTR_COMPRESSED | STATX_ATTR_IMMUTABLE |
+                                     STATX_ATTR_APPEND | STATX_ATTR_NODUMP | STATX_ATTR_ENCRYPTED |
+                                     STATX_ATTR_VERITY;
+
+StatxTime ToStatxTime(const statx_timestamp& time) {
+  return {.tv_sec = time.tv_sec, .tv_nsec = time.tv_nsec, .reserved = 0};
+}
+
 }  // namespace
 
 fuse_attr_out ToAttrOut(backends::NodeId node, const backends::Attributes& attributes,
@@ -40,6 +49,30 @@ fuse_attr_out ToAttrOut(backends::NodeId node, const backends::Attributes& attri
       .dummy = 0,
       .attr = ToFuseAttr(node, attributes, terms),
   };
+}
+
+StatxOut ToStatxOut(const backends::Attributes& attributes, const EntryTerms& terms) {
+  StatxOut out{};
+  out.attr_valid = terms.timeout_seconds;
+  Statx& stat = out.stat;
+  stat.mask = attributes.stx_mask & (STATX_BASIC_STATS | STATX_BTIME);
+  stat.blksize = attributes.stx_blksize;
+  stat.attributes = attributes.stx_attributes & kFileAttributes;
+  stat.attributes_mask = attributes.stx_attributes_mask & kFileAttributes;
+  stat.nlink = attributes.stx_nlink;
+  stat.uid = attributes.stx_uid;
+  stat.gid = attributes.stx_gid;
+  stat.mode = attributes.stx_mode;
+  stat.ino = attributes.stx_ino;
+  stat.size = attributes.stx_size;
+  stat.blocks = attributes.stx_blocks;
+  stat.atime = ToStatxTime(attributes.stx_atime);
+  stat.btime = ToStatxTime(attributes.stx_btime);
+  stat.ctime = ToStatxTime(attributes.stx_ctime);
+  stat.mtime = ToStatxTime(attributes.stx_mtime);
+  stat.rdev_major = attributes.stx_rdev_major;
+  stat.rdev_minor = attributes.stx_rdev_minor;
+  return out;
 }
 
 fuse_entry_out ToEntryOut(const backends::Entry& entry, const EntryTerms& terms) {

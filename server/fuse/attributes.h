@@ -1,4 +1,6 @@
-// How inodes look on the wire: fuse_attr, fuse_attr_out, fuse_entry_out.
+// How inodes look on the wire: fuse_attr, fuse_attr_out, fuse_statx_out, fuse_entry_out.
+//
+// The host's device and mount numbers never reach the guest.
 #ifndef FSD_SERVER_FUSE_ATTRIBUTES_H_
 #define FSD_SERVER_FUSE_ATTRIBUTES_H_
 
@@ -19,6 +21,7 @@ struct EntryTerms {
 
 fuse_attr_out ToAttrOut(backends::NodeId node, const backends::Attributes& attributes,
                         const EntryTerms& terms);
+StatxOut ToStatxOut(const backends::Attributes& attributes, const EntryTerms& terms);
 fuse_entry_out ToEntryOut(const backends::Entry& entry, const EntryTerms& terms);
 
 // FUSE carries device numbers in Linux's new_encode_dev form (linux/kdev_t.h): minor bits 0-7,

@@ -1,14 +1,14 @@
 #include "server/fuse/file_handlers.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <cstdint>
-#include <limits>
 #include <string_view>
 
 #include "server/fuse/abi.h"
 #include "server/fuse/attributes.h"
+#include "server/fuse/creation.h"
+#include "server/fuse/offsets.h"
 #include "server/fuse/operation.h"
 
 namespace fsd::fuse {
@@ -16,17 +16,19 @@ namespace {
 
 using backends::Call;
 using backends::CreatedFile;
+using backends::Creation;
 using backends::FileHandle;
 using backends::OpenFile;
+using backends::OpenOptions;
 
 constexpr uint32_t kOpenFlags = O_ACCMODE | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | O_SYNC |
                                 O_DIRECT | O_NOATIME | O_LARGEFILE;
 constexpr uint32_t kCreateFlags = kOpenFlags | O_EXCL;
+constexpr uint32_t kPermissionBits = 07777;
 
-// A file's last byte is below this offset.
-bool RangeValid(uint64_t offset, uint64_t length) {
-  constexpr uint64_t kMaxOffset = std::numeric_limits<int64_t>::max();
-  return offset <= kMaxOffset && length <= kMaxOffset - offset;
+OpenOptions OptionsOfCreate(const fuse_create_in& in) {
+  return {.flags = in.flags & kCreateFlags,
+          .kill_suidgid = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0};
 }
 
 bool Writes(uint32_t open_flags) {
@@ -58,10 +60,6 @@ void ReplyWritten(Request& request, size_t bytes) {
   request.Reply(fuse_write_out{.size = static_cast<uint32_t>(bytes), .padding = 0});
 }
 
-void ReplySought(Request& request, uint64_t offset) {
-  request.Reply(fuse_lseek_out{.offset = offset});
-}
-
 }  // namespace
 
 void HandleOpen(Request& request) {
@@ -82,12 +80,24 @@ void HandleCreate(Request& request) {
   const auto in = arguments.Take<fuse_create_in>();
   const ErrnoOr<std::string_view> name = arguments.TakeName(NameUse::kCreateFile);
   if (!name.ok()) return request.ReplyError(name.error());
+  const ErrnoOr<Creation> creation = DecodeCreation(request, arguments.rest(), in.umask);
+  if (!creation.ok()) return request.ReplyError(creation.error());
   RunOperation<CreatedFile, ReplyCreated>(request, [&](Call<CreatedFile> call) {
-    return request.filesystem().Create(
-        call, request.node(), *name, in.mode & 07777,
-        {.flags = in.flags & kCreateFlags,
-         .kill_suidgid = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0},
-        {.umask = in.umask & 0777});
+    return request.filesystem().Create(call, request.node(), *name, in.mode & kPermissionBits,
+                                       OptionsOfCreate(in), *creation);
+  });
+}
+
+void HandleCreateTemporary(Request& request) {
+  Arguments arguments = request.arguments();
+  const auto in = arguments.Take<fuse_create_in>();
+  const ErrnoOr<std::string_view> name = arguments.TakeText();
+  if (!name.ok()) return request.ReplyError(name.error());
+  const ErrnoOr<Creation> creation = DecodeCreation(request, arguments.rest(), in.umask);
+  if (!creation.ok()) return request.ReplyError(creation.error());
+  RunOperation<CreatedFile, ReplyCreated>(request, [&](Call<CreatedFile> call) {
+    return request.filesystem().CreateTemporary(call, request.node(), in.mode & kPermissionBits,
+                                                OptionsOfCreate(in), *creation);
   });
 }
 
@@ -135,24 +145,6 @@ void HandleFsync(Request& request) {
   RunOperation<void, ReplyEmpty>(request, [&](Call<void> call) {
     return request.filesystem().Fsync(call, request.node(), FileHandle{in.fh},
                                       (in.fsync_flags & FUSE_FSYNC_FDATASYNC) != 0);
-  });
-}
-
-void HandleFallocate(Request& request) {
-  const auto in = request.arguments().Take<fuse_fallocate_in>();
-  if (!RangeValid(in.offset, in.length)) return request.ReplyError(Errno(EFBIG));
-  RunOperation<void, ReplyEmpty>(request, [&](Call<void> call) {
-    return request.filesystem().Fallocate(call, request.node(), FileHandle{in.fh}, in.mode,
-                                          in.offset, in.length);
-  });
-}
-
-void HandleSeek(Request& request) {
-  const auto in = request.arguments().Take<fuse_lseek_in>();
-  if (in.whence != SEEK_DATA && in.whence != SEEK_HOLE) return request.ReplyError(Errno(EINVAL));
-  if (!RangeValid(in.offset, 0)) return request.ReplyError(Errno(ENXIO));
-  RunOperation<uint64_t, ReplySought>(request, [&](Call<uint64_t> call) {
-    return request.filesystem().Seek(call, request.node(), FileHandle{in.fh}, in.offset, in.whence);
   });
 }
 

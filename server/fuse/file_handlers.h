@@ -14,6 +14,8 @@ namespace fsd::fuse {
 // EROFS on a read-only export if the flags ask for writing or truncation.
 void HandleOpen(Request& request);
 void HandleCreate(Request& request);
+// TMPFILE. Its name means nothing (Linux sends "/").
+void HandleCreateTemporary(Request& request);
 // EINVAL if the guest gave less room than it asks bytes for, or the range ends beyond 2^63 - 1.
 void HandleRead(Request& request);
 // EINVAL if the size is not that of the payload, or the range ends beyond 2^63 - 1.
@@ -21,9 +23,6 @@ void HandleWrite(Request& request);
 void HandleFlush(Request& request);
 void HandleRelease(Request& request);
 void HandleFsync(Request& request);
-void HandleFallocate(Request& request);
-// SEEK_DATA and SEEK_HOLE; EINVAL for what else a guest does by itself.
-void HandleSeek(Request& request);
 
 }  // namespace fsd::fuse
 

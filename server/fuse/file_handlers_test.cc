@@ -1,7 +1,6 @@
 #include "server/fuse/file_handlers.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -94,6 +93,20 @@ TEST_F(FileHandlers, CreateAnswersTheEntryAndTheHandle) {
   EXPECT_EQ(open.fh, kFh);
 }
 
+TEST_F(FileHandlers, CreateTemporaryIgnoresItsName) {
+  filesystem_.entry.node = backends::NodeId{6};
+  const fuse_create_in in = {
+      .flags = O_TMPFILE | O_EXCL | O_RDWR, .mode = S_IFREG | 0600, .umask = 022, .open_flags = 0};
+
+  const Answer answer = driver_.Send(FUSE_TMPFILE, 1, Raw(in) + Text("/"));
+
+  EXPECT_THAT(filesystem_.TakeCalls(),
+              ElementsAre(absl::StrFormat(
+                  "CreateTemporary(1, mode=600, umask=22, flags=%o, kill=0)", O_EXCL | O_RDWR)));
+  EXPECT_EQ(answer.written, 16u + 128u + 16u);
+  EXPECT_EQ(answer.As<fuse_entry_out>().nodeid, 6u);
+}
+
 TEST_F(FileHandlers, ReadAnswersWhatTheFileHolds) {
   filesystem_.content = "hello, guest";
 
@@ -178,8 +191,6 @@ TEST_F(FileHandlers, RangesBeyondTheLargestOffsetAreRefused) {
   EXPECT_EQ(driver_.Send(FUSE_READ, 5, ReadIn(kMax - 9, 10)).error(), EINVAL);
   EXPECT_EQ(driver_.Send(FUSE_READ, 5, ReadIn(~0ULL, 1)).error(), EINVAL);
   EXPECT_EQ(driver_.Send(FUSE_WRITE, 5, WriteIn(kMax, 1) + "x").error(), EINVAL);
-  const fuse_fallocate_in in = {.fh = kFh, .offset = kMax, .length = 1, .mode = 0, .padding = 0};
-  EXPECT_EQ(driver_.Send(FUSE_FALLOCATE, 5, Raw(in)).error(), EFBIG);
 }
 
 TEST_F(FileHandlers, FlushAndReleasePassTheirHandle) {
@@ -205,34 +216,6 @@ TEST_F(FileHandlers, FsyncTellsDataFromAll) {
 
   EXPECT_THAT(filesystem_.TakeCalls(), ElementsAre("Fsync(5, fh=4294967298, data_only=0)",
                                                    "Fsync(5, fh=4294967298, data_only=1)"));
-}
-
-TEST_F(FileHandlers, FallocatePassesModeAndRange) {
-  const fuse_fallocate_in in = {.fh = kFh, .offset = 10, .length = 20, .mode = 3, .padding = 0};
-
-  EXPECT_EQ(driver_.Send(FUSE_FALLOCATE, 5, Raw(in)).written, 16u);
-
-  EXPECT_THAT(filesystem_.TakeCalls(),
-              ElementsAre("Fallocate(5, fh=4294967298, mode=3, at=10, length=20)"));
-}
-
-TEST_F(FileHandlers, SeekFindsDataAndHoles) {
-  filesystem_.sought = 65536;
-  const fuse_lseek_in in = {.fh = kFh, .offset = 10, .whence = SEEK_HOLE, .padding = 0};
-
-  const Answer answer = driver_.Send(FUSE_LSEEK, 5, Raw(in));
-
-  EXPECT_THAT(filesystem_.TakeCalls(), ElementsAre("Seek(5, fh=4294967298, at=10, whence=4)"));
-  EXPECT_EQ(answer.written, 24u);
-  EXPECT_EQ(answer.As<fuse_lseek_out>().offset, 65536u);
-}
-
-TEST_F(FileHandlers, SeekRefusesOtherWhences) {
-  for (const uint32_t whence : {SEEK_SET, SEEK_CUR, SEEK_END, 5}) {
-    const fuse_lseek_in in = {.fh = kFh, .offset = 0, .whence = whence, .padding = 0};
-    EXPECT_EQ(driver_.Send(FUSE_LSEEK, 5, Raw(in)).error(), EINVAL);
-  }
-  EXPECT_THAT(filesystem_.TakeCalls(), IsEmpty());
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ std::string Header(uint32_t len, uint32_t opcode) {
 class HostileRequest : public ::testing::Test {
  protected:
   RecordingFilesystem filesystem_;
-  RequestDriver driver_{filesystem_};
+  RequestDriver driver_{filesystem_, {.xattr = true, .locks = true}};
 };
 
 TEST_F(HostileRequest, AnEmptyChainIsCompletedWithLengthZero) {
@@ -109,6 +109,53 @@ TEST_F(HostileRequest, AWriteWhoseSizeIsNotItsPayloadsIsEINVAL) {
   EXPECT_THAT(filesystem_.TakeCalls(), IsEmpty());
 }
 
+TEST_F(HostileRequest, AnAttributeWhoseSizeLiesIsEINVAL) {
+  fuse_setxattr_in in{};
+  for (const uint32_t size : {0u, 4u, 6u, 0xffffffffu}) {
+    in.size = size;
+    EXPECT_EQ(driver_.Send(FUSE_SETXATTR, 5, Raw(in) + Text("user.a") + "value").error(), EINVAL);
+  }
+  EXPECT_THAT(filesystem_.TakeCalls(), IsEmpty());
+}
+
+TEST_F(HostileRequest, AnAttributesNameWithoutNulIsEINVAL) {
+  EXPECT_EQ(driver_.Send(FUSE_SETXATTR, 5, Raw(fuse_setxattr_in{}) + "user.a").error(), EINVAL);
+  EXPECT_EQ(driver_.Send(FUSE_GETXATTR, 5, Raw(fuse_getxattr_in{}) + "user.a").error(), EINVAL);
+  EXPECT_EQ(driver_.Send(FUSE_REMOVEXATTR, 5, "user.a").error(), EINVAL);
+  EXPECT_EQ(driver_.Send(FUSE_REMOVEXATTR, 5, "").error(), EINVAL);
+  EXPECT_EQ(driver_.Send(FUSE_TMPFILE, 5, Raw(fuse_create_in{}) + "/").error(), EINVAL);
+  EXPECT_THAT(filesystem_.TakeCalls(), IsEmpty());
+}
+
+TEST_F(HostileRequest, ExtensionsLongerThanTheRequestAreEINVAL) {
+  for (const uint32_t opcode : {FUSE_MKDIR, FUSE_LOOKUP, FUSE_WRITE, FUSE_GETATTR}) {
+    std::string message = Message(opcode, 1, std::string(48, '\0'));
+    for (const uint16_t units : {7, 0xffff}) {
+      std::memcpy(message.data() + offsetof(fuse_in_header, total_extlen), &units, sizeof(units));
+      EXPECT_EQ(driver_.SendBytes(message).error(), EINVAL);
+    }
+  }
+  EXPECT_THAT(filesystem_.TakeCalls(), IsEmpty());
+}
+
+TEST_F(HostileRequest, ExtensionsThatNobodyAskedForAreNoArguments) {
+  std::string message = Message(FUSE_LOOKUP, 1, "name" + Text("1234567"));
+  message[offsetof(fuse_in_header, total_extlen)] = 1;
+
+  EXPECT_EQ(driver_.SendBytes(message).error(), EINVAL);
+
+  EXPECT_THAT(filesystem_.TakeCalls(), IsEmpty());
+}
+
+TEST_F(HostileRequest, NothingCanBelongToACallerWithoutIds) {
+  for (const size_t field : {offsetof(fuse_in_header, uid), offsetof(fuse_in_header, gid)}) {
+    std::string message = Message(FUSE_MKDIR, 1, Raw(fuse_mkdir_in{}) + Text("name"));
+    message.replace(field, 4, 4, '\xff');
+    EXPECT_EQ(driver_.SendBytes(message).error(), EOVERFLOW);
+  }
+  EXPECT_THAT(filesystem_.TakeCalls(), IsEmpty());
+}
+
 TEST_F(HostileRequest, NodeidsAndHandlesAreTheBackendsToJudge) {
   filesystem_.error = ESTALE;
 
@@ -181,13 +228,14 @@ TEST_F(HostileRequest, AnInterruptIsAcceptedWithoutAReply) {
 TEST_F(HostileRequest, NoiseIsAlwaysAnswered) {
   std::mt19937 random(4711);
   for (int round = 0; round < 20000; ++round) {
-    std::string arguments(random() % 120, '\0');
+    std::string arguments(random() % 160, '\0');
     // Mostly zeros, so that names end and numbers are small now and then.
     for (char& byte : arguments) byte = random() % 3 == 0 ? static_cast<char>(random()) : '\0';
     const size_t readable_cut = random() % 200;
     const size_t writable_cut = random() % 300;
     filesystem_.content = std::string(random() % 300, 'c');
     std::string message = Message(random() % 60, random() % 8, arguments);
+    if (random() % 4 == 0) message[offsetof(fuse_in_header, total_extlen)] = random() % 8;
     if (random() % 10 == 0) message.resize(random() % (message.size() + 1));
 
     const Answer answer = driver_.SendBytes(message, {.reply_space = random() % 300,

@@ -10,7 +10,8 @@ namespace {
 constexpr uint64_t kWantedFlags = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ATOMIC_O_TRUNC |
                                   FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
                                   FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_INIT_EXT |
-                                  FUSE_SUBMOUNTS | FUSE_EXPORT_SUPPORT | FUSE_HANDLE_KILLPRIV_V2;
+                                  FUSE_SUBMOUNTS | FUSE_EXPORT_SUPPORT | FUSE_HANDLE_KILLPRIV_V2 |
+                                  FUSE_SETXATTR_EXT;
 
 // A guest that does not know MAX_PAGES splits at 32 pages of 4 KiB.
 constexpr uint32_t kMaxWriteBytesWithoutMaxPages = 32 * 4096;

@@ -29,8 +29,9 @@ int ErrorOf(const fuse_init_in& in, size_t bytes = sizeof(fuse_init_in)) {
 TEST(NegotiateInit, AgreesOnTheSmallerMinor) {
   EXPECT_EQ(Negotiate(31, 0).out.minor, 31u);
   EXPECT_EQ(Negotiate(38, 0).out.minor, 38u);
-  EXPECT_EQ(Negotiate(45, 0).out.minor, 38u);
-  EXPECT_EQ(Negotiate(45, 0).agreed->minor, 38u);
+  EXPECT_EQ(Negotiate(45, 0).out.minor, 45u);
+  EXPECT_EQ(Negotiate(46, 0).out.minor, 45u);
+  EXPECT_EQ(Negotiate(46, 0).agreed->minor, 45u);
 }
 
 TEST(NegotiateInit, RefusesWhatIsOlderThanVirtioFs) {
@@ -55,7 +56,7 @@ TEST(NegotiateInit, WantsWhatItCanServeOfWhatIsOffered) {
                             FUSE_ASYNC_DIO | FUSE_AUTO_INVAL_DATA | FUSE_PARALLEL_DIROPS |
                             FUSE_MAX_PAGES | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |
                             FUSE_INIT_EXT | FUSE_SUBMOUNTS | FUSE_EXPORT_SUPPORT |
-                            FUSE_HANDLE_KILLPRIV_V2;
+                            FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT;
 
   const InitReply reply = Negotiate(38, kEverything);
 

@@ -16,7 +16,7 @@ Mount::Mount(backends::Filesystem& filesystem, SessionOptions options,
 
 EntryTerms Mount::entry_terms() const {
   return {.timeout_seconds = CacheTimeoutSeconds(options_.cache),
-          .announce_submounts = announce_submounts_.load(std::memory_order_relaxed)};
+          .announce_submounts = agreed(FUSE_SUBMOUNTS)};
 }
 
 ErrnoOr<fuse_init_out> Mount::Init(const fuse_init_in& in, size_t in_bytes) {
@@ -31,7 +31,7 @@ ErrnoOr<fuse_init_out> Mount::Init(const fuse_init_in& in, size_t in_bytes) {
     return reply->out;
   }
   const NegotiatedInit& agreed = *reply->agreed;
-  announce_submounts_.store((agreed.flags & FUSE_SUBMOUNTS) != 0, std::memory_order_relaxed);
+  agreed_flags_.store(agreed.flags, std::memory_order_relaxed);
   if (on_mounted_) on_mounted_(agreed);
   EndChange(State::kMounted);
   FSD_LOG(kInfo, options_.export_name, "guest mounted, FUSE %u.%u, flags %#x", agreed.major,

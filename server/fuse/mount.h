@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 
 #include "backends/filesystem.h"
@@ -34,6 +35,10 @@ class Mount {
   backends::Filesystem& filesystem() const { return filesystem_; }
   const SessionOptions& options() const { return options_; }
   bool mounted() const { return state_.load(std::memory_order_acquire) == State::kMounted; }
+  // The INIT flags of the last guest that mounted; a guest's requests may be served a little longer
+  // than its session lasts.
+  uint64_t agreed_flags() const { return agreed_flags_.load(std::memory_order_relaxed); }
+  bool agreed(uint64_t flag) const { return (agreed_flags() & flag) != 0; }
   EntryTerms entry_terms() const;
 
   // INIT: ends the session before it, whose guest may have rebooted without DESTROY, and begins
@@ -55,7 +60,7 @@ class Mount {
   const std::function<void(const NegotiatedInit&)> on_mounted_;
   const std::function<void()> on_unmounted_;
   std::atomic<State> state_{State::kAwaitingInit};
-  std::atomic<bool> announce_submounts_{false};
+  std::atomic<uint64_t> agreed_flags_{0};
 };
 
 }  // namespace fsd::fuse

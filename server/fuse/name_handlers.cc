@@ -8,17 +8,18 @@
 
 #include "server/fuse/abi.h"
 #include "server/fuse/attributes.h"
+#include "server/fuse/creation.h"
 #include "server/fuse/operation.h"
 
 namespace fsd::fuse {
 namespace {
 
 using backends::Call;
+using backends::Creation;
 using backends::Entry;
 using backends::NodeId;
 
 constexpr uint32_t kPermissionBits = 07777;
-constexpr uint32_t kUmaskBits = 0777;
 
 void Rename(Request& request, Arguments arguments, NodeId new_parent, uint32_t flags) {
   const ErrnoOr<std::string_view> name = arguments.TakeName(NameUse::kRename);
@@ -73,8 +74,10 @@ void HandleSymlink(Request& request) {
   if (!name.ok()) return request.ReplyError(name.error());
   const ErrnoOr<std::string_view> target = arguments.TakeTarget();
   if (!target.ok()) return request.ReplyError(target.error());
+  const ErrnoOr<Creation> creation = DecodeCreation(request, arguments.rest(), /*umask=*/0);
+  if (!creation.ok()) return request.ReplyError(creation.error());
   RunOperation<Entry, ReplyEntry>(request, [&](Call<Entry> call) {
-    return request.filesystem().Symlink(call, request.node(), *name, *target, {});
+    return request.filesystem().Symlink(call, request.node(), *name, *target, *creation);
   });
 }
 
@@ -83,11 +86,13 @@ void HandleMakeNode(Request& request) {
   const auto in = arguments.Take<fuse_mknod_in>();
   const ErrnoOr<std::string_view> name = arguments.TakeName(NameUse::kMakeOrLink);
   if (!name.ok()) return request.ReplyError(name.error());
+  const ErrnoOr<Creation> creation = DecodeCreation(request, arguments.rest(), in.umask);
+  if (!creation.ok()) return request.ReplyError(creation.error());
   const bool is_device = S_ISCHR(in.mode) || S_ISBLK(in.mode);
   RunOperation<Entry, ReplyEntry>(request, [&](Call<Entry> call) {
-    return request.filesystem().MakeNode(
-        call, request.node(), *name, in.mode & (S_IFMT | kPermissionBits),
-        is_device ? DecodeDevice(in.rdev) : 0, {.umask = in.umask & kUmaskBits});
+    return request.filesystem().MakeNode(call, request.node(), *name,
+                                         in.mode & (S_IFMT | kPermissionBits),
+                                         is_device ? DecodeDevice(in.rdev) : 0, *creation);
   });
 }
 
@@ -96,9 +101,11 @@ void HandleMakeDirectory(Request& request) {
   const auto in = arguments.Take<fuse_mkdir_in>();
   const ErrnoOr<std::string_view> name = arguments.TakeName(NameUse::kMakeOrLink);
   if (!name.ok()) return request.ReplyError(name.error());
+  const ErrnoOr<Creation> creation = DecodeCreation(request, arguments.rest(), in.umask);
+  if (!creation.ok()) return request.ReplyError(creation.error());
   RunOperation<Entry, ReplyEntry>(request, [&](Call<Entry> call) {
-    return request.filesystem().MakeDirectory(
-        call, request.node(), *name, in.mode & kPermissionBits, {.umask = in.umask & kUmaskBits});
+    return request.filesystem().MakeDirectory(call, request.node(), *name,
+                                              in.mode & kPermissionBits, *creation);
   });
 }
 

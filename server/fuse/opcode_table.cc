@@ -6,8 +6,12 @@
 #include "server/fuse/attr_handlers.h"
 #include "server/fuse/dir_handlers.h"
 #include "server/fuse/file_handlers.h"
+#include "server/fuse/ioctl_handlers.h"
+#include "server/fuse/lock_handlers.h"
 #include "server/fuse/name_handlers.h"
+#include "server/fuse/range_handlers.h"
 #include "server/fuse/session_handlers.h"
+#include "server/fuse/xattr_handlers.h"
 
 namespace fsd::fuse {
 namespace {
@@ -18,10 +22,11 @@ constexpr uint16_t kOpenOut = sizeof(fuse_open_out);
 
 using Table = std::array<OpcodeRow, kOpcodeCopyFileRange64 + 1>;
 
-// may_block is for what waits for the disk by its nature (FSYNC, FSYNCDIR), may have to allocate or
-// zero gigabytes (FALLOCATE), or closes a session's files (INIT, DESTROY). What is usually quick
-// but can hang on a sick disk or server - FLUSH, RELEASE, STATFS, LOOKUP, ... - is not: a hand-over
-// would cost each of the many good ones, and a queue thread that is stuck is relieved anyway.
+// may_block is for what waits for the disk by its nature (FSYNC, FSYNCDIR, SYNCFS), may have to
+// allocate, zero or copy gigabytes (FALLOCATE, COPY_FILE_RANGE), or closes a session's files (INIT,
+// DESTROY). What is usually quick but can hang on a sick disk or server - FLUSH, RELEASE, STATFS,
+// LOOKUP, ... - is not: a hand-over would cost each of the many good ones, and a queue thread that
+// is stuck is relieved anyway.
 constexpr void DescribeNames(Table& table) {
   table[FUSE_LOOKUP] = {
       .name = "LOOKUP", .handler = HandleLookup, .body = Body::kNames, .reply_bytes = kEntryOut};
@@ -37,18 +42,18 @@ constexpr void DescribeNames(Table& table) {
   table[FUSE_READLINK] = {.name = "READLINK", .handler = HandleReadLink};
   table[FUSE_SYMLINK] = {.name = "SYMLINK",
                          .handler = HandleSymlink,
-                         .body = Body::kNames,
+                         .body = Body::kCreation,
                          .reply_bytes = kEntryOut,
                          .mutates = true};
   table[FUSE_MKNOD] = {.name = "MKNOD",
                        .handler = HandleMakeNode,
-                       .body = Body::kNames,
+                       .body = Body::kCreation,
                        .argument_bytes = sizeof(fuse_mknod_in),
                        .reply_bytes = kEntryOut,
                        .mutates = true};
   table[FUSE_MKDIR] = {.name = "MKDIR",
                        .handler = HandleMakeDirectory,
-                       .body = Body::kNames,
+                       .body = Body::kCreation,
                        .argument_bytes = sizeof(fuse_mkdir_in),
                        .reply_bytes = kEntryOut,
                        .mutates = true};
@@ -79,6 +84,10 @@ constexpr void DescribeAttributes(Table& table) {
                          .handler = HandleGetAttributes,
                          .argument_bytes = sizeof(fuse_getattr_in),
                          .reply_bytes = kAttrOut};
+  table[kOpcodeStatx] = {.name = "STATX",
+                         .handler = HandleStatx,
+                         .argument_bytes = sizeof(StatxIn),
+                         .reply_bytes = sizeof(StatxOut)};
   table[FUSE_SETATTR] = {.name = "SETATTR",
                          .handler = HandleSetAttributes,
                          .argument_bytes = sizeof(fuse_setattr_in),
@@ -88,6 +97,10 @@ constexpr void DescribeAttributes(Table& table) {
       .name = "ACCESS", .handler = HandleAccess, .argument_bytes = sizeof(fuse_access_in)};
   table[FUSE_STATFS] = {
       .name = "STATFS", .handler = HandleStatFilesystem, .reply_bytes = sizeof(fuse_statfs_out)};
+  table[FUSE_SYNCFS] = {.name = "SYNCFS",
+                        .handler = HandleSyncFilesystem,
+                        .argument_bytes = sizeof(fuse_syncfs_in),
+                        .may_block = true};
 }
 
 constexpr void DescribeFiles(Table& table) {
@@ -97,10 +110,16 @@ constexpr void DescribeFiles(Table& table) {
                       .reply_bytes = kOpenOut};
   table[FUSE_CREATE] = {.name = "CREATE",
                         .handler = HandleCreate,
-                        .body = Body::kNames,
+                        .body = Body::kCreation,
                         .argument_bytes = sizeof(fuse_create_in),
                         .reply_bytes = kEntryOut + kOpenOut,
                         .mutates = true};
+  table[FUSE_TMPFILE] = {.name = "TMPFILE",
+                         .handler = HandleCreateTemporary,
+                         .body = Body::kCreation,
+                         .argument_bytes = sizeof(fuse_create_in),
+                         .reply_bytes = kEntryOut + kOpenOut,
+                         .mutates = true};
   table[FUSE_READ] = {
       .name = "READ", .handler = HandleRead, .argument_bytes = sizeof(fuse_read_in)};
   table[FUSE_WRITE] = {.name = "WRITE",
@@ -117,6 +136,14 @@ constexpr void DescribeFiles(Table& table) {
                        .handler = HandleFsync,
                        .argument_bytes = sizeof(fuse_fsync_in),
                        .may_block = true};
+  table[FUSE_IOCTL] = {.name = "IOCTL",
+                       .handler = HandleIoctl,
+                       .body = Body::kIoctl,
+                       .argument_bytes = sizeof(fuse_ioctl_in),
+                       .reply_bytes = sizeof(fuse_ioctl_out)};
+}
+
+constexpr void DescribeRanges(Table& table) {
   table[FUSE_FALLOCATE] = {.name = "FALLOCATE",
                            .handler = HandleFallocate,
                            .argument_bytes = sizeof(fuse_fallocate_in),
@@ -126,6 +153,58 @@ constexpr void DescribeFiles(Table& table) {
                        .handler = HandleSeek,
                        .argument_bytes = sizeof(fuse_lseek_in),
                        .reply_bytes = sizeof(fuse_lseek_out)};
+  table[FUSE_COPY_FILE_RANGE] = {.name = "COPY_FILE_RANGE",
+                                 .handler = HandleCopyFileRange,
+                                 .argument_bytes = sizeof(fuse_copy_file_range_in),
+                                 .reply_bytes = sizeof(fuse_write_out),
+                                 .mutates = true,
+                                 .may_block = true};
+  table[kOpcodeCopyFileRange64] = {.name = "COPY_FILE_RANGE_64",
+                                   .handler = HandleCopyFileRange64,
+                                   .argument_bytes = sizeof(fuse_copy_file_range_in),
+                                   .reply_bytes = sizeof(CopyFileRangeOut),
+                                   .mutates = true,
+                                   .may_block = true};
+}
+
+// SETLKW does not block here: it is pending in the filesystem.
+constexpr void DescribeLocks(Table& table) {
+  table[FUSE_GETLK] = {.name = "GETLK",
+                       .handler = HandleGetLock,
+                       .service = Service::kLocks,
+                       .argument_bytes = sizeof(fuse_lk_in),
+                       .reply_bytes = sizeof(fuse_lk_out)};
+  table[FUSE_SETLK] = {.name = "SETLK",
+                       .handler = HandleSetLock,
+                       .service = Service::kLocks,
+                       .argument_bytes = sizeof(fuse_lk_in)};
+  table[FUSE_SETLKW] = {.name = "SETLKW",
+                        .handler = HandleSetLockWait,
+                        .service = Service::kLocks,
+                        .argument_bytes = sizeof(fuse_lk_in)};
+}
+
+constexpr void DescribeXattrs(Table& table) {
+  table[FUSE_SETXATTR] = {.name = "SETXATTR",
+                          .handler = HandleSetXattr,
+                          .body = Body::kXattr,
+                          .service = Service::kXattr,
+                          .argument_bytes = kShortSetxattrInBytes,
+                          .mutates = true};
+  table[FUSE_GETXATTR] = {.name = "GETXATTR",
+                          .handler = HandleGetXattr,
+                          .body = Body::kNames,
+                          .service = Service::kXattr,
+                          .argument_bytes = sizeof(fuse_getxattr_in)};
+  table[FUSE_LISTXATTR] = {.name = "LISTXATTR",
+                           .handler = HandleListXattr,
+                           .service = Service::kXattr,
+                           .argument_bytes = sizeof(fuse_getxattr_in)};
+  table[FUSE_REMOVEXATTR] = {.name = "REMOVEXATTR",
+                             .handler = HandleRemoveXattr,
+                             .body = Body::kNames,
+                             .service = Service::kXattr,
+                             .mutates = true};
 }
 
 constexpr void DescribeDirectories(Table& table) {
@@ -162,24 +241,11 @@ constexpr void DescribeSession(Table& table) {
 }
 
 constexpr void DescribeUnserved(Table& table) {
-  table[FUSE_SETXATTR] = {.name = "SETXATTR", .mutates = true};
-  table[FUSE_GETXATTR] = {.name = "GETXATTR"};
-  table[FUSE_LISTXATTR] = {.name = "LISTXATTR"};
-  table[FUSE_REMOVEXATTR] = {.name = "REMOVEXATTR", .mutates = true};
-  table[FUSE_GETLK] = {.name = "GETLK"};
-  table[FUSE_SETLK] = {.name = "SETLK"};
-  table[FUSE_SETLKW] = {.name = "SETLKW"};
   table[FUSE_BMAP] = {.name = "BMAP"};
-  table[FUSE_IOCTL] = {.name = "IOCTL"};
   table[FUSE_POLL] = {.name = "POLL"};
   table[FUSE_NOTIFY_REPLY] = {.name = "NOTIFY_REPLY", .has_reply = false};
-  table[FUSE_COPY_FILE_RANGE] = {.name = "COPY_FILE_RANGE", .mutates = true};
   table[FUSE_SETUPMAPPING] = {.name = "SETUPMAPPING"};
   table[FUSE_REMOVEMAPPING] = {.name = "REMOVEMAPPING"};
-  table[FUSE_SYNCFS] = {.name = "SYNCFS"};
-  table[FUSE_TMPFILE] = {.name = "TMPFILE", .mutates = true};
-  table[kOpcodeStatx] = {.name = "STATX"};
-  table[kOpcodeCopyFileRange64] = {.name = "COPY_FILE_RANGE_64", .mutates = true};
 }
 
 constexpr Table MakeTable() {
@@ -187,6 +253,9 @@ constexpr Table MakeTable() {
   DescribeNames(table);
   DescribeAttributes(table);
   DescribeFiles(table);
+  DescribeRanges(table);
+  DescribeLocks(table);
+  DescribeXattrs(table);
   DescribeDirectories(table);
   DescribeSession(table);
   DescribeUnserved(table);

@@ -27,6 +27,10 @@ std::vector<Case> Cases() {
   read.size = 100;
   const std::string fsync = Raw(fuse_fsync_in{});
   const fuse_lseek_in seek = {.fh = 0, .offset = 0, .whence = SEEK_DATA, .padding = 0};
+  fuse_setxattr_in setxattr{};
+  setxattr.size = 9000;
+  fuse_ioctl_in ioctl{};
+  ioctl.out_size = 100;
   return {
       {"Entry", FUSE_LOOKUP, Text("name"), 144},
       {"EntryOfALongRequest", FUSE_SYMLINK, Text("name") + Text(std::string(3000, 't')), 144},
@@ -40,6 +44,18 @@ std::vector<Case> Cases() {
       {"Target", FUSE_READLINK, "", 16 + 7},
       {"Statistics", FUSE_STATFS, "", 96},
       {"Offset", FUSE_LSEEK, Raw(seek), 24},
+      {"TemporaryFile", FUSE_TMPFILE, Raw(fuse_create_in{}) + Text("/"), 160},
+      {"Statx", kOpcodeStatx, Raw(StatxIn{}), 16 + 288},
+      {"Lock", FUSE_GETLK, Raw(fuse_lk_in{}), 16 + 24},
+      {"LockTaken", FUSE_SETLKW, Raw(fuse_lk_in{}), 16},
+      {"XattrOfALongRequest", FUSE_SETXATTR,
+       Raw(setxattr) + Text("user.a") + std::string(9000, 'v'), 16},
+      {"Xattr", FUSE_GETXATTR, Raw(fuse_getxattr_in{.size = 100, .padding = 0}) + Text("user.a"),
+       16 + 7},
+      {"XattrsLength", FUSE_LISTXATTR, Raw(fuse_getxattr_in{}), 24},
+      {"IoctlsData", FUSE_IOCTL, Raw(ioctl), 16 + 16 + 7},
+      {"BytesCopied", FUSE_COPY_FILE_RANGE, Raw(fuse_copy_file_range_in{}), 24},
+      {"BytesCopied64", kOpcodeCopyFileRange64, Raw(fuse_copy_file_range_in{}), 24},
       {"Entries", FUSE_READDIR, Raw(read), 16 + 32},
   };
 }
@@ -57,7 +73,7 @@ class Pending : public ::testing::TestWithParam<Case> {
   }
 
   RecordingFilesystem filesystem_;
-  RequestDriver driver_{filesystem_};
+  RequestDriver driver_{filesystem_, {.xattr = true, .locks = true}};
 };
 
 TEST_P(Pending, IsAnsweredWhenItIsCompleted) {

@@ -46,6 +46,29 @@ std::string ChangesText(const backends::AttributeChanges& changes) {
   return text.empty() ? " nothing" : text;
 }
 
+// What comes along besides the umask, led by commas.
+std::string AlongText(const backends::Creation& creation) {
+  std::string text;
+  if (creation.supplementary_group.has_value()) {
+    text += absl::StrFormat(", group=%u", *creation.supplementary_group);
+  }
+  if (!creation.security_name.empty()) {
+    text += absl::StrFormat(
+        ", %s=%s", std::string(creation.security_name),
+        std::string(creation.security_value.begin(), creation.security_value.end()));
+  }
+  return text;
+}
+
+std::string OptionsText(const backends::OpenOptions& options) {
+  return absl::StrFormat("flags=%o, kill=%d%s", options.flags, options.kill_suidgid,
+                         options.keep_open ? "" : ", not kept open");
+}
+
+std::string LockText(const backends::FileLock& lock) {
+  return absl::StrFormat("%u-%u, type=%u, pid=%u", lock.first, lock.last, lock.type, lock.pid);
+}
+
 size_t Fill(IoVectors destination, const std::string& from) {
   size_t filled = 0;
   for (const iovec& piece : destination) {
@@ -114,9 +137,11 @@ void RecordingFilesystem::Forget(NodeId node, uint64_t count) {
 }
 
 Outcome<Entry> RecordingFilesystem::Symlink(Call<Entry> call, NodeId parent, std::string_view name,
-                                            std::string_view target, const backends::Creation&) {
+                                            std::string_view target,
+                                            const backends::Creation& creation) {
   if (record) {
-    Note(call, "Symlink(%u, %s, %s)", Number(parent), std::string(name), std::string(target));
+    Note(call, "Symlink(%u, %s, %s%s)", Number(parent), std::string(name), std::string(target),
+         AlongText(creation));
   }
   return AnswerValue(call, entry);
 }
@@ -124,16 +149,16 @@ Outcome<Entry> RecordingFilesystem::Symlink(Call<Entry> call, NodeId parent, std
 Outcome<Entry> RecordingFilesystem::MakeNode(Call<Entry> call, NodeId parent, std::string_view name,
                                              uint32_t mode, dev_t device,
                                              const backends::Creation& creation) {
-  Note(call, "MakeNode(%u, %s, mode=%o, umask=%o, device=%#x)", Number(parent), std::string(name),
-       mode, creation.umask, device);
+  Note(call, "MakeNode(%u, %s, mode=%o, umask=%o, device=%#x%s)", Number(parent), std::string(name),
+       mode, creation.umask, device, AlongText(creation));
   return AnswerValue(call, entry);
 }
 
 Outcome<Entry> RecordingFilesystem::MakeDirectory(Call<Entry> call, NodeId parent,
                                                   std::string_view name, uint32_t mode,
                                                   const backends::Creation& creation) {
-  Note(call, "MakeDirectory(%u, %s, mode=%o, umask=%o)", Number(parent), std::string(name), mode,
-       creation.umask);
+  Note(call, "MakeDirectory(%u, %s, mode=%o, umask=%o%s)", Number(parent), std::string(name), mode,
+       creation.umask, AlongText(creation));
   return AnswerValue(call, entry);
 }
 
@@ -195,7 +220,7 @@ Outcome<struct ::statvfs> RecordingFilesystem::StatFilesystem(Call<struct ::stat
 
 Outcome<OpenFile> RecordingFilesystem::Open(Call<OpenFile> call, NodeId node,
                                             backends::OpenOptions options) {
-  Note(call, "Open(%u, flags=%o, kill=%d)", Number(node), options.flags, options.kill_suidgid);
+  Note(call, "Open(%u, %s)", Number(node), OptionsText(options));
   return AnswerValue(call, OpenFile{handle});
 }
 
@@ -203,8 +228,8 @@ Outcome<CreatedFile> RecordingFilesystem::Create(Call<CreatedFile> call, NodeId 
                                                  std::string_view name, uint32_t mode,
                                                  backends::OpenOptions options,
                                                  const backends::Creation& creation) {
-  Note(call, "Create(%u, %s, mode=%o, umask=%o, flags=%o, kill=%d)", Number(parent),
-       std::string(name), mode, creation.umask, options.flags, options.kill_suidgid);
+  Note(call, "Create(%u, %s, mode=%o, umask=%o, %s%s)", Number(parent), std::string(name), mode,
+       creation.umask, OptionsText(options), AlongText(creation));
   return AnswerValue(call, CreatedFile{entry, handle});
 }
 
@@ -260,6 +285,89 @@ Outcome<uint64_t> RecordingFilesystem::Seek(Call<uint64_t> call, NodeId node, Fi
                                             uint64_t offset, uint32_t whence) {
   Note(call, "Seek(%u, fh=%u, at=%u, whence=%u)", Number(node), Number(file), offset, whence);
   return AnswerValue(call, sought);
+}
+
+Outcome<CreatedFile> RecordingFilesystem::CreateTemporary(Call<CreatedFile> call, NodeId parent,
+                                                          uint32_t mode,
+                                                          backends::OpenOptions options,
+                                                          const backends::Creation& creation) {
+  Note(call, "CreateTemporary(%u, mode=%o, umask=%o, %s%s)", Number(parent), mode, creation.umask,
+       OptionsText(options), AlongText(creation));
+  return AnswerValue(call, CreatedFile{entry, handle});
+}
+
+Outcome<uint64_t> RecordingFilesystem::CopyRange(Call<uint64_t> call, backends::FileRange from,
+                                                 backends::FileRange to, uint64_t length,
+                                                 uint32_t flags) {
+  Note(call, "CopyRange(%u, fh=%u, at=%u, %u, fh=%u, at=%u, length=%u, flags=%u)",
+       Number(from.node), Number(from.handle), from.offset, Number(to.node), Number(to.handle),
+       to.offset, length, flags);
+  return AnswerValue(call, sought);
+}
+
+Outcome<size_t> RecordingFilesystem::Ioctl(Call<size_t> call, NodeId node, FileHandle file,
+                                           uint32_t command, std::span<const char> input,
+                                           IoVectors output) {
+  Note(call, "Ioctl(%u, fh=%u, %#x, %s)", Number(node), Number(file), command,
+       std::string(input.begin(), input.end()));
+  NoteLent(output);
+  return AnswerValue(call, Fill(output, content) + boast);
+}
+
+Outcome<void> RecordingFilesystem::SyncFilesystem(Call<void> call, NodeId node) {
+  Note(call, "SyncFilesystem(%u)", Number(node));
+  return AnswerDone(call);
+}
+
+Outcome<backends::FileLock> RecordingFilesystem::GetLock(Call<backends::FileLock> call, NodeId node,
+                                                         FileHandle file, uint64_t owner,
+                                                         const backends::FileLock& asked) {
+  Note(call, "GetLock(%u, fh=%u, owner=%u, %s)", Number(node), Number(file), owner,
+       LockText(asked));
+  return AnswerValue(call, lock);
+}
+
+Outcome<void> RecordingFilesystem::SetLock(Call<void> call, NodeId node, FileHandle file,
+                                           const backends::FileLock& asked,
+                                           backends::LockOptions options) {
+  Note(call, "SetLock(%u, fh=%u, owner=%u, %s, flock=%d, wait=%d)", Number(node), Number(file),
+       options.owner, LockText(asked), options.flock, options.wait);
+  return AnswerDone(call);
+}
+
+Outcome<void> RecordingFilesystem::SetXattr(Call<void> call, NodeId node, std::string_view name,
+                                            std::span<const char> value, uint32_t flags,
+                                            bool kill_sgid) {
+  Note(call, "SetXattr(%u, %s, %s, flags=%u, kill_sgid=%d)", Number(node), std::string(name),
+       std::string(value.begin(), value.end()), flags, kill_sgid);
+  return AnswerDone(call);
+}
+
+Outcome<size_t> RecordingFilesystem::AnswerXattr(Call<size_t> call, IoVectors destination) {
+  NoteLent(destination);
+  size_t room = 0;
+  for (const iovec& piece : destination) room += piece.iov_len;
+  if (room > 0 && room < content.size()) return Answer<size_t>(call, Errno(ERANGE));
+  Fill(destination, content);
+  return AnswerValue(call, content.size() + boast);
+}
+
+Outcome<size_t> RecordingFilesystem::GetXattr(Call<size_t> call, NodeId node, std::string_view name,
+                                              IoVectors destination) {
+  Note(call, "GetXattr(%u, %s)", Number(node), std::string(name));
+  return AnswerXattr(call, destination);
+}
+
+Outcome<size_t> RecordingFilesystem::ListXattr(Call<size_t> call, NodeId node,
+                                               IoVectors destination) {
+  Note(call, "ListXattr(%u)", Number(node));
+  return AnswerXattr(call, destination);
+}
+
+Outcome<void> RecordingFilesystem::RemoveXattr(Call<void> call, NodeId node,
+                                               std::string_view name) {
+  Note(call, "RemoveXattr(%u, %s)", Number(node), std::string(name));
+  return AnswerDone(call);
 }
 
 Outcome<OpenFile> RecordingFilesystem::OpenDirectory(Call<OpenFile> call, NodeId node,

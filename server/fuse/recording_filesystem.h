@@ -36,9 +36,10 @@ class RecordingFilesystem final : public backends::Filesystem {
   backends::Entry entry;  // LOOKUP and its kin
   backends::FileHandle handle{};
   struct ::statvfs statistics {};
-  std::string content;          // what files and symlinks hold
+  std::string content;          // what files, symlinks, attributes and ioctls hold
   size_t boast = 0;             // claim so many bytes more than were read or written
-  uint64_t sought = 0;          // LSEEK's result
+  uint64_t sought = 0;          // LSEEK's result, and COPY_FILE_RANGE's
+  backends::FileLock lock;      // GETLK's result
   std::vector<Listed> listing;  // a directory's entries; their offsets are 1, 2, …
   std::atomic<int> resets{0};
 
@@ -118,6 +119,33 @@ class RecordingFilesystem final : public backends::Filesystem {
   backends::Outcome<uint64_t> Seek(backends::Call<uint64_t> call, backends::NodeId node,
                                    backends::FileHandle file, uint64_t offset,
                                    uint32_t whence) override;
+  backends::Outcome<backends::CreatedFile> CreateTemporary(
+      backends::Call<backends::CreatedFile> call, backends::NodeId parent, uint32_t mode,
+      backends::OpenOptions options, const backends::Creation& creation) override;
+  backends::Outcome<uint64_t> CopyRange(backends::Call<uint64_t> call, backends::FileRange from,
+                                        backends::FileRange to, uint64_t length,
+                                        uint32_t flags) override;
+  backends::Outcome<size_t> Ioctl(backends::Call<size_t> call, backends::NodeId node,
+                                  backends::FileHandle file, uint32_t command,
+                                  std::span<const char> input, backends::IoVectors output) override;
+  backends::Outcome<void> SyncFilesystem(backends::Call<void> call, backends::NodeId node) override;
+  backends::Outcome<backends::FileLock> GetLock(backends::Call<backends::FileLock> call,
+                                                backends::NodeId node, backends::FileHandle file,
+                                                uint64_t owner,
+                                                const backends::FileLock& asked) override;
+  backends::Outcome<void> SetLock(backends::Call<void> call, backends::NodeId node,
+                                  backends::FileHandle file, const backends::FileLock& asked,
+                                  backends::LockOptions options) override;
+  backends::Outcome<void> SetXattr(backends::Call<void> call, backends::NodeId node,
+                                   std::string_view name, std::span<const char> value,
+                                   uint32_t flags, bool kill_sgid) override;
+  backends::Outcome<size_t> GetXattr(backends::Call<size_t> call, backends::NodeId node,
+                                     std::string_view name,
+                                     backends::IoVectors destination) override;
+  backends::Outcome<size_t> ListXattr(backends::Call<size_t> call, backends::NodeId node,
+                                      backends::IoVectors destination) override;
+  backends::Outcome<void> RemoveXattr(backends::Call<void> call, backends::NodeId node,
+                                      std::string_view name) override;
   backends::Outcome<backends::OpenFile> OpenDirectory(backends::Call<backends::OpenFile> call,
                                                       backends::NodeId node,
                                                       uint32_t flags) override;
@@ -149,6 +177,8 @@ class RecordingFilesystem final : public backends::Filesystem {
   backends::Outcome<void> AnswerDone(backends::Call<void> call) {
     return Answer<void>(call, error != 0 ? ErrnoOr<void>(Errno(error)) : ErrnoOr<void>());
   }
+  backends::Outcome<size_t> AnswerXattr(backends::Call<size_t> call,
+                                        backends::IoVectors destination);
   void NoteLent(backends::IoVectors iovecs);
   void List(uint64_t offset, backends::DirectorySink& sink, bool plus);
 

@@ -10,6 +10,34 @@
 namespace fsd::fuse {
 namespace {
 
+constexpr size_t kMaxNamesBytes = sizeof(fuse_setattr_in) + kMaxNameBytes + 1 + kMaxTargetBytes + 1;
+// A security label of the greatest length and a group, each with its headers.
+constexpr size_t kMaxCreationBytes = 64 + kMaxXattrNameBytes + 1 + kMaxXattrValueBytes;
+
+struct Limit {
+  size_t bytes;
+  int error;
+};
+
+// The most that valid arguments can have, of those that are copied whole.
+Limit LimitOf(Body body) {
+  switch (body) {
+    case Body::kFixed:
+    case Body::kPayload:
+      break;
+    case Body::kNames:
+      return {.bytes = kMaxNamesBytes, .error = ENAMETOOLONG};
+    case Body::kCreation:
+      return {.bytes = kMaxNamesBytes + kMaxCreationBytes, .error = ENAMETOOLONG};
+    case Body::kXattr:
+      return {.bytes = sizeof(fuse_setxattr_in) + kMaxXattrNameBytes + 1 + kMaxXattrValueBytes,
+              .error = E2BIG};
+    case Body::kIoctl:
+      return {.bytes = sizeof(fuse_ioctl_in) + kMaxIoctlBytes, .error = EINVAL};
+  }
+  return {.bytes = 0, .error = EINVAL};
+}
+
 const char* ErrnoName(Errno error) {
   const char* name = strerrorname_np(error.value());
   return name != nullptr ? name : "unknown";
@@ -27,13 +55,18 @@ void Request::Begin(backends::IoVectors readable, backends::IoVectors writable,
   header_ = {};
   header_valid_ = false;
   arguments_ = {};
+  extension_bytes_ = 0;
+  extensions_ = {};
+  lent_behind_ = 0;
   lent_bytes_ = 0;
 }
 
 void Request::ReadHeader() {
   const size_t readable_bytes = body_.remaining();
   const bool whole = body_.CopyOut(&header_, sizeof(header_)) == sizeof(header_);
-  header_valid_ = whole && header_.len >= sizeof(header_) && header_.len <= readable_bytes;
+  extension_bytes_ = header_.total_extlen * kExtensionUnitBytes;
+  header_valid_ =
+      whole && header_.len >= sizeof(header_) + extension_bytes_ && header_.len <= readable_bytes;
   body_.Limit(header_valid_ ? header_.len - sizeof(header_) : 0);
   caller = {.uid = header_.uid, .gid = header_.gid, .pid = header_.pid};
   unique = header_.unique;
@@ -45,7 +78,9 @@ void Request::SetRoute(Mount& mount, const OpcodeRow* row) {
 }
 
 ErrnoOr<void> Request::ReadArguments() {
-  const size_t given_bytes = body_.remaining();
+  const bool takes_extensions = row_->body == Body::kCreation;
+  if (!takes_extensions) body_.Limit(body_.remaining() - extension_bytes_);
+  const size_t given_bytes = body_.remaining() - (takes_extensions ? extension_bytes_ : 0);
   if (given_bytes < row_->argument_bytes) return Errno(EINVAL);
   size_t wanted_bytes = row_->argument_bytes;
   switch (row_->body) {
@@ -54,9 +89,14 @@ ErrnoOr<void> Request::ReadArguments() {
       wanted_bytes = std::min(given_bytes, kInlineArgumentBytes);
       break;
     case Body::kNames:
-      if (given_bytes > kMaxArgumentBytes) return Errno(ENAMETOOLONG);
-      wanted_bytes = given_bytes;
+    case Body::kCreation:
+    case Body::kXattr:
+    case Body::kIoctl: {
+      const Limit limit = LimitOf(row_->body);
+      if (body_.remaining() > limit.bytes) return Errno(limit.error);
+      wanted_bytes = body_.remaining();
       break;
+    }
     case Body::kPayload:
       break;
   }
@@ -65,7 +105,9 @@ ErrnoOr<void> Request::ReadArguments() {
     large_arguments_.reset(new char[wanted_bytes]);
     to = large_arguments_.get();
   }
-  arguments_ = {to, body_.CopyOut(to, wanted_bytes)};
+  const std::span<const char> copied(to, body_.CopyOut(to, wanted_bytes));
+  arguments_ = takes_extensions ? copied.first(given_bytes) : copied;
+  if (takes_extensions) extensions_ = copied.subspan(given_bytes);
   return {};
 }
 
@@ -79,8 +121,9 @@ bool Request::HasReplySpace(size_t bytes) const {
   return writable_.remaining() >= sizeof(fuse_out_header) + bytes;
 }
 
-backends::IoVectors Request::LendReplySpace(size_t bytes) {
-  const IovecCursor space = ReplySpace();
+backends::IoVectors Request::LendReplySpace(size_t bytes, size_t behind) {
+  IovecCursor space = ReplySpace();
+  lent_behind_ = space.Skip(behind);
   lent_bytes_ = std::min(bytes, space.remaining());
   return space.Lend(lent_bytes_, lent_iovecs_);
 }

@@ -61,20 +61,20 @@ class Request : public backends::CallState {
   // Once replied: bytes from the reply's first on that may have been written besides the reply. An
   // operation that fails may have filled some of what it was lent.
   size_t touched_bytes() const {
-    return sizeof(fuse_out_header) + std::max(lent_bytes_, packer_.bytes_packed());
+    return sizeof(fuse_out_header) + std::max(lent_behind_ + lent_bytes_, packer_.bytes_packed());
   }
 
   // --- for the session ---
 
-  // Copies the header out. It is not valid if it is cut short, or if its length is not between its
-  // own size and what is readable.
+  // Copies the header out. It is not valid if it is cut short, if its length is not between its own
+  // size and what is readable, or if its extensions are longer than the request.
   void ReadHeader();
   bool header_valid() const { return header_valid_; }
   void SetRoute(Mount& mount, const OpcodeRow* row);
   const OpcodeRow* row() const { return row_; }
   // Whether a reply with a body of `bytes` can be written.
   bool HasReplySpace(size_t bytes) const;
-  // Copies the arguments as the row says. EINVAL or ENAMETOOLONG.
+  // Copies the arguments as the row says. EINVAL, ENAMETOOLONG or E2BIG.
   ErrnoOr<void> ReadArguments();
 
   // --- for the handlers, once the arguments were read ---
@@ -84,16 +84,18 @@ class Request : public backends::CallState {
   backends::NodeId node() const { return backends::NodeId{header_.nodeid}; }
   size_t argument_bytes() const { return arguments_.size(); }
   Arguments arguments() const { return Arguments(arguments_); }
+  // The request's extensions (fuse_in_header.total_extlen), for Body::kCreation; else empty.
+  std::span<const char> extensions() const { return extensions_; }
 
   // Bytes of the request behind its arguments (Body::kPayload), and a cursor over them.
   size_t payload_bytes() const { return body_.remaining(); }
   IovecCursor payload() const { return body_; }
   backends::IoVectors LendPayload() { return body_.Lend(body_.remaining(), lent_iovecs_); }
 
-  // Bytes that the reply's body may have, and the first `bytes` of them for an operation to fill;
-  // the operation may not claim more (lent_bytes).
+  // Bytes that the reply's body may have, and the first `bytes` of them (behind `behind` others)
+  // for an operation to fill; the operation may not claim more (lent_bytes).
   size_t reply_space_bytes() const { return ReplySpace().remaining(); }
-  backends::IoVectors LendReplySpace(size_t bytes);
+  backends::IoVectors LendReplySpace(size_t bytes, size_t behind = 0);
   size_t lent_bytes() const { return lent_bytes_; }
 
   // Where a directory's entries go: the first `bytes` of the reply's space, or all of it.
@@ -111,16 +113,21 @@ class Request : public backends::CallState {
   void ReplyEmpty() { ReplyBytes({}); }
   // The first `body_bytes` of the reply's space are the body.
   void ReplyInPlace(size_t body_bytes);
+  // `front` and then `bytes` that are in place behind it are the body.
+  template <typename Front>
+  void ReplyInFrontOf(const Front& front, size_t bytes) {
+    ReplySpace().CopyIn(&front, sizeof(front));
+    ReplyInPlace(sizeof(front) + bytes);
+  }
   // For opcodes without a reply, nothing.
   void ReplyError(Errno error);
   void ReplyNothing();
 
  private:
   // Inline are a struct and two names of the greatest length; on the heap, for the request's
-  // lifetime only, what else can be valid: a name and a symlink's target.
+  // lifetime only, what else can be valid: a symlink's target, a security label, an attribute's
+  // value.
   static constexpr size_t kInlineArgumentBytes = 640;
-  static constexpr size_t kMaxArgumentBytes =
-      sizeof(fuse_setattr_in) + kMaxNameBytes + 1 + kMaxTargetBytes + 1;
 
   IovecCursor ReplySpace() const;
   std::string_view log_name() const { return mount_->options().export_name; }
@@ -134,6 +141,9 @@ class Request : public backends::CallState {
   fuse_in_header header_{};
   bool header_valid_ = false;
   std::span<const char> arguments_;
+  size_t extension_bytes_ = 0;  // at the end of the request
+  std::span<const char> extensions_;
+  size_t lent_behind_ = 0;
   size_t lent_bytes_ = 0;
   IovecStorage lent_iovecs_;
   DirentPacker packer_;

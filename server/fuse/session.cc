@@ -3,10 +3,27 @@
 #include <utility>
 
 #include "server/fuse/abi.h"
+#include "server/fuse/opcode_row.h"
 #include "server/fuse/opcode_table.h"
 #include "server/telemetry/log.h"
 
 namespace fsd::fuse {
+
+namespace {
+
+bool Served(Service service, const SessionOptions& options) {
+  switch (service) {
+    case Service::kAlways:
+      return true;
+    case Service::kXattr:
+      return options.xattr;
+    case Service::kLocks:
+      return options.locks;
+  }
+  return false;
+}
+
+}  // namespace
 
 Session::Session(backends::Filesystem& filesystem, SessionOptions options,
                  std::function<void(const NegotiatedInit&)> on_mounted,
@@ -38,7 +55,7 @@ std::optional<Errno> Session::Refusal(Request& request) const {
   if (row == nullptr) return Errno(ENOSYS);
   if (!row->before_init && !mount_.mounted()) return Errno(EIO);
   if (row->mutates && mount_.options().read_only) return Errno(EROFS);
-  if (row->handler == nullptr) return Errno(ENOSYS);
+  if (row->handler == nullptr || !Served(row->service, mount_.options())) return Errno(ENOSYS);
   // Before anything is done: afterwards it would be too late to tell the guest what was done.
   if (row->has_reply && !request.HasReplySpace(row->reply_bytes)) return Errno(EINVAL);
   if (const ErrnoOr<void> read = request.ReadArguments(); !read.ok()) return read.error();

@@ -8,7 +8,7 @@
 //   ENOSYS  no such opcode
 //   EIO     no guest has mounted (INIT is yet to come, or DESTROY was the last)
 //   EROFS   it would change a read-only export
-//   ENOSYS  the opcode is not served
+//   ENOSYS  the opcode is not served, or not with these options
 //   EINVAL  there is no room for the reply, or the arguments are too short
 //   …       what its handler finds
 // A refusal that does not fit, and the opcodes that have no reply, come back with 0 bytes.

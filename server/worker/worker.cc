@@ -13,22 +13,10 @@
 #include "server/errors/status_macros.h"
 #include "server/ipc/worker_channel.h"
 #include "server/telemetry/log.h"
+#include "server/worker/session_options.h"
 
 namespace fsd::worker {
 namespace {
-
-fuse::CachePolicy CachePolicyOf(internal::ExportSpec::Cache cache) {
-  switch (cache) {
-    case internal::ExportSpec::CACHE_NEVER:
-      return fuse::CachePolicy::kNever;
-    case internal::ExportSpec::CACHE_METADATA:
-      return fuse::CachePolicy::kMetadata;
-    case internal::ExportSpec::CACHE_ALWAYS:
-      return fuse::CachePolicy::kAlways;
-    default:
-      return fuse::CachePolicy::kAuto;
-  }
-}
 
 bool PeerIsGone(int socket) {
   pollfd entry{.fd = socket, .events = POLLRDHUP, .revents = 0};
@@ -65,10 +53,7 @@ Worker::~Worker() = default;
 
 absl::Status Worker::SetUp(Options& options) {
   session_ = std::make_unique<fuse::Session>(
-      *filesystem_,
-      fuse::SessionOptions{.export_name = name_,
-                           .cache = CachePolicyOf(spec_.spec().cache()),
-                           .read_only = spec_.spec().read_only()},
+      *filesystem_, SessionOptionsOf(spec_.spec()),
       [this](const fuse::NegotiatedInit& init) { tasks_->Post([this, init] { OnMounted(init); }); },
       [this] { tasks_->Post([this] { OnUnmounted(); }); });
   FSD_ASSIGN_OR_RETURN(device_,
