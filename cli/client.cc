@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "cli/failure.h"
+#include "cli/printable.h"
 #include "grpcpp/grpcpp.h"
 
 namespace fsd::cli {

@@ -4,7 +4,7 @@
 #include <array>
 #include <string_view>
 
-#include "cli/output.h"
+#include "cli/printable.h"
 #include "proto/google/rpc/error_details.pb.h"
 #include "proto/google/rpc/status.pb.h"
 

@@ -4,7 +4,10 @@
 #include <cstddef>
 #include <cstdio>
 #include <map>
+#include <string_view>
 
+#include "cli/option_fields.h"
+#include "cli/printable.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
 #include "google/protobuf/util/time_util.h"
@@ -15,15 +18,6 @@ namespace {
 std::string StateName(v1::ExportStatus::State state) {
   const std::string name = v1::ExportStatus::State_Name(state);
   return name.empty() ? "UNKNOWN" : name;  // of a newer server
-}
-
-// "auto" of AUTO, as create's --cache takes it.
-std::string PolicyName(v1::Cache::Policy policy) {
-  std::string name = v1::Cache::Policy_Name(policy);
-  for (char& c : name) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return name.empty() ? "unknown" : name;
 }
 
 std::string YesOrNo(bool value) { return value ? "yes" : "no"; }
@@ -68,20 +62,6 @@ std::string Joined(const Strings& strings) {
 }
 
 }  // namespace
-
-std::string Printable(std::string_view text) {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      out += c;
-    } else {
-      out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
-    }
-  }
-  return out;
-}
 
 std::string AlignedTable(const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
@@ -141,13 +121,14 @@ std::string ExportFields(const v1::Export& resource) {
       {"Tag", Printable(resource.tag())},
       {"Advertise tag", YesOrNo(resource.advertise_tag())},
       {"Read only", YesOrNo(resource.read_only())},
-      {"Cache", PolicyName(resource.cache().policy())},
+      {"Cache", ChoiceName(v1::Cache::Policy_Name(resource.cache().policy()))},
       {"Socket", Printable(resource.socket().path())},
       {"Socket access", SocketAccess(resource.socket())},
   };
   const auto add = [&fields](const char* name, std::string value) {
     if (!value.empty()) fields.emplace_back(name, std::move(value));
   };
+  for (auto& [name, value] : OptionFields(resource)) fields.emplace_back(name, std::move(value));
   add("Labels", Labels(resource));
   add("Owner system", Printable(resource.owner().system()));
   add("Owner vm", Printable(resource.owner().vm_id()));
@@ -171,6 +152,18 @@ std::string ExportFields(const v1::Export& resource) {
                          Printable(condition.message()));
   }
   return AlignedFields(fields);
+}
+
+std::string ExportText(const v1::Export& resource, Format format) {
+  switch (format) {
+    case Format::kTable:
+      return ExportFields(resource);
+    case Format::kJson:
+      return Json(resource);
+    case Format::kName:
+      return resource.name() + "\n";
+  }
+  return "";
 }
 
 std::string ServerFields(const std::string& address, const v1::ServerInfo& info) {

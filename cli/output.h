@@ -3,7 +3,6 @@
 #define FSD_CLI_OUTPUT_H_
 
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,9 +13,6 @@
 namespace fsd::cli {
 
 enum class Format { kTable, kJson, kName };
-
-// `text` with control characters as \xNN, so that it cannot act on a terminal or forge a line.
-std::string Printable(std::string_view text);
 
 // Columns, aligned by two spaces; the first row is the heading.
 std::string AlignedTable(const std::vector<std::vector<std::string>>& rows);
@@ -30,6 +26,8 @@ std::string JsonList(const std::vector<std::string>& strings);
 
 std::string ExportTable(const std::vector<v1::Export>& exports);
 std::string ExportFields(const v1::Export& resource);
+// One export in any format.
+std::string ExportText(const v1::Export& resource, Format format);
 std::string ServerFields(const std::string& address, const v1::ServerInfo& info);
 
 }  // namespace fsd::cli

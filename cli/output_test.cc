@@ -19,6 +19,7 @@ v1::Export Web() {
   resource.mutable_socket()->set_path("/run/fsd/exports/web.sock");
   resource.mutable_socket()->set_mode(0660);
   resource.mutable_cache()->set_policy(v1::Cache::METADATA);
+  resource.mutable_semantics()->set_locks(v1::Semantics::SHARED);
   resource.mutable_create_time()->set_seconds(1'700'000'000);
   resource.mutable_status()->set_state(v1::ExportStatus::LISTENING);
   return resource;
@@ -29,10 +30,6 @@ TEST(AlignedTable, PadsEachColumnToItsWidestCellInCharacters) {
             "NAME    TAG\n"
             "ä       x\n"
             "longer  y\n");
-}
-
-TEST(Printable, EscapesWhatATerminalWouldObey) {
-  EXPECT_EQ(Printable("grün\n\x1b[31m\x7f"), "grün\\x0a\\x1b[31m\\x7f");
 }
 
 TEST(ExportTable, HasARowForEachExport) {
@@ -56,6 +53,7 @@ TEST(ExportFields, ShowsTheSpecificationAndWhatGoesOn) {
 
   EXPECT_THAT(text, HasSubstr("State:            MOUNTED\n"));
   EXPECT_THAT(text, HasSubstr("Cache:            metadata\n"));
+  EXPECT_THAT(text, HasSubstr("Locks:            shared\n"));
   EXPECT_THAT(text, HasSubstr("uid 0, gid 0, mode 0660\n"));
   EXPECT_THAT(text, HasSubstr("Labels:           a=1, b=2\n"));
   EXPECT_THAT(text, HasSubstr("Created:          2023-11-14T22:13:20Z\n"));
@@ -69,7 +67,14 @@ TEST(ExportFields, LeavesOutWhatThereIsNot) {
 
   EXPECT_THAT(text, Not(HasSubstr("Labels")));
   EXPECT_THAT(text, Not(HasSubstr("FUSE")));
+  EXPECT_THAT(text, Not(HasSubstr("Xattr")));
   EXPECT_THAT(text, Not(HasSubstr("Condition")));
+}
+
+TEST(ExportText, IsInTheFormatAskedFor) {
+  EXPECT_EQ(ExportText(Web(), Format::kTable), ExportFields(Web()));
+  EXPECT_EQ(ExportText(Web(), Format::kJson), Json(Web()));
+  EXPECT_EQ(ExportText(Web(), Format::kName), "exports/web\n");
 }
 
 TEST(Json, KeepsFieldsAtTheirDefault) {

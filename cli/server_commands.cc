@@ -2,6 +2,8 @@
 
 #include <iostream>
 
+#include "cli/printable.h"
+
 namespace fsd::cli {
 namespace {
 

@@ -72,6 +72,62 @@ class FsctlTest(unittest.TestCase):
         status = os.stat(made["socket"]["path"])
         self.assertEqual((status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), (1, 2, 0o660))
 
+    def test_every_guest_visible_option_reaches_the_server_and_outlives_it(self):
+        made = json.loads(self.create(
+            "web", "-o", "json", "--cache", "always", "--attr-timeout", "1.5s", "--entry-timeout", "1d",
+            "--negative-timeout", "250ms", "--writeback", "--direct-io", "--mmap",
+            "--readdirplus", "always", "--cache-symlinks", "--xattr", "on",
+            "--xattrmap", ":bad:client:user.secret.:: /map/trusted./user.vm./",
+            "--posix-acl", "auto", "--security-label", "auto", "--killpriv", "never", "--no-submounts",
+            "--locks", "shared", "--lock-wait", "2m", "--preserve-noatime",
+            "--translate-uid", "map:0:100000:1000", "--translate-uid", "forbid-guest:1000:64536",
+            "--translate-gid", "squash-guest:0:7:4294967295",
+            "--host-handles", "prefer", "--max-inode-fds", "1000"))
+        self.assertEqual(made["cache"], {
+            "policy": "ALWAYS", "attrTimeout": "1.500s", "entryTimeout": "86400s",
+            "negativeTimeout": "0.250s", "writeback": True, "directIo": True, "mmap": True,
+            "readdirplus": "READDIRPLUS_ALWAYS", "symlinks": True, "zeroMessageOpen": False})
+        self.assertEqual(made["semantics"], {
+            "xattr": True, "xattrRules": [
+                {"type": "BAD", "scope": "CLIENT", "key": "user.secret.", "prepend": ""},
+                {"type": "MAP", "scope": "SCOPE_UNSPECIFIED", "key": "trusted.", "prepend": "user.vm."}],
+            "posixAcl": "USE_AUTO", "securityLabel": "USE_AUTO", "killpriv": "USE_NEVER",
+            "submounts": False, "locks": "SHARED", "lockWait": "120s", "preserveNoatime": True})
+        self.assertEqual([(t["kind"], t["guestFirst"], t["hostFirst"], t["count"])
+                          for t in made["ids"]["uidTranslations"] + made["ids"]["gidTranslations"]],
+                         [("MAP", 0, 100000, "1000"), ("FORBID_GUEST", 1000, 0, "64536"),
+                          ("SQUASH_GUEST", 0, 7, "4294967295")])
+        self.assertEqual(made["inodes"], {"hostHandles": "PREFER", "maxFileDescriptors": "1000"})
+
+        text = self.fsctl("export", "get", "web")
+        for line in ("Attr timeout: +1500ms", "Entry timeout: +1d", "Direct io: +yes", "Xattr: +on",
+                     "Xattr map: +:bad:client:user.secret.:: :map:trusted.:user.vm.:",
+                     "Submounts: +no", "Lock wait: +2m", "Max inode fds: +1000",
+                     "Translate uid: +map:0:100000:1000, forbid-guest:1000:64536"):
+            self.assertRegex(text, rf"(?m)^{line}$")
+
+        self.assertEqual(self.fsd.stop(), 0)
+        self.fsd.start()
+        again = json.loads(self.fsctl("export", "get", "web", "-o", "json"))
+        for field in ("uid", "etag", "cache", "semantics", "ids", "inodes"):
+            self.assertEqual(again[field], made[field], field)
+
+    def test_options_that_exclude_those(self):
+        made = json.loads(self.create(
+            "web", "-o", "json", "--validate-only", "--cache", "always", "--zero-message-open",
+            "--uid-mount", "0:100000:65536", "--gid-mount", "0:200000:1000",
+            "--gid-mount", "1000:300000:1"))
+        self.assertTrue(made["cache"]["zeroMessageOpen"])
+        self.assertEqual(made["ids"]["uidMount"],
+                         [{"insideFirst": 0, "outsideFirst": 100000, "count": "65536"}])
+        self.assertEqual([r["outsideFirst"] for r in made["ids"]["gidMount"]], [200000, 300000])
+
+    def test_options_left_out_are_left_to_the_server(self):
+        made = json.loads(self.create("web", "-o", "json"))
+        self.assertEqual(made["cache"]["policy"], "AUTO")
+        for field in ("semantics", "ids", "inodes"):
+            self.assertNotIn(field, made)
+
     def test_create_takes_a_source_as_the_shell_completes_it(self):
         source = self.fsd.share("web")
         done = subprocess.run([binary("cli/fsctl"), "--server", self.fsd.address, "export", "create",
@@ -151,16 +207,48 @@ class FsctlTest(unittest.TestCase):
     # failures
 
     def test_wrong_usage_is_2(self):
+        create = ("export", "create", "a", "--source", "/s", "--tag", "t")
         for arguments in ([], ["export"], ["export", "create"], ["export", "get"], ["frobnicate"],
                           ["export", "list", "-o", "xml"],
                           ["export", "list", "-o", "1"], ["export", "list", "stray"],
-                          ["export", "create", "a", "--source", "/s", "--tag", "t", "--cache", "often"],
-                          ["export", "create", "a", "--source", "/s", "--tag", "t", "--label", "novalue"],
-                          ["export", "create", "a", "--source", "/s", "--tag", "t", "--socket-mode", "99"],
+                          [*create, "--cache", "often"],
+                          [*create, "--label", "novalue"],
+                          [*create, "--socket-mode", "99"],
+                          [*create, "--attr-timeout", "1"], [*create, "--lock-wait", "-1s"],
+                          [*create, "--posix-acl", "on"], [*create, "--xattr"],
+                          [*create, "--xattrmap", ":ok:"], [*create, "--max-inode-fds", "-1"],
+                          [*create, "--socket-uid", "0x1"],
+                          [*create, "--translate-uid", "map:0:1"], [*create, "--uid-mount", "0:1"],
+                          [*create, "--host-handles", "yes"],
                           ["export", "args", "a", "--for", "vmware"],
                           ["export", "args", "a", "--for", "qemu", "--memory", "4G,share=off"]):
             self.assertRegex(self.fails(USAGE, *arguments), r"^fsctl: .+\nhint: ", arguments)
         self.fails(USAGE, "export", "list", server="localhost:50051")
+
+    def test_usage_errors_say_what_would_be_right(self):
+        create = ("export", "create", "a", "--source", "/s", "--tag", "t")
+        for arguments, expected in (
+                (("--attr-timeout", "1"), "--attr-timeout: '1' is no duration such as 250ms"),
+                (("--xattrmap", ":ok:all:::\n:bad:some:a::"),
+                 "--xattrmap: at character 17, in rule 2: expected client, server or all, not 'some'"),
+                (("--translate-gid", "squash:0:1:2"), "'squash:0:1:2' is not of the form map:"),
+                (("--gid-mount", "0-1"), "--gid-mount: '0-1' is not of the form INSIDE:OUTSIDE:COUNT")):
+            self.assertIn(expected, self.fails(USAGE, *create, *arguments))
+
+    def test_options_that_contradict_each_other_are_named(self):
+        text = self.fails(INVALID, "export", "create", "web", "--source", self.fsd.share("web"),
+                          "--tag", "t", "--cache", "never", "--writeback", "--posix-acl", "auto",
+                          "--lock-wait", "1s", "--translate-uid", "map:0:0:2",
+                          "--translate-uid", "forbid-guest:1:1", "--max-inode-fds", "3")
+        for field in ("cache.writeback", "semantics.posix_acl", "semantics.lock_wait",
+                      "ids.uid_translations[1].guest_first", "inodes.max_file_descriptors"):
+            self.assertIn(f"\n  export.{field}: ", text)
+
+    def test_the_help_of_create_has_groups(self):
+        text = self.fsctl("export", "create", "--help")
+        for group in ("Socket", "Caching", "Semantics", "User and group ids", "Inodes",
+                      "Labels and owner"):
+            self.assertRegex(text, rf"(?m)^{group}:$")
 
     def test_every_bad_field_has_a_line(self):
         text = self.fails(INVALID, "export", "create", "Web", "--source", self.fsd.shares,

@@ -1,0 +1,170 @@
+#include "cli/create_command.h"
+
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/create_options.h"
+#include "cli/decimal_number.h"
+#include "cli/output.h"
+#include "cli/printable.h"
+#include "cli/resource_name.h"
+
+namespace fsd::cli {
+namespace {
+
+// As the server wants paths: absolute and normalised. Links are not followed; they are the
+// server's.
+std::string ServerPath(const std::string& path) {
+  if (path.empty()) return path;
+  std::string normal = std::filesystem::absolute(path).lexically_normal();
+  while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
+  return normal;
+}
+
+// "0660" as a mode; a CLI::ValidationError if it is not one.
+uint32_t ParseMode(const std::string& text) {
+  size_t used = 0;
+  unsigned long mode = 0;
+  if (!text.empty() && text.find_first_not_of("01234567") == std::string::npos &&
+      text.size() <= 5) {
+    mode = std::stoul(text, &used, 8);
+  }
+  if (used == 0) {
+    throw CLI::ValidationError("--socket-mode", "'" + text + "' is no octal mode such as 0660");
+  }
+  return static_cast<uint32_t>(mode);
+}
+
+std::pair<std::string, std::string> ParseLabel(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos) {
+    throw CLI::ValidationError("--label", "'" + text + "' is not KEY=VALUE");
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+ExitCode Create(const v1::CreateExportRequest& request, const Options& options) {
+  Client client(options);
+  v1::Export created;
+  const ExitCode code = client.Call(
+      "create exports/" + Printable(request.export_id()), [&](grpc::ClientContext& context) {
+        return client.exports().CreateExport(&context, request, &created);
+      });
+  if (code == ExitCode::kOk) std::cout << ExportText(created, options.format);
+  return code;
+}
+
+void AddSocketOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
+  constexpr char kGroup[] = "Socket";
+  command
+      .add_option_function<std::string>(
+          "--socket",
+          [resource](const std::string& path) {
+            resource->mutable_socket()->set_path(ServerPath(path));
+          },
+          "Where the virtual machine connects; the server chooses if it is not given")
+      ->type_name("PATH")
+      ->group(kGroup);
+  command
+      .add_option_function<uint32_t>(
+          "--socket-uid", [resource](uint32_t uid) { resource->mutable_socket()->set_uid(uid); },
+          "The socket's owner (0)")
+      ->check(DecimalNumber())
+      ->group(kGroup);
+  command
+      .add_option_function<uint32_t>(
+          "--socket-gid", [resource](uint32_t gid) { resource->mutable_socket()->set_gid(gid); },
+          "The socket's group (0)")
+      ->check(DecimalNumber())
+      ->group(kGroup);
+  command
+      .add_option_function<std::string>(
+          "--socket-mode",
+          [resource](const std::string& text) {
+            resource->mutable_socket()->set_mode(ParseMode(text));
+          },
+          "The socket's permissions (0600)")
+      ->type_name("OCTAL")
+      ->group(kGroup);
+}
+
+void AddOwnerOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
+  constexpr char kGroup[] = "Labels and owner";
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--label",
+          [resource](const std::vector<std::string>& texts) {
+            for (const std::string& text : texts) {
+              auto [key, value] = ParseLabel(text);
+              resource->mutable_labels()->insert({std::move(key), std::move(value)});
+            }
+          },
+          "A label; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false)
+      ->group(kGroup);
+  command
+      .add_option_function<std::string>(
+          "--owner-system",
+          [resource](const std::string& name) { resource->mutable_owner()->set_system(name); },
+          "The system that the export is for")
+      ->group(kGroup);
+  command
+      .add_option_function<std::string>(
+          "--owner-vm",
+          [resource](const std::string& id) { resource->mutable_owner()->set_vm_id(id); },
+          "That system's name of the virtual machine")
+      ->group(kGroup);
+}
+
+}  // namespace
+
+void AddCreateCommand(CLI::App& exports, const Options& options, ExitCode& result) {
+  const auto request = std::make_shared<v1::CreateExportRequest>();
+  const std::shared_ptr<v1::Export> resource(request, request->mutable_export_());
+  CLI::App& command = *exports.add_subcommand("create", "Share a directory");
+  command
+      .add_option_function<std::string>(
+          "NAME", [request](const std::string& name) { request->set_export_id(ExportId(name)); },
+          "The export's name: lower-case letters, digits, '-'")
+      ->required();
+  command
+      .add_option_function<std::string>(
+          "--source",
+          [resource](const std::string& path) {
+            resource->mutable_source()->mutable_passthrough()->set_path(ServerPath(path));
+          },
+          "The host directory to share")
+      ->type_name("DIR")
+      ->required();
+  command
+      .add_option_function<std::string>(
+          "--tag", [resource](const std::string& tag) { resource->set_tag(tag); },
+          "The name that the guest mounts by")
+      ->type_name("TAG")
+      ->required();
+  command.add_flag_callback(
+      "--advertise-tag", [resource] { resource->set_advertise_tag(true); },
+      "Tell the front-end the tag too (crosvm, User Mode Linux; not for QEMU)");
+  command.add_flag_callback(
+      "--read-only", [resource] { resource->set_read_only(true); }, "The guest can change nothing");
+  command.add_option_function<std::string>(
+      "--request-id", [request](const std::string& id) { request->set_request_id(id); },
+      "Names this call: repeated, it gets the same answer");
+  command.add_flag_callback(
+      "--validate-only", [request] { request->set_validate_only(true); },
+      "Check, and create nothing");
+  AddSocketOptions(command, resource);
+  AddCacheOptions(command, resource);
+  AddSemanticsOptions(command, resource);
+  AddIdOptions(command, resource);
+  AddInodeOptions(command, resource);
+  AddOwnerOptions(command, resource);
+  command.callback([request, &options, &result] { result = Create(*request, options); });
+}
+
+}  // namespace fsd::cli

@@ -1,0 +1,233 @@
+#include "cli/create_options.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/decimal_number.h"
+#include "cli/duration_syntax.h"
+#include "cli/id_mapping_syntax.h"
+#include "cli/printable.h"
+#include "cli/xattr_map_syntax.h"
+
+namespace fsd::cli {
+namespace {
+
+using google::protobuf::Duration;
+using google::protobuf::RepeatedPtrField;
+
+// An option of one group.
+class Group {
+ public:
+  Group(CLI::App& command, std::string name) : command_(command), name_(std::move(name)) {}
+
+  void Flag(const std::string& option, const std::string& help, std::function<void()> set) {
+    command_.add_flag_callback(option, std::move(set), help)->group(name_);
+  }
+
+  // One of the words, each with its value.
+  template <typename Value>
+  void Choice(const std::string& option, const std::string& help,
+              const std::map<std::string, Value>& choices, std::function<void(Value)> set) {
+    std::set<std::string> words;
+    for (const auto& [word, value] : choices) words.insert(word);
+    command_
+        .add_option_function<std::string>(
+            option, [choices, set](const std::string& word) { set(choices.at(word)); }, help)
+        ->type_name("WORD")
+        ->check(CLI::IsMember(words).description(""))
+        ->group(name_);
+  }
+
+  void Time(const std::string& option, const std::string& help,
+            std::function<void(const Duration&)> set) {
+    command_
+        .add_option_function<std::string>(
+            option,
+            [option, set](const std::string& text) {
+              const auto duration = ParseDuration(text);
+              if (!duration) {
+                throw CLI::ValidationError(
+                    option,
+                    "'" + Printable(text) + "' is no duration such as 250ms, 1.5s, 2m, 1h or 1d");
+              }
+              set(*duration);
+            },
+            help)
+        ->type_name("DURATION")
+        ->group(name_);
+  }
+
+  // May be repeated; each occurrence is one element.
+  template <typename Element>
+  void List(const std::string& option, const std::string& type, const std::string& help,
+            std::optional<Element> (*parse)(std::string_view), const std::string& forms,
+            std::function<RepeatedPtrField<Element>*()> list) {
+    command_
+        .add_option_function<std::vector<std::string>>(
+            option,
+            [option, parse, forms, list](const std::vector<std::string>& texts) {
+              for (const std::string& text : texts) {
+                auto element = parse(text);
+                if (!element) {
+                  throw CLI::ValidationError(
+                      option, "'" + Printable(text) + "' is not of the form " + forms);
+                }
+                *list()->Add() = *std::move(element);
+              }
+            },
+            help)
+        ->type_name(type)
+        ->allow_extra_args(false)
+        ->group(name_);
+  }
+
+  CLI::Option& Text(const std::string& option, const std::string& type, const std::string& help,
+                    std::function<void(const std::string&)> set) {
+    return *command_.add_option_function<std::string>(option, std::move(set), help)
+                ->type_name(type)
+                ->group(name_);
+  }
+
+ private:
+  CLI::App& command_;
+  const std::string name_;
+};
+
+const std::map<std::string, v1::Use>& Uses() {
+  static const auto& uses = *new std::map<std::string, v1::Use>{
+      {"never", v1::USE_NEVER}, {"auto", v1::USE_AUTO}, {"always", v1::USE_ALWAYS}};
+  return uses;
+}
+
+void AddXattrOptions(Group& group, const std::shared_ptr<v1::Export>& resource) {
+  group.Choice<bool>("--xattr", "Extended attributes: on, off (off)",
+                     {{"on", true}, {"off", false}},
+                     [resource](bool on) { resource->mutable_semantics()->set_xattr(on); });
+  group.Text("--xattrmap", "RULES",
+             "How attributes' names change between guest and host, in virtiofsd's syntax: "
+             ":map::user.virtiofs.:",
+             [resource](const std::string& text) {
+               XattrRules& rules = *resource->mutable_semantics()->mutable_xattr_rules();
+               const std::string problem = ParseXattrMap(text, rules);
+               if (!problem.empty()) throw CLI::ValidationError("--xattrmap", problem);
+             });
+  group.Choice<v1::Use>(
+      "--posix-acl", "Access control lists: never, auto, always (never)", Uses(),
+      [resource](v1::Use use) { resource->mutable_semantics()->set_posix_acl(use); });
+  group.Choice<v1::Use>(
+      "--security-label", "New files' security labels: never, auto, always (never)", Uses(),
+      [resource](v1::Use use) { resource->mutable_semantics()->set_security_label(use); });
+}
+
+void AddLockOptions(Group& group, const std::shared_ptr<v1::Export>& resource) {
+  group.Choice<v1::Semantics::Locks>(
+      "--locks", "none: within the guest only; shared: with the host and other guests (none)",
+      {{"none", v1::Semantics::NONE}, {"shared", v1::Semantics::SHARED}},
+      [resource](v1::Semantics::Locks locks) { resource->mutable_semantics()->set_locks(locks); });
+  group.Time("--lock-wait", "How long to wait for a shared lock, at most 1h (30s)",
+             [resource](const Duration& wait) {
+               *resource->mutable_semantics()->mutable_lock_wait() = wait;
+             });
+}
+
+}  // namespace
+
+void AddCacheOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
+  Group group(command, "Caching");
+  group.Choice<v1::Cache::Policy>(
+      "--cache",
+      "How long the guest may keep what it has read: never, auto, metadata, always (auto)",
+      {{"never", v1::Cache::NEVER},
+       {"auto", v1::Cache::AUTO},
+       {"metadata", v1::Cache::METADATA},
+       {"always", v1::Cache::ALWAYS}},
+      [resource](v1::Cache::Policy policy) { resource->mutable_cache()->set_policy(policy); });
+  group.Time("--attr-timeout", "How long it may keep attributes (by the policy)",
+             [resource](const Duration& timeout) {
+               *resource->mutable_cache()->mutable_attr_timeout() = timeout;
+             });
+  group.Time("--entry-timeout", "How long it may keep names (by the policy)",
+             [resource](const Duration& timeout) {
+               *resource->mutable_cache()->mutable_entry_timeout() = timeout;
+             });
+  group.Time("--negative-timeout", "How long it may keep that a name does not exist (0s)",
+             [resource](const Duration& timeout) {
+               *resource->mutable_cache()->mutable_negative_timeout() = timeout;
+             });
+  group.Flag("--writeback", "It may collect writes and send them later",
+             [resource] { resource->mutable_cache()->set_writeback(true); });
+  group.Flag("--direct-io", "What it opens with O_DIRECT is opened so on the host",
+             [resource] { resource->mutable_cache()->set_direct_io(true); });
+  group.Flag("--mmap", "It may map files shared although it keeps no data (never, metadata)",
+             [resource] { resource->mutable_cache()->set_mmap(true); });
+  group.Choice<v1::Cache::ReadDirPlus>(
+      "--readdirplus", "Attributes along with directories' entries: never, auto, always (auto)",
+      {{"never", v1::Cache::READDIRPLUS_NEVER},
+       {"auto", v1::Cache::READDIRPLUS_AUTO},
+       {"always", v1::Cache::READDIRPLUS_ALWAYS}},
+      [resource](v1::Cache::ReadDirPlus use) { resource->mutable_cache()->set_readdirplus(use); });
+  group.Flag("--cache-symlinks", "It may keep symbolic links' targets",
+             [resource] { resource->mutable_cache()->set_symlinks(true); });
+  group.Flag("--zero-message-open", "No requests for opening and closing; needs --cache always",
+             [resource] { resource->mutable_cache()->set_zero_message_open(true); });
+}
+
+void AddSemanticsOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
+  Group group(command, "Semantics");
+  AddXattrOptions(group, resource);
+  group.Choice<v1::Use>(
+      "--killpriv", "Writes clear set-user-id bits on the host: never, auto, always (auto)", Uses(),
+      [resource](v1::Use use) { resource->mutable_semantics()->set_killpriv(use); });
+  group.Flag("--no-submounts", "Do not tell the guest of file systems mounted within the directory",
+             [resource] { resource->mutable_semantics()->set_submounts(false); });
+  AddLockOptions(group, resource);
+  group.Flag("--preserve-noatime", "The guest's O_NOATIME is honoured",
+             [resource] { resource->mutable_semantics()->set_preserve_noatime(true); });
+}
+
+void AddIdOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
+  Group group(command, "User and group ids");
+  group.List<v1::IdTranslation>(
+      "--translate-uid", "FORM", std::string("May be repeated: ") + kTranslationForms,
+      ParseIdTranslation, kTranslationForms,
+      [resource] { return resource->mutable_ids()->mutable_uid_translations(); });
+  group.List<v1::IdTranslation>(
+      "--translate-gid", "FORM", "The same for groups", ParseIdTranslation, kTranslationForms,
+      [resource] { return resource->mutable_ids()->mutable_gid_translations(); });
+  constexpr char kRange[] = "INSIDE:OUTSIDE:COUNT";
+  group.List<v1::IdNamespaceRange>(
+      "--uid-mount", kRange,
+      "Translate by an idmapped mount: guest's first id, host's first id, number; may be repeated",
+      ParseIdRange, kRange, [resource] { return resource->mutable_ids()->mutable_uid_mount(); });
+  group.List<v1::IdNamespaceRange>(
+      "--gid-mount", kRange, "The same for groups; both or neither", ParseIdRange, kRange,
+      [resource] { return resource->mutable_ids()->mutable_gid_mount(); });
+}
+
+void AddInodeOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
+  Group group(command, "Inodes");
+  group.Choice<v1::Inodes::HostHandles>(
+      "--host-handles",
+      "Keep files beyond --max-inode-fds without a descriptor: never, prefer, always (prefer)",
+      {{"never", v1::Inodes::NEVER},
+       {"prefer", v1::Inodes::PREFER},
+       {"always", v1::Inodes::ALWAYS}},
+      [resource](v1::Inodes::HostHandles use) {
+        resource->mutable_inodes()->set_host_handles(use);
+      });
+  command
+      .add_option_function<uint64_t>(
+          "--max-inode-fds",
+          [resource](uint64_t fds) { resource->mutable_inodes()->set_max_file_descriptors(fds); },
+          "File descriptors for files that the guest knows (by the worker's limit)")
+      ->type_name("N")
+      ->check(DecimalNumber())
+      ->group("Inodes");
+}
+
+}  // namespace fsd::cli

@@ -1,0 +1,84 @@
+#include "cli/option_fields.h"
+
+#include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+
+namespace fsd::cli {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Pair;
+
+v1::Export FromText(const char* text) {
+  v1::Export resource;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &resource));
+  return resource;
+}
+
+TEST(OptionFields, DefaultsAreNotShown) {
+  EXPECT_THAT(OptionFields(FromText("cache { policy: AUTO } semantics {} ids {} inodes {}")),
+              IsEmpty());
+}
+
+TEST(OptionFields, EveryOptionIsShownAsCreateTakesIt) {
+  const v1::Export resource = FromText(R"(
+    cache {
+      policy: ALWAYS
+      attr_timeout { seconds: 90 }
+      entry_timeout {}
+      negative_timeout { nanos: 250000000 }
+      writeback: true
+      direct_io: true
+      mmap: true
+      readdirplus: READDIRPLUS_NEVER
+      symlinks: true
+      zero_message_open: true
+    }
+    semantics {
+      xattr: true
+      xattr_rules { type: OK scope: CLIENT key: "user.\033" }
+      xattr_rules { type: MAP prepend: "user.vm." }
+      posix_acl: USE_ALWAYS
+      security_label: USE_AUTO
+      killpriv: USE_NEVER
+      submounts: false
+      locks: SHARED
+      lock_wait { seconds: 60 }
+      preserve_noatime: true
+    }
+    ids {
+      uid_translations { kind: MAP host_first: 1000 count: 10 }
+      uid_translations { kind: FORBID_GUEST guest_first: 10 count: 1 }
+      gid_translations { kind: SQUASH_GUEST host_first: 7 count: 10 }
+      uid_mount { outside_first: 100000 count: 65536 }
+      gid_mount { outside_first: 200000 count: 65536 }
+    }
+    inodes { host_handles: ALWAYS max_file_descriptors: 1000 }
+  )");
+
+  EXPECT_THAT(
+      OptionFields(resource),
+      ElementsAre(Pair("Attr timeout", "90s"), Pair("Entry timeout", "0s"),
+                  Pair("Negative timeout", "250ms"), Pair("Writeback", "yes"),
+                  Pair("Direct io", "yes"), Pair("Mmap", "yes"), Pair("Readdirplus", "never"),
+                  Pair("Cache symlinks", "yes"), Pair("Zero-message open", "yes"),
+                  Pair("Xattr", "on"), Pair("Xattr map", ":ok:client:user.\\x1b:: :map::user.vm.:"),
+                  Pair("Posix acl", "always"), Pair("Security label", "auto"),
+                  Pair("Killpriv", "never"), Pair("Submounts", "no"), Pair("Locks", "shared"),
+                  Pair("Lock wait", "1m"), Pair("Preserve noatime", "yes"),
+                  Pair("Translate uid", "map:0:1000:10, forbid-guest:10:1"),
+                  Pair("Translate gid", "squash-guest:0:7:10"), Pair("Uid mount", "0:100000:65536"),
+                  Pair("Gid mount", "0:200000:65536"), Pair("Host handles", "always"),
+                  Pair("Max inode fds", "1000")));
+}
+
+TEST(ChoiceName, IsTheValuesNameInLowerCase) {
+  EXPECT_EQ(ChoiceName("METADATA"), "metadata");
+  EXPECT_EQ(ChoiceName("USE_AUTO", "USE_"), "auto");
+  EXPECT_EQ(ChoiceName(""), "unknown");
+}
+
+}  // namespace
+}  // namespace fsd::cli
