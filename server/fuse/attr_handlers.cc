@@ -95,8 +95,12 @@ void HandleStatx(Request& request) {
 
 void HandleSetAttributes(Request& request) {
   const auto in = request.arguments().Take<fuse_setattr_in>();
-  const ErrnoOr<AttributeChanges> changes = DecodeChanges(in);
+  ErrnoOr<AttributeChanges> changes = DecodeChanges(in);
   if (!changes.ok()) return request.ReplyError(changes.error());
+  // HANDLE_KILLPRIV, unlike V2, leaves it to us to find out when.
+  const bool may_kill =
+      changes->size.has_value() || changes->uid.has_value() || changes->gid.has_value();
+  if (may_kill && request.mount().agreed(FUSE_HANDLE_KILLPRIV)) changes->kill_suidgid = true;
   RunOperation<Attributes, ReplyAttributes>(request, [&](Call<Attributes> call) {
     return request.filesystem().SetAttributes(
         call, request.node(), HandleIf((in.valid & FATTR_FH) != 0, in.fh), *changes);

@@ -41,11 +41,19 @@ StatxTime ToStatxTime(const statx_timestamp& time) {
 
 }  // namespace
 
+Timeout ToTimeout(absl::Duration duration) {
+  if (duration <= absl::ZeroDuration()) return {};
+  const int64_t seconds = absl::ToInt64Seconds(duration);
+  const int64_t nanoseconds = absl::ToInt64Nanoseconds(duration - absl::Seconds(seconds));
+  return {.seconds = static_cast<uint64_t>(seconds),
+          .nanoseconds = nanoseconds < 1'000'000'000 ? static_cast<uint32_t>(nanoseconds) : 0};
+}
+
 fuse_attr_out ToAttrOut(backends::NodeId node, const backends::Attributes& attributes,
                         const EntryTerms& terms) {
   return {
-      .attr_valid = terms.timeout_seconds,
-      .attr_valid_nsec = 0,
+      .attr_valid = terms.attributes.seconds,
+      .attr_valid_nsec = terms.attributes.nanoseconds,
       .dummy = 0,
       .attr = ToFuseAttr(node, attributes, terms),
   };
@@ -53,7 +61,8 @@ fuse_attr_out ToAttrOut(backends::NodeId node, const backends::Attributes& attri
 
 StatxOut ToStatxOut(const backends::Attributes& attributes, const EntryTerms& terms) {
   StatxOut out{};
-  out.attr_valid = terms.timeout_seconds;
+  out.attr_valid = terms.attributes.seconds;
+  out.attr_valid_nsec = terms.attributes.nanoseconds;
   Statx& stat = out.stat;
   stat.mask = attributes.stx_mask & (STATX_BASIC_STATS | STATX_BTIME);
   stat.blksize = attributes.stx_blksize;
@@ -80,12 +89,19 @@ fuse_entry_out ToEntryOut(const backends::Entry& entry, const EntryTerms& terms)
   return {
       .nodeid = node,
       .generation = node >> 32,
-      .entry_valid = terms.timeout_seconds,
-      .attr_valid = terms.timeout_seconds,
-      .entry_valid_nsec = 0,
-      .attr_valid_nsec = 0,
+      .entry_valid = terms.entries.seconds,
+      .attr_valid = terms.attributes.seconds,
+      .entry_valid_nsec = terms.entries.nanoseconds,
+      .attr_valid_nsec = terms.attributes.nanoseconds,
       .attr = ToFuseAttr(entry.node, entry.attributes, terms),
   };
+}
+
+fuse_entry_out ToNegativeEntryOut(const EntryTerms& terms) {
+  fuse_entry_out out{};
+  out.entry_valid = terms.negative.seconds;
+  out.entry_valid_nsec = terms.negative.nanoseconds;
+  return out;
 }
 
 dev_t DecodeDevice(uint32_t encoded) {

@@ -2,6 +2,7 @@
 
 #include <sys/sysmacros.h>
 
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 
 namespace fsd::fuse {
@@ -26,10 +27,11 @@ TEST(Attributes, EachFieldHasItsPlace) {
   attributes.stx_rdev_minor = 0x45678;
   attributes.stx_blksize = 14;
 
-  const fuse_attr_out out = ToAttrOut(backends::NodeId{5}, attributes, {.timeout_seconds = 86400});
+  const fuse_attr_out out = ToAttrOut(backends::NodeId{5}, attributes,
+                                      {.attributes = {.seconds = 86400, .nanoseconds = 7}});
 
   EXPECT_EQ(out.attr_valid, 86400u);
-  EXPECT_EQ(out.attr_valid_nsec, 0u);
+  EXPECT_EQ(out.attr_valid_nsec, 7u);
   EXPECT_EQ(out.attr.ino, 1u);
   EXPECT_EQ(out.attr.size, 2u);
   EXPECT_EQ(out.attr.blocks, 3u);
@@ -46,6 +48,38 @@ TEST(Attributes, EachFieldHasItsPlace) {
   EXPECT_EQ(out.attr.rdev, 0x45612378u);
   EXPECT_EQ(out.attr.blksize, 14u);
   EXPECT_EQ(out.attr.flags, 0u);
+}
+
+TEST(Attributes, AnEntryHasATimeOfItsOwnBesideItsAttributes) {
+  const EntryTerms terms = {.attributes = {.seconds = 1, .nanoseconds = 2},
+                            .entries = {.seconds = 3, .nanoseconds = 4},
+                            .negative = {.seconds = 5, .nanoseconds = 6}};
+
+  const fuse_entry_out out = ToEntryOut({.node = backends::NodeId{5}, .attributes = {}}, terms);
+  const fuse_entry_out none = ToNegativeEntryOut(terms);
+
+  EXPECT_EQ(out.attr_valid, 1u);
+  EXPECT_EQ(out.attr_valid_nsec, 2u);
+  EXPECT_EQ(out.entry_valid, 3u);
+  EXPECT_EQ(out.entry_valid_nsec, 4u);
+  EXPECT_EQ(none.nodeid, 0u);
+  EXPECT_EQ(none.entry_valid, 5u);
+  EXPECT_EQ(none.entry_valid_nsec, 6u);
+  EXPECT_EQ(none.attr_valid, 0u);
+}
+
+TEST(Attributes, TimeoutsKeepTheirNanosecondsAndNeverOverflow) {
+  const Timeout exact = ToTimeout(absl::Seconds(3) + absl::Nanoseconds(999'999'999));
+  const Timeout years = ToTimeout(absl::Hours(24 * 365 * 68));
+  const Timeout endless = ToTimeout(absl::InfiniteDuration());
+
+  EXPECT_EQ(exact.seconds, 3u);
+  EXPECT_EQ(exact.nanoseconds, 999'999'999u);
+  EXPECT_EQ(years.seconds, 68ULL * 365 * 86400);
+  EXPECT_EQ(endless.seconds, static_cast<uint64_t>(INT64_MAX));
+  EXPECT_EQ(endless.nanoseconds, 0u);
+  EXPECT_TRUE(ToTimeout(absl::Nanoseconds(-1)).zero());
+  EXPECT_FALSE(ToTimeout(absl::Nanoseconds(1)).zero());
 }
 
 TEST(Attributes, DeviceNumbersSurviveTheWire) {

@@ -20,6 +20,10 @@ void ReplyOpened(Request& request, const OpenFile& directory) {
                               .padding = 0});
 }
 
+bool OpensNothing(const Request& request) {
+  return request.mount().agreed(FUSE_NO_OPENDIR_SUPPORT);
+}
+
 void FinishReading(backends::CallState& state, ErrnoOr<void> result) {
   auto& request = static_cast<Request&>(state);
   if (!result.ok() && request.packed_bytes() == 0) return request.ReplyError(result.error());
@@ -29,6 +33,7 @@ void FinishReading(backends::CallState& state, ErrnoOr<void> result) {
 }  // namespace
 
 void HandleOpenDirectory(Request& request) {
+  if (OpensNothing(request)) return request.ReplyError(Errno(ENOSYS));
   const auto in = request.arguments().Take<fuse_open_in>();
   RunOperation<OpenFile, ReplyOpened>(request, [&](Call<OpenFile> call) {
     return request.filesystem().OpenDirectory(call, request.node(), in.flags & kOpenDirectoryFlags);
@@ -53,6 +58,7 @@ void HandleReadDirectoryPlus(Request& request) {
 
 void HandleReleaseDirectory(Request& request) {
   const auto in = request.arguments().Take<fuse_release_in>();
+  if (in.fh == 0 && OpensNothing(request)) return request.ReplyEmpty();
   RunOperation<void, ReplyEmpty>(request, [&](Call<void> call) {
     return request.filesystem().ReleaseDirectory(call, request.node(), FileHandle{in.fh});
   });

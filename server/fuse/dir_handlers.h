@@ -1,7 +1,8 @@
 // Handlers of the opcodes that are about open directories.
 //
 // Each decodes its arguments, runs one operation of the filesystem and replies; see opcode_row.h
-// for what has been checked before.
+// for what has been checked before. Where it was agreed that directories are not opened
+// (NO_OPENDIR_SUPPORT), OPENDIR is ENOSYS, and RELEASEDIR of handle 0 nothing to do.
 #ifndef FSD_SERVER_FUSE_DIR_HANDLERS_H_
 #define FSD_SERVER_FUSE_DIR_HANDLERS_H_
 

@@ -53,7 +53,8 @@ TEST(DirentPacker, FillsToTheLastByte) {
 TEST(DirentPacker, PlusCarriesTheEntryInFront) {
   std::string space(160, '.');
   const iovec iovecs[] = {{space.data(), space.size()}};
-  DirentPacker packer = DirentPacker::Plus(IovecCursor(iovecs), {.timeout_seconds = 9});
+  DirentPacker packer = DirentPacker::Plus(
+      IovecCursor(iovecs), {.attributes = {.seconds = 9}, .entries = {.seconds = 9}});
   backends::Entry entry;
   entry.node = backends::NodeId{0x200000007};
 

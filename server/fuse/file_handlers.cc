@@ -26,9 +26,23 @@ constexpr uint32_t kOpenFlags = O_ACCMODE | O_TRUNC | O_APPEND | O_NONBLOCK | O_
 constexpr uint32_t kCreateFlags = kOpenFlags | O_EXCL;
 constexpr uint32_t kPermissionBits = 07777;
 
-OpenOptions OptionsOfCreate(const fuse_create_in& in) {
-  return {.flags = in.flags & kCreateFlags,
-          .kill_suidgid = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0};
+bool OpensNothing(const Request& request) { return request.mount().agreed(FUSE_NO_OPEN_SUPPORT); }
+
+// HANDLE_KILLPRIV, unlike V2, leaves it to us to find out when; the caller's rights are unknown.
+bool Kills(const Request& request, bool asked) {
+  return asked || request.mount().agreed(FUSE_HANDLE_KILLPRIV);
+}
+
+// With write-back caching the guest knows where a file's end is, and sends pages to their places.
+uint32_t MeantFlags(const Request& request, uint32_t flags) {
+  return request.mount().agreed(FUSE_WRITEBACK_CACHE) ? flags & ~static_cast<uint32_t>(O_APPEND)
+                                                      : flags;
+}
+
+OpenOptions OptionsOfCreate(const Request& request, const fuse_create_in& in) {
+  return {.flags = MeantFlags(request, in.flags & kCreateFlags),
+          .kill_suidgid = Kills(request, (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0),
+          .keep_open = !OpensNothing(request)};
 }
 
 bool Writes(uint32_t open_flags) {
@@ -63,6 +77,7 @@ void ReplyWritten(Request& request, size_t bytes) {
 }  // namespace
 
 void HandleOpen(Request& request) {
+  if (OpensNothing(request)) return request.ReplyError(Errno(ENOSYS));
   const auto in = request.arguments().Take<fuse_open_in>();
   if (request.mount().options().read_only && Writes(in.flags)) {
     return request.ReplyError(Errno(EROFS));
@@ -70,8 +85,8 @@ void HandleOpen(Request& request) {
   RunOperation<OpenFile, ReplyOpened>(request, [&](Call<OpenFile> call) {
     return request.filesystem().Open(
         call, request.node(),
-        {.flags = in.flags & kOpenFlags,
-         .kill_suidgid = (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0});
+        {.flags = MeantFlags(request, in.flags & kOpenFlags),
+         .kill_suidgid = Kills(request, (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0)});
   });
 }
 
@@ -84,7 +99,7 @@ void HandleCreate(Request& request) {
   if (!creation.ok()) return request.ReplyError(creation.error());
   RunOperation<CreatedFile, ReplyCreated>(request, [&](Call<CreatedFile> call) {
     return request.filesystem().Create(call, request.node(), *name, in.mode & kPermissionBits,
-                                       OptionsOfCreate(in), *creation);
+                                       OptionsOfCreate(request, in), *creation);
   });
 }
 
@@ -97,7 +112,7 @@ void HandleCreateTemporary(Request& request) {
   if (!creation.ok()) return request.ReplyError(creation.error());
   RunOperation<CreatedFile, ReplyCreated>(request, [&](Call<CreatedFile> call) {
     return request.filesystem().CreateTemporary(call, request.node(), in.mode & kPermissionBits,
-                                                OptionsOfCreate(in), *creation);
+                                                OptionsOfCreate(request, in), *creation);
   });
 }
 
@@ -121,13 +136,15 @@ void HandleWrite(Request& request) {
     return request.filesystem().Write(
         call, request.node(), FileHandle{in.fh}, in.offset, request.LendPayload(),
         {.writeback = (in.write_flags & FUSE_WRITE_CACHE) != 0,
-         .kill_suidgid = (in.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0,
-         .append = (in.flags & O_APPEND) != 0});
+         .kill_suidgid = Kills(request, (in.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0),
+         .append = (MeantFlags(request, in.flags) & O_APPEND) != 0});
   });
 }
 
 void HandleFlush(Request& request) {
   const auto in = request.arguments().Take<fuse_flush_in>();
+  // Nobody holds a lock or a handle that a close could end: the guest need not tell of any.
+  if (in.fh == 0 && OpensNothing(request)) return request.ReplyError(Errno(ENOSYS));
   RunOperation<void, ReplyEmpty>(request, [&](Call<void> call) {
     return request.filesystem().Flush(call, request.node(), FileHandle{in.fh}, in.lock_owner);
   });
@@ -135,6 +152,7 @@ void HandleFlush(Request& request) {
 
 void HandleRelease(Request& request) {
   const auto in = request.arguments().Take<fuse_release_in>();
+  if (in.fh == 0 && OpensNothing(request)) return request.ReplyEmpty();
   RunOperation<void, ReplyEmpty>(request, [&](Call<void> call) {
     return request.filesystem().Release(call, request.node(), FileHandle{in.fh});
   });

@@ -4,6 +4,10 @@
 // for what has been checked before. Open flags reach the filesystem through a list of those that
 // mean something here: CREATE's carry O_EXCL but not O_CREAT, which the operation implies, and
 // neither CREATE's nor OPEN's ever O_PATH, O_TMPFILE, O_DIRECTORY, O_NOCTTY or anything unknown.
+//
+// Where it was agreed that nothing is opened (NO_OPEN_SUPPORT), OPEN and FLUSH are ENOSYS, which a
+// guest asks once; what CREATE and TMPFILE make is not kept open; handles are 0 (kNoHandle), and
+// their RELEASE is nothing to do. With write-back caching O_APPEND reaches no filesystem.
 #ifndef FSD_SERVER_FUSE_FILE_HANDLERS_H_
 #define FSD_SERVER_FUSE_FILE_HANDLERS_H_
 

@@ -169,6 +169,39 @@ TEST_F(FileHandlers, WriteSaysWhetherTheGuestsFileAppendsNow) {
               ElementsAre("Write(5, fh=4294967298, at=0, writeback=0, kill=0, append=1)"));
 }
 
+TEST_F(FileHandlers, WithWritebackTheGuestKnowsTheEnd) {
+  RequestDriver writeback(filesystem_, {.writeback = true});
+  fuse_write_in in{};
+  in.fh = kFh;
+  in.size = 1;
+  in.flags = O_WRONLY | O_APPEND;
+
+  writeback.Send(FUSE_OPEN, 5, OpenIn(O_WRONLY | O_APPEND));
+  writeback.Send(FUSE_WRITE, 5, Raw(in) + "x");
+
+  EXPECT_THAT(filesystem_.TakeCalls(),
+              ElementsAre("Open(5, flags=1, kill=0)",
+                          "Write(5, fh=4294967298, at=0, writeback=0, kill=0, append=0)"));
+}
+
+TEST_F(FileHandlers, AnOldGuestLeavesAllClearingOfSetuidToUs) {
+  driver_.Send(FUSE_INIT, 0, InitArguments(7, 31, FUSE_HANDLE_KILLPRIV));
+  fuse_setattr_in chmod{};
+  chmod.valid = FATTR_MODE;
+  fuse_setattr_in chown{};
+  chown.valid = FATTR_UID;
+
+  driver_.Send(FUSE_WRITE, 5, WriteIn(0, 1) + "x");
+  driver_.Send(FUSE_OPEN, 5, OpenIn(O_WRONLY | O_TRUNC));
+  driver_.Send(FUSE_SETATTR, 5, Raw(chmod));
+  driver_.Send(FUSE_SETATTR, 5, Raw(chown));
+
+  EXPECT_THAT(filesystem_.TakeCalls(),
+              ElementsAre("Write(5, fh=4294967298, at=0, writeback=0, kill=1, append=0)",
+                          "Open(5, flags=1001, kill=1)", "SetAttributes(5, fh=none, mode=0)",
+                          "SetAttributes(5, fh=none, uid=0 kill_suidgid)"));
+}
+
 TEST_F(FileHandlers, WriteIgnoresWhatFollowsTheRequest) {
   const std::string message = Message(FUSE_WRITE, 5, WriteIn(0, 5) + "hello");
 

@@ -5,13 +5,123 @@
 namespace fsd::fuse {
 namespace {
 
-// What we want of every guest that offers it. Locks, write-back caching and POSIX ACLs are absent:
-// they change what the guest leaves to us, and nothing behind this layer takes that up.
-constexpr uint64_t kWantedFlags = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ATOMIC_O_TRUNC |
-                                  FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
-                                  FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_INIT_EXT |
-                                  FUSE_SUBMOUNTS | FUSE_EXPORT_SUPPORT | FUSE_HANDLE_KILLPRIV_V2 |
-                                  FUSE_SETXATTR_EXT;
+Use If(bool condition) { return condition ? Use::kAuto : Use::kNever; }
+
+Use Wanted(const SessionOptions&) { return Use::kAuto; }
+
+bool DataIsUncached(const SessionOptions& options) {
+  return (FileOpenFlags(options.cache) & FOPEN_DIRECT_IO) != 0;
+}
+
+// Without OPEN and RELEASE, and so without FLUSH, nothing would end a lock.
+Use OpensNothing(const SessionOptions& options) {
+  return If(options.zero_message_open && !options.locks);
+}
+
+struct FlagRule {
+  uint64_t flag;
+  const char* name;
+  Use (*use)(const SessionOptions& options);
+  uint64_t only_with = 0;  // flags of rows above: agreed if those are
+  uint64_t not_with = 0;   // … if those are not
+};
+
+// Every flag that may be agreed on. The others are of no use to us (SPLICE_*, ABORT_ERROR,
+// EXPLICIT_INVAL_DATA, HAS_EXPIRE_ONLY, HAS_RESEND, OVER_IO_URING: there is no /dev/fuse and no
+// notification), of no use yet (MAP_ALIGNMENT, HAS_INODE_DAX: shared memory), or nothing we could
+// keep (PASSTHROUGH, REQUEST_TIMEOUT).
+constexpr FlagRule kRules[] = {
+    {.flag = FUSE_INIT_EXT, .name = "INIT_EXT", .use = Wanted},
+    {.flag = FUSE_ASYNC_READ, .name = "ASYNC_READ", .use = Wanted},
+    {.flag = FUSE_BIG_WRITES, .name = "BIG_WRITES", .use = Wanted},
+    {.flag = FUSE_ASYNC_DIO, .name = "ASYNC_DIO", .use = Wanted},
+    {.flag = FUSE_PARALLEL_DIROPS, .name = "PARALLEL_DIROPS", .use = Wanted},
+    {.flag = FUSE_MAX_PAGES, .name = "MAX_PAGES", .use = Wanted},
+    {.flag = FUSE_EXPORT_SUPPORT, .name = "EXPORT_SUPPORT", .use = Wanted},
+    {.flag = FUSE_HAS_IOCTL_DIR, .name = "HAS_IOCTL_DIR", .use = Wanted},
+    {.flag = kInitCreateSuppGroup, .name = "CREATE_SUPP_GROUP", .use = Wanted},
+    {.flag = kInitAllowIdmap, .name = "ALLOW_IDMAP", .use = Wanted},
+    {.flag = FUSE_SETXATTR_EXT,
+     .name = "SETXATTR_EXT",
+     .use = [](const SessionOptions& options) { return If(options.xattr); }},
+    {.flag = FUSE_SUBMOUNTS,
+     .name = "SUBMOUNTS",
+     .use = [](const SessionOptions& options) { return If(options.submounts); }},
+    {.flag = FUSE_AUTO_INVAL_DATA,
+     .name = "AUTO_INVAL_DATA",
+     .use = [](const SessionOptions& options) { return If(options.cache == CachePolicy::kAuto); }},
+    {.flag = FUSE_WRITEBACK_CACHE,
+     .name = "WRITEBACK_CACHE",
+     .use = [](const SessionOptions& options) { return If(options.writeback); }},
+    {.flag = FUSE_CACHE_SYMLINKS,
+     .name = "CACHE_SYMLINKS",
+     .use = [](const SessionOptions& options) { return If(options.cache_symlinks); }},
+    {.flag = kInitDirectIoAllowMmap,
+     .name = "DIRECT_IO_ALLOW_MMAP",
+     .use =
+         [](const SessionOptions& options) { return If(options.mmap && DataIsUncached(options)); }},
+    {.flag = FUSE_DO_READDIRPLUS,
+     .name = "DO_READDIRPLUS",
+     .use =
+         [](const SessionOptions& options) {
+           return If(options.readdirplus != ReadDirPlus::kNever);
+         }},
+    {.flag = FUSE_READDIRPLUS_AUTO,
+     .name = "READDIRPLUS_AUTO",
+     .use =
+         [](const SessionOptions& options) {
+           return If(options.readdirplus == ReadDirPlus::kAuto);
+         },
+     .only_with = FUSE_DO_READDIRPLUS},
+    {.flag = FUSE_POSIX_LOCKS,
+     .name = "POSIX_LOCKS",
+     .use = [](const SessionOptions& options) { return If(options.locks); }},
+    {.flag = FUSE_FLOCK_LOCKS,
+     .name = "FLOCK_LOCKS",
+     .use = [](const SessionOptions& options) { return If(options.locks); }},
+    {.flag = FUSE_NO_OPEN_SUPPORT, .name = "NO_OPEN_SUPPORT", .use = OpensNothing},
+    {.flag = FUSE_NO_OPENDIR_SUPPORT, .name = "NO_OPENDIR_SUPPORT", .use = OpensNothing},
+    // Truncation by OPEN; where nothing is opened the guest must send SETATTR.
+    {.flag = FUSE_ATOMIC_O_TRUNC,
+     .name = "ATOMIC_O_TRUNC",
+     .use = Wanted,
+     .not_with = FUSE_NO_OPEN_SUPPORT},
+    {.flag = FUSE_POSIX_ACL,
+     .name = "POSIX_ACL",
+     .use = [](const SessionOptions& options) { return options.posix_acl; }},
+    // The umask is ours to apply, as a default ACL takes its place.
+    {.flag = FUSE_DONT_MASK, .name = "DONT_MASK", .use = Wanted, .only_with = FUSE_POSIX_ACL},
+    {.flag = FUSE_SECURITY_CTX,
+     .name = "SECURITY_CTX",
+     .use = [](const SessionOptions& options) { return options.security_label; }},
+    {.flag = FUSE_HANDLE_KILLPRIV_V2,
+     .name = "HANDLE_KILLPRIV_V2",
+     .use = [](const SessionOptions& options) { return If(options.killpriv != Use::kNever); }},
+    // Demands either: a guest older than Linux 5.11 has only this one.
+    {.flag = FUSE_HANDLE_KILLPRIV,
+     .name = "HANDLE_KILLPRIV",
+     .use = [](const SessionOptions& options) { return options.killpriv; },
+     .not_with = FUSE_HANDLE_KILLPRIV_V2},
+};
+
+struct Agreement {
+  uint64_t flags = 0;
+  const char* lacks = nullptr;
+};
+
+Agreement Agree(uint64_t offered, const SessionOptions& options) {
+  Agreement agreement;
+  for (const FlagRule& rule : kRules) {
+    const Use use = rule.use(options);
+    if (use == Use::kNever || (agreement.flags & rule.only_with) != rule.only_with ||
+        (agreement.flags & rule.not_with) != 0) {
+      continue;
+    }
+    agreement.flags |= offered & rule.flag;
+    if (use == Use::kAlways && (offered & rule.flag) == 0) agreement.lacks = rule.name;
+  }
+  return agreement;
+}
 
 // A guest that does not know MAX_PAGES splits at 32 pages of 4 KiB.
 constexpr uint32_t kMaxWriteBytesWithoutMaxPages = 32 * 4096;
@@ -20,15 +130,10 @@ constexpr uint32_t kMaxWriteBytesWithoutMaxPages = 32 * 4096;
 constexpr uint16_t kMaxBackground = 65535;
 constexpr uint16_t kCongestionThreshold = kMaxBackground / 4 * 3;
 
-uint64_t WantedFlags(CachePolicy cache) {
-  uint64_t wanted = kWantedFlags;
-  if (cache == CachePolicy::kAuto) wanted |= FUSE_AUTO_INVAL_DATA;
-  return wanted;
-}
-
 }  // namespace
 
-ErrnoOr<InitReply> NegotiateInit(const fuse_init_in& in, size_t in_bytes, CachePolicy cache) {
+ErrnoOr<InitReply> NegotiateInit(const fuse_init_in& in, size_t in_bytes,
+                                 const SessionOptions& options) {
   InitReply reply;
   reply.out.major = kProtocolMajor;
   reply.out.minor = kProtocolMinor;
@@ -40,7 +145,12 @@ ErrnoOr<InitReply> NegotiateInit(const fuse_init_in& in, size_t in_bytes, CacheP
     if (in_bytes < sizeof(fuse_init_in)) return Errno(EINVAL);
     offered |= static_cast<uint64_t>(in.flags2) << 32;
   }
-  const uint64_t flags = offered & WantedFlags(cache);
+  const Agreement agreement = Agree(offered, options);
+  if (agreement.lacks != nullptr) {
+    reply.lacks = agreement.lacks;
+    return reply;
+  }
+  const uint64_t flags = agreement.flags;
   const bool max_pages = (flags & FUSE_MAX_PAGES) != 0;
 
   fuse_init_out& out = reply.out;

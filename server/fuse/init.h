@@ -23,7 +23,10 @@ struct NegotiatedInit {
 struct InitReply {
   fuse_init_out out{};
   // Absent if the guest speaks a newer major version: it is told ours and sends another INIT.
+  // Absent too if it is to be refused for what it lacks.
   std::optional<NegotiatedInit> agreed;
+  // The name of the flag that the options demand and the guest does not offer.
+  const char* lacks = nullptr;
 };
 
 // The most that one WRITE or READ carries, and the same in the guest's pages.
@@ -32,7 +35,8 @@ inline constexpr uint16_t kMaxPages = 256;
 
 // Answers the first `in_bytes` bytes of `in`, the rest being zero. EINVAL: INIT_EXT is set in a
 // body too short for it. EPROTO: a version older than 7.kOldestMinor.
-ErrnoOr<InitReply> NegotiateInit(const fuse_init_in& in, size_t in_bytes, CachePolicy cache);
+ErrnoOr<InitReply> NegotiateInit(const fuse_init_in& in, size_t in_bytes,
+                                 const SessionOptions& options);
 
 }  // namespace fsd::fuse
 

@@ -6,29 +6,39 @@
 
 namespace fsd::fuse {
 
+namespace {
+
+EntryTerms TermsOf(const SessionOptions& options) {
+  const CacheTimeouts timeouts = TimeoutsOf(options);
+  return {.attributes = ToTimeout(timeouts.attributes),
+          .entries = ToTimeout(timeouts.entries),
+          .negative = ToTimeout(timeouts.negative)};
+}
+
+}  // namespace
+
 Mount::Mount(backends::Filesystem& filesystem, SessionOptions options,
              std::function<void(const NegotiatedInit&)> on_mounted,
              std::function<void()> on_unmounted)
     : filesystem_(filesystem),
       options_(std::move(options)),
+      terms_(TermsOf(options_)),
       on_mounted_(std::move(on_mounted)),
       on_unmounted_(std::move(on_unmounted)) {}
 
 EntryTerms Mount::entry_terms() const {
-  return {.timeout_seconds = CacheTimeoutSeconds(options_.cache),
-          .announce_submounts = agreed(FUSE_SUBMOUNTS)};
+  EntryTerms terms = terms_;
+  terms.announce_submounts = agreed(FUSE_SUBMOUNTS);
+  return terms;
 }
 
 ErrnoOr<fuse_init_out> Mount::Init(const fuse_init_in& in, size_t in_bytes) {
   BeginChange();
   filesystem_.Reset();
-  const ErrnoOr<InitReply> reply = NegotiateInit(in, in_bytes, options_.cache);
+  const ErrnoOr<InitReply> reply = NegotiateInit(in, in_bytes, options_);
   if (!reply.ok() || !reply->agreed.has_value()) {
     EndChange(State::kAwaitingInit);
-    FSD_LOG(kWarning, options_.export_name, "guest speaks FUSE %u.%u: %s", in.major, in.minor,
-            reply.ok() ? "asked to speak ours" : "refused");
-    if (!reply.ok()) return reply.error();
-    return reply->out;
+    return NotMounted(in, reply);
   }
   const NegotiatedInit& agreed = *reply->agreed;
   agreed_flags_.store(agreed.flags, std::memory_order_relaxed);
@@ -36,6 +46,22 @@ ErrnoOr<fuse_init_out> Mount::Init(const fuse_init_in& in, size_t in_bytes) {
   EndChange(State::kMounted);
   FSD_LOG(kInfo, options_.export_name, "guest mounted, FUSE %u.%u, flags %#x", agreed.major,
           agreed.minor, agreed.flags);
+  return reply->out;
+}
+
+ErrnoOr<fuse_init_out> Mount::NotMounted(const fuse_init_in& in,
+                                         const ErrnoOr<InitReply>& reply) const {
+  if (!reply.ok()) {
+    FSD_LOG(kWarning, options_.export_name, "guest speaks FUSE %u.%u: refused", in.major, in.minor);
+    return reply.error();
+  }
+  if (reply->lacks != nullptr) {
+    FSD_LOG(kWarning, options_.export_name,
+            "guest refused: the export demands %s, which the guest does not offer", reply->lacks);
+    return Errno(EPROTO);
+  }
+  FSD_LOG(kWarning, options_.export_name, "guest speaks FUSE %u.%u: asked to speak ours", in.major,
+          in.minor);
   return reply->out;
 }
 

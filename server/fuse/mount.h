@@ -42,7 +42,8 @@ class Mount {
   EntryTerms entry_terms() const;
 
   // INIT: ends the session before it, whose guest may have rebooted without DESTROY, and begins
-  // anew. May block. Errors as NegotiateInit's.
+  // anew. May block. Errors as NegotiateInit's, and EPROTO for a guest that does not offer what the
+  // options demand.
   ErrnoOr<fuse_init_out> Init(const fuse_init_in& in, size_t in_bytes);
   // DESTROY. May block.
   void Destroy();
@@ -52,11 +53,14 @@ class Mount {
  private:
   enum class State { kAwaitingInit, kChanging, kMounted };
 
+  // Tells the log why `in` was not agreed on, and the guest what it is to know.
+  ErrnoOr<fuse_init_out> NotMounted(const fuse_init_in& in, const ErrnoOr<InitReply>& reply) const;
   void BeginChange();
   void EndChange(State state);
 
   backends::Filesystem& filesystem_;
   const SessionOptions options_;
+  const EntryTerms terms_;  // but for what is agreed
   const std::function<void(const NegotiatedInit&)> on_mounted_;
   const std::function<void()> on_unmounted_;
   std::atomic<State> state_{State::kAwaitingInit};

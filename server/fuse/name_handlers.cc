@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <string_view>
+#include <utility>
 
 #include "server/fuse/abi.h"
 #include "server/fuse/attributes.h"
@@ -31,12 +32,21 @@ void Rename(Request& request, Arguments arguments, NodeId new_parent, uint32_t f
   });
 }
 
+void FinishLookup(backends::CallState& state, ErrnoOr<Entry> result) {
+  auto& request = static_cast<Request&>(state);
+  const EntryTerms terms = request.mount().entry_terms();
+  if (!result.ok() && result.error() == Errno(ENOENT) && !terms.negative.zero()) {
+    return request.Reply(ToNegativeEntryOut(terms));
+  }
+  FinishOperation<Entry, ReplyEntry>(state, std::move(result));
+}
+
 }  // namespace
 
 void HandleLookup(Request& request) {
   const ErrnoOr<std::string_view> name = request.arguments().TakeName(NameUse::kLookup);
   if (!name.ok()) return request.ReplyError(name.error());
-  RunOperation<Entry, ReplyEntry>(request, [&](Call<Entry> call) {
+  RunOperationThen<Entry>(request, FinishLookup, [&](Call<Entry> call) {
     return request.filesystem().Lookup(call, request.node(), *name);
   });
 }

@@ -9,6 +9,8 @@
 
 namespace fsd::fuse {
 
+// A name that does not exist is ENOENT, or an entry of node 0 if the guest may remember that
+// (SessionOptions.negative_timeout).
 void HandleLookup(Request& request);
 void HandleForget(Request& request);
 // Drops a message whose count does not match its body, or is over kMaxForgets: there is no reply

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/fuse/abi.h"
@@ -61,6 +62,44 @@ TEST_F(NameHandlers, LookupOfNothingIsENOENT) {
   EXPECT_EQ(answer.header.len, 16u);
   EXPECT_EQ(answer.header.error, -ENOENT);
   EXPECT_EQ(answer.header.unique, 77u);
+}
+
+TEST_F(NameHandlers, LookupOfNothingMayBeRememberedForATime) {
+  RequestDriver driver(filesystem_, {.negative_timeout = absl::Milliseconds(2500)});
+  filesystem_.error = ENOENT;
+
+  const Answer answer = driver.Send(FUSE_LOOKUP, 1, Text("file"));
+
+  EXPECT_EQ(answer.error(), 0);
+  EXPECT_EQ(answer.written, 144u);
+  const auto entry = answer.As<fuse_entry_out>();
+  EXPECT_EQ(entry.nodeid, 0u);
+  EXPECT_EQ(entry.entry_valid, 2u);
+  EXPECT_EQ(entry.entry_valid_nsec, 500'000'000u);
+  EXPECT_EQ(entry.attr_valid, 0u);
+}
+
+TEST_F(NameHandlers, OnlyLookupsENOENTIsRemembered) {
+  RequestDriver driver(filesystem_, {.negative_timeout = absl::Seconds(1)});
+  filesystem_.error = ESTALE;
+  EXPECT_EQ(driver.Send(FUSE_LOOKUP, 1, Text("file")).error(), ESTALE);
+  filesystem_.error = ENOENT;
+
+  EXPECT_EQ(driver.Send(FUSE_MKDIR, 1, Raw(fuse_mkdir_in{}) + Text("dir")).error(), ENOENT);
+  EXPECT_EQ(driver.Send(FUSE_LINK, 1, Raw(fuse_link_in{}) + Text("link")).error(), ENOENT);
+  EXPECT_EQ(driver.Send(FUSE_CREATE, 1, Raw(fuse_create_in{}) + Text("file")).error(), ENOENT);
+}
+
+TEST_F(NameHandlers, NamesAndAttributesHaveTimesOfTheirOwn) {
+  RequestDriver driver(filesystem_, {.attr_timeout = absl::Milliseconds(250),
+                                     .entry_timeout = absl::Hours(24 * 365 * 68)});
+
+  const auto entry = driver.Send(FUSE_LOOKUP, 1, Text("file")).As<fuse_entry_out>();
+
+  EXPECT_EQ(entry.attr_valid, 0u);
+  EXPECT_EQ(entry.attr_valid_nsec, 250'000'000u);
+  EXPECT_EQ(entry.entry_valid, 68ULL * 365 * 86400);
+  EXPECT_EQ(entry.entry_valid_nsec, 0u);
 }
 
 TEST_F(NameHandlers, LookupMayAskForDotAndDotDot) {

@@ -4,17 +4,28 @@
 
 namespace fsd::fuse {
 
-uint64_t CacheTimeoutSeconds(CachePolicy policy) {
+namespace {
+
+absl::Duration TimeoutOf(CachePolicy policy) {
   switch (policy) {
     case CachePolicy::kNever:
-      return 0;
+      return absl::ZeroDuration();
     case CachePolicy::kAuto:
-      return 1;
+      return absl::Seconds(1);
     case CachePolicy::kMetadata:
     case CachePolicy::kAlways:
-      return 86400;
+      return absl::Hours(24);
   }
-  return 0;
+  return absl::ZeroDuration();
+}
+
+}  // namespace
+
+CacheTimeouts TimeoutsOf(const SessionOptions& options) {
+  const absl::Duration policys = TimeoutOf(options.cache);
+  return {.attributes = options.attr_timeout.value_or(policys),
+          .entries = options.entry_timeout.value_or(policys),
+          .negative = options.negative_timeout};
 }
 
 uint32_t FileOpenFlags(CachePolicy policy) {

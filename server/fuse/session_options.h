@@ -9,7 +9,10 @@
 //   always    1 day                  FOPEN_KEEP_CACHE                   FOPEN_KEEP_CACHE and
 //                                                                       FOPEN_CACHE_DIR
 //
-// Names that do not exist are not cached under any policy.
+// attr_timeout and entry_timeout replace the policy's times. Names that do not exist are cached
+// only for negative_timeout. With FOPEN_DIRECT_IO, `mmap` has the guest map files shared all the
+// same (INIT: DIRECT_IO_ALLOW_MMAP). Where nothing is opened (zero_message_open), Linux behaves as
+// if each open had answered what "always" does.
 #ifndef FSD_SERVER_FUSE_SESSION_OPTIONS_H_
 #define FSD_SERVER_FUSE_SESSION_OPTIONS_H_
 
@@ -46,6 +49,7 @@ struct SessionOptions {
   bool mmap = false;  // shared mappings though data is not cached (FUSE_DIRECT_IO_ALLOW_MMAP)
   bool cache_symlinks = false;
   ReadDirPlus readdirplus = ReadDirPlus::kAuto;
+  // Neither files nor directories are opened; not together with `locks`.
   bool zero_message_open = false;
   bool xattr = false;  // otherwise the four opcodes are ENOSYS, which a guest asks once
   Use posix_acl = Use::kNever;
@@ -55,8 +59,13 @@ struct SessionOptions {
   bool locks = false;  // of the host; otherwise the guest keeps its own
 };
 
-// How long the guest may use a name or attributes without asking again.
-uint64_t CacheTimeoutSeconds(CachePolicy policy);
+// How long the guest may use a name, attributes, or the lack of a name without asking again.
+struct CacheTimeouts {
+  absl::Duration attributes;
+  absl::Duration entries;
+  absl::Duration negative;
+};
+CacheTimeouts TimeoutsOf(const SessionOptions& options);
 
 // FOPEN_* of a reply to OPEN or CREATE, and to OPENDIR.
 uint32_t FileOpenFlags(CachePolicy policy);

@@ -75,6 +75,21 @@ TEST(Session, AnInitThatIsRefusedLeavesNothingMounted) {
   EXPECT_EQ(GetAttributesError(session), EIO);
 }
 
+TEST(Session, AGuestThatLacksWhatIsDemandedIsRefusedWithOneLine) {
+  RecordingFilesystem filesystem;
+  Session session(filesystem, {.export_name = "web", .posix_acl = Use::kAlways}, nullptr, nullptr);
+  ::testing::internal::CaptureStderr();
+
+  const Answer answer = Send(session, FUSE_INIT, InitArguments(7, 45, FUSE_BIG_WRITES));
+
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(answer.error(), EPROTO);
+  EXPECT_THAT(log, HasSubstr("export web: guest refused: the export demands POSIX_ACL, which the "
+                             "guest does not offer\n"));
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1);
+  EXPECT_EQ(GetAttributesError(session), EIO);
+}
+
 TEST(Session, AMajorVersionEightIsAnsweredWithSevenAndMayTryAgain) {
   RecordingFilesystem filesystem;
   int mounts = 0;
