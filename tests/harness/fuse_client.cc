@@ -1,10 +1,13 @@
 #include "tests/harness/fuse_client.h"
 
+#include <sys/stat.h>
+
 #include <cstring>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "server/errors/status_macros.h"
+#include "server/fuse/abi.h"
 
 namespace fsd::harness {
 namespace {
@@ -12,6 +15,11 @@ namespace {
 template <typename T>
 std::span<const std::byte> Bytes(const T& value) {
   return std::as_bytes(std::span(&value, 1));
+}
+
+std::vector<std::byte> WithData(std::vector<std::byte> arguments, std::span<const std::byte> data) {
+  arguments.insert(arguments.end(), data.begin(), data.end());
+  return arguments;
 }
 
 }  // namespace
@@ -115,13 +123,15 @@ absl::Status FuseClient::CallWithoutReply(uint32_t opcode, uint64_t node,
 absl::StatusOr<fuse_init_out> FuseClient::Init(uint64_t flags) {
   fuse_init_in in{};
   in.major = FUSE_KERNEL_VERSION;
-  in.minor = FUSE_KERNEL_MINOR_VERSION;
+  in.minor = fuse::kProtocolMinor;
   in.max_readahead = 128 * 1024;
   in.flags = static_cast<uint32_t>(flags);
   in.flags2 = static_cast<uint32_t>(flags >> 32);
   FSD_ASSIGN_OR_RETURN(const FuseReply reply, Call(FUSE_INIT, 0, Bytes(in), sizeof(fuse_init_out)));
   if (reply.error != 0) return ErrnoStatus(Errno(reply.error), "FUSE_INIT");
-  return reply.As<fuse_init_out>();
+  const auto out = reply.As<fuse_init_out>();
+  agreed_flags_ = out.flags | static_cast<uint64_t>(out.flags2) << 32;
+  return out;
 }
 
 absl::StatusOr<FuseReply> FuseClient::Destroy() { return Call(FUSE_DESTROY, 0, {}, 0); }
@@ -168,10 +178,8 @@ absl::StatusOr<FuseReply> FuseClient::Write(uint64_t node, uint64_t handle, uint
   in.fh = handle;
   in.offset = offset;
   in.size = static_cast<uint32_t>(data.size());
-  std::vector<std::byte> arguments = Arguments(Bytes(in));
-  const auto bytes = std::as_bytes(std::span(data));
-  arguments.insert(arguments.end(), bytes.begin(), bytes.end());
-  return Call(FUSE_WRITE, node, arguments, sizeof(fuse_write_out));
+  return Call(FUSE_WRITE, node, WithData(Arguments(Bytes(in)), std::as_bytes(std::span(data))),
+              sizeof(fuse_write_out));
 }
 
 absl::StatusOr<FuseReply> FuseClient::Release(uint64_t node, uint64_t handle) {
@@ -211,6 +219,91 @@ absl::StatusOr<FuseReply> FuseClient::ReadDirectoryPlus(uint64_t node, uint64_t 
 
 absl::StatusOr<FuseReply> FuseClient::Statistics() {
   return Call(FUSE_STATFS, 1, {}, sizeof(fuse_statfs_out));
+}
+
+absl::StatusOr<FuseReply> FuseClient::SyncFilesystem(uint64_t node) {
+  return Call(FUSE_SYNCFS, node, Bytes(fuse_syncfs_in{}), 0);
+}
+
+absl::StatusOr<FuseReply> FuseClient::Statx(uint64_t node) {
+  fuse::StatxIn in{};
+  in.sx_mask = STATX_BASIC_STATS | STATX_BTIME;
+  return Call(fuse::kOpcodeStatx, node, Bytes(in), sizeof(fuse::StatxOut));
+}
+
+absl::StatusOr<FuseReply> FuseClient::CreateTemporary(uint64_t parent, uint32_t mode,
+                                                      uint32_t flags) {
+  fuse_create_in in{};
+  in.flags = flags;
+  in.mode = mode;
+  return Call(FUSE_TMPFILE, parent, Arguments(Bytes(in), {"/"}),
+              sizeof(fuse_entry_out) + sizeof(fuse_open_out));
+}
+
+absl::StatusOr<FuseReply> FuseClient::Flush(uint64_t node, uint64_t handle, uint64_t owner) {
+  fuse_flush_in in{};
+  in.fh = handle;
+  in.lock_owner = owner;
+  return Call(FUSE_FLUSH, node, Bytes(in), 0);
+}
+
+absl::StatusOr<FuseReply> FuseClient::CopyRange(const FileRange& from, const FileRange& to,
+                                                uint64_t length) {
+  fuse_copy_file_range_in in{};
+  in.fh_in = from.handle;
+  in.off_in = from.offset;
+  in.nodeid_out = to.node;
+  in.fh_out = to.handle;
+  in.off_out = to.offset;
+  in.len = length;
+  return Call(fuse::kOpcodeCopyFileRange64, from.node, Bytes(in), sizeof(fuse::CopyFileRangeOut));
+}
+
+absl::StatusOr<FuseReply> FuseClient::Ioctl(uint64_t node, uint64_t handle, uint32_t command,
+                                            std::span<const std::byte> input,
+                                            uint32_t output_bytes) {
+  fuse_ioctl_in in{};
+  in.fh = handle;
+  in.cmd = command;
+  in.in_size = static_cast<uint32_t>(input.size());
+  in.out_size = output_bytes;
+  return Call(FUSE_IOCTL, node, WithData(Arguments(Bytes(in)), input),
+              sizeof(fuse_ioctl_out) + output_bytes);
+}
+
+absl::StatusOr<FuseReply> FuseClient::SetXattr(uint64_t node, std::string_view name,
+                                               std::string_view value, uint32_t flags) {
+  fuse_setxattr_in in{};
+  in.size = static_cast<uint32_t>(value.size());
+  in.flags = flags;
+  const bool extended = (agreed_flags_ & FUSE_SETXATTR_EXT) != 0;
+  const auto struct_bytes = Bytes(in).first(extended ? sizeof in : fuse::kShortSetxattrInBytes);
+  return Call(FUSE_SETXATTR, node,
+              WithData(Arguments(struct_bytes, {name}), std::as_bytes(std::span(value))), 0);
+}
+
+absl::StatusOr<FuseReply> FuseClient::GetXattr(uint64_t node, std::string_view name,
+                                               uint32_t size) {
+  const fuse_getxattr_in in{.size = size, .padding = 0};
+  return Call(FUSE_GETXATTR, node, Arguments(Bytes(in), {name}),
+              size == 0 ? sizeof(fuse_getxattr_out) : size);
+}
+
+absl::StatusOr<FuseReply> FuseClient::ListXattr(uint64_t node, uint32_t size) {
+  const fuse_getxattr_in in{.size = size, .padding = 0};
+  return Call(FUSE_LISTXATTR, node, Bytes(in), size == 0 ? sizeof(fuse_getxattr_out) : size);
+}
+
+absl::StatusOr<FuseReply> FuseClient::RemoveXattr(uint64_t node, std::string_view name) {
+  return Call(FUSE_REMOVEXATTR, node, Arguments({}, {name}), 0);
+}
+
+absl::StatusOr<FuseReply> FuseClient::GetLock(uint64_t node, const fuse_lk_in& in) {
+  return Call(FUSE_GETLK, node, Bytes(in), sizeof(fuse_lk_out));
+}
+
+absl::StatusOr<FuseReply> FuseClient::SetLock(uint64_t node, const fuse_lk_in& in, bool wait) {
+  return Call(wait ? FUSE_SETLKW : FUSE_SETLK, node, Bytes(in), 0);
 }
 
 }  // namespace fsd::harness

@@ -31,6 +31,13 @@ struct FuseReply {
   T As() const;
 };
 
+// One side of a copy.
+struct FileRange {
+  uint64_t node = 0;
+  uint64_t handle = 0;
+  uint64_t offset = 0;
+};
+
 class FuseClient {
  public:
   // `queue`: 1 for the first request queue.
@@ -66,6 +73,7 @@ class FuseClient {
   absl::StatusOr<FuseReply> ReplyOf(const Submitted& submitted, uint32_t written);
 
   // --- typed ---
+  // As a guest of the newest protocol that the server knows.
   absl::StatusOr<fuse_init_out> Init(uint64_t flags = FUSE_INIT_EXT | FUSE_MAX_PAGES |
                                                       FUSE_BIG_WRITES | FUSE_DO_READDIRPLUS);
   absl::StatusOr<FuseReply> Destroy();
@@ -86,11 +94,31 @@ class FuseClient {
   absl::StatusOr<FuseReply> ReadDirectoryPlus(uint64_t node, uint64_t handle, uint64_t offset,
                                               uint32_t size);
   absl::StatusOr<FuseReply> Statistics();
+  absl::StatusOr<FuseReply> SyncFilesystem(uint64_t node);
+  absl::StatusOr<FuseReply> Statx(uint64_t node);
+  absl::StatusOr<FuseReply> CreateTemporary(uint64_t parent, uint32_t mode, uint32_t flags);
+  absl::StatusOr<FuseReply> Flush(uint64_t node, uint64_t handle, uint64_t owner);
+  // COPY_FILE_RANGE_64.
+  absl::StatusOr<FuseReply> CopyRange(const FileRange& from, const FileRange& to, uint64_t length);
+  absl::StatusOr<FuseReply> Ioctl(uint64_t node, uint64_t handle, uint32_t command,
+                                  std::span<const std::byte> input, uint32_t output_bytes);
+  // In the form that Init agreed on.
+  absl::StatusOr<FuseReply> SetXattr(uint64_t node, std::string_view name, std::string_view value,
+                                     uint32_t flags = 0);
+  // `size` 0: the length, as a fuse_getxattr_out.
+  absl::StatusOr<FuseReply> GetXattr(uint64_t node, std::string_view name, uint32_t size);
+  absl::StatusOr<FuseReply> ListXattr(uint64_t node, uint32_t size);
+  absl::StatusOr<FuseReply> RemoveXattr(uint64_t node, std::string_view name);
+  // `in.lk_flags` FUSE_LK_FLOCK for flock(2)'s. SetLock waits for the reply; to wait for a lock
+  // beside other requests, Submit FUSE_SETLKW.
+  absl::StatusOr<FuseReply> GetLock(uint64_t node, const fuse_lk_in& in);
+  absl::StatusOr<FuseReply> SetLock(uint64_t node, const fuse_lk_in& in, bool wait = false);
 
  private:
   FrontEnd& front_end_;
   const size_t queue_;
   uint64_t next_unique_ = 2;
+  uint64_t agreed_flags_ = 0;
   uint32_t uid_ = 0;
   uint32_t gid_ = 0;
   uint32_t pid_ = 1;
