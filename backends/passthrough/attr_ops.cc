@@ -59,12 +59,25 @@ ErrnoOr<void> Truncate(int fd, uint64_t size) {
 
 Outcome<Attributes> PassthroughFilesystem::GetAttributes(Call<Attributes>, NodeId node,
                                                          std::optional<FileHandle> handle) {
-  if (handle) {
+  Attributes attributes;
+  if (handle && !Unopened(*handle)) {
     FSD_ASSIGN_OR_RETURN_ERRNO(const HandleTable::Pin open, PinHandle(node, *handle));
-    return StatFd(open->fd);
+    FSD_ASSIGN_OR_RETURN_ERRNO(attributes, StatFd(open->fd));
+  } else {
+    FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode, PinNode(node));
+    FSD_ASSIGN_OR_RETURN_ERRNO(attributes, StatFd(inode->fd));
   }
-  FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode, PinNode(node));
-  return StatFd(inode->fd);
+  return ForGuest(attributes);
+}
+
+ErrnoOr<AttributeChanges> PassthroughFilesystem::ForHost(AttributeChanges changes) const {
+  if (changes.uid) {
+    FSD_ASSIGN_OR_RETURN_ERRNO(changes.uid, uids_.ToHost(*changes.uid));
+  }
+  if (changes.gid) {
+    FSD_ASSIGN_OR_RETURN_ERRNO(changes.gid, gids_.ToHost(*changes.gid));
+  }
+  return changes;
 }
 
 ErrnoOr<void> PassthroughFilesystem::ChangeMode(const InodeTable::Pin& inode, uint32_t mode) {
@@ -77,6 +90,7 @@ ErrnoOr<void> PassthroughFilesystem::ChangeMode(const InodeTable::Pin& inode, ui
 
 ErrnoOr<void> PassthroughFilesystem::ChangeOwner(const InodeTable::Pin& inode,
                                                  const AttributeChanges& changes) {
+  FSD_RETURN_IF_ERRNO(DropStoredCapability(inode->fd));
   if (::fchownat(inode->fd, "", changes.uid.value_or(kNoId), changes.gid.value_or(kNoId),
                  AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0) {
     return Errno::Last();
@@ -89,6 +103,7 @@ ErrnoOr<void> PassthroughFilesystem::ChangeSize(const InodeTable::Pin& inode,
                                                 bool kill_suidgid) {
   const WithoutFsetid without_fsetid(kill_suidgid);
   FSD_RETURN_IF_ERRNO(without_fsetid.status());
+  FSD_RETURN_IF_ERRNO(DropStoredCapability(inode->fd));
   if (handle && handle->writable) return Truncate(handle->fd, size);
   if (inode->type == S_IFDIR) return Errno(EISDIR);
   if (inode->type != S_IFREG) return Errno(EINVAL);
@@ -109,12 +124,13 @@ ErrnoOr<void> PassthroughFilesystem::ChangeTimes(const InodeTable::Pin& inode,
 
 Outcome<Attributes> PassthroughFilesystem::SetAttributes(Call<Attributes>, NodeId node,
                                                          std::optional<FileHandle> handle,
-                                                         const AttributeChanges& changes) {
+                                                         const AttributeChanges& wanted) {
   if (read_only_) return Errno(EROFS);
-  FSD_RETURN_IF_ERRNO(Check(changes));
+  FSD_RETURN_IF_ERRNO(Check(wanted));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const AttributeChanges changes, ForHost(wanted));
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode, PinNode(node));
   HandleTable::Pin open;
-  if (handle) {
+  if (handle && !Unopened(*handle)) {
     FSD_ASSIGN_OR_RETURN_ERRNO(open, PinHandle(node, *handle));
   }
   if (changes.mode) FSD_RETURN_IF_ERRNO(ChangeMode(inode, *changes.mode));
@@ -126,15 +142,17 @@ Outcome<Attributes> PassthroughFilesystem::SetAttributes(Call<Attributes>, NodeI
   if (changes.access_time || changes.modification_time) {
     FSD_RETURN_IF_ERRNO(ChangeTimes(inode, changes));
   }
-  return StatFd(inode->fd);
+  FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes attributes, StatFd(inode->fd));
+  return ForGuest(attributes);
 }
 
 Outcome<void> PassthroughFilesystem::Access(Call<void> call, NodeId node, uint32_t mask) {
   if ((mask & ~uint32_t{R_OK | W_OK | X_OK}) != 0) return Errno(EINVAL);
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode, PinNode(node));
   if (read_only_ && (mask & W_OK) != 0) return Errno(EROFS);
-  const CallerCredentials caller(call.caller(), CallerCredentials::Permissions::kCheckedByHost);
-  FSD_RETURN_IF_ERRNO(caller.status());
+  FSD_ASSIGN_OR_RETURN_ERRNO(const backends::Caller caller, HostCaller(call.caller()));
+  const CallerCredentials credentials(caller, CallerCredentials::Permissions::kCheckedByHost);
+  FSD_RETURN_IF_ERRNO(credentials.status());
   if (::syscall(SYS_faccessat2, inode->fd, "", mask, AT_EMPTY_PATH | AT_EACCESS) != 0) {
     return Errno::Last();
   }

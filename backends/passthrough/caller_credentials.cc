@@ -3,6 +3,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstddef>
+#include <vector>
+
 #include "server/errors/check.h"
 
 namespace fsd::passthrough {
@@ -34,6 +37,24 @@ const OwnIds& Own() {
   return own;
 }
 
+// Raw, because glibc's would change every thread.
+bool SetGroups(const uint32_t* groups, size_t count) {
+  return ::syscall(SYS_setgroups, count, groups) == 0;
+}
+
+// The supplementary groups of a thread that acts for nobody.
+std::vector<uint32_t> GetGroups() {
+  const long count = ::syscall(SYS_getgroups, 0, nullptr);
+  FSD_CHECK(count >= 0);
+  std::vector<uint32_t> groups(static_cast<size_t>(count));
+  if (count > 0) FSD_CHECK(::syscall(SYS_getgroups, count, groups.data()) == count);
+  return groups;
+}
+const std::vector<uint32_t>& OwnGroups() {
+  thread_local const std::vector<uint32_t> groups = GetGroups();
+  return groups;
+}
+
 // The capabilities that overrule a file's owner and mode: what setfsuid(2) drops (capabilities(7)).
 constexpr int kFileCapabilities[] = {
     CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
@@ -62,8 +83,17 @@ void ThreadCapabilities::DropEffective(int capability) {
   words[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
 }
 
-CallerCredentials::CallerCredentials(const backends::Caller& caller, Permissions permissions) {
+CallerCredentials::CallerCredentials(const backends::Caller& caller, Permissions permissions,
+                                     std::optional<uint32_t> supplementary_group) {
   const OwnIds& own = Own();
+  if (supplementary_group) {
+    OwnGroups();  // asked for before they change
+    if (*supplementary_group == kAsk || !SetGroups(&*supplementary_group, 1)) {
+      status_ = Errno(EPERM);
+      return;
+    }
+    groups_changed_ = true;
+  }
   if (caller.gid != own.gid) {
     if (caller.gid == kAsk || !BecomeGid(caller.gid)) {
       status_ = Errno(EPERM);
@@ -94,6 +124,7 @@ CallerCredentials::~CallerCredentials() {
   // A thread that stayed somebody else would serve the next request in their name.
   if (uid_changed_) FSD_CHECK(BecomeUid(Own().uid) && own_capabilities_.Set());
   if (gid_changed_) FSD_CHECK(BecomeGid(Own().gid));
+  if (groups_changed_) FSD_CHECK(SetGroups(OwnGroups().data(), OwnGroups().size()));
 }
 
 WithoutFsetid::WithoutFsetid(bool wanted) {

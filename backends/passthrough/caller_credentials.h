@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "backends/filesystem.h"
 #include "server/errors/errno_or.h"
@@ -25,7 +26,8 @@ struct ThreadCapabilities {
   __user_cap_data_struct words[_LINUX_CAPABILITY_U32S_3];
 };
 
-// The file-system uid and gid of a guest's process for as long as this lives.
+// The file-system uid and gid, and perhaps one supplementary group, of a guest's process for as
+// long as this lives. The ids are the host's.
 class CallerCredentials {
  public:
   enum class Permissions {
@@ -37,7 +39,9 @@ class CallerCredentials {
     kCheckedByHost,
   };
 
-  CallerCredentials(const backends::Caller& caller, Permissions permissions);
+  // The caller has `supplementary_group` instead of this process's groups, if it is given.
+  CallerCredentials(const backends::Caller& caller, Permissions permissions,
+                    std::optional<uint32_t> supplementary_group = std::nullopt);
   ~CallerCredentials();
   CallerCredentials(const CallerCredentials&) = delete;
   CallerCredentials& operator=(const CallerCredentials&) = delete;
@@ -47,6 +51,7 @@ class CallerCredentials {
 
  private:
   ErrnoOr<void> status_;
+  bool groups_changed_ = false;
   bool gid_changed_ = false;
   bool uid_changed_ = false;
   ThreadCapabilities own_capabilities_;  // if uid_changed_

@@ -39,21 +39,31 @@ Outcome<OpenFile> PassthroughFilesystem::OpenDirectory(Call<OpenFile>, NodeId no
   return OpenFile{.handle = handle};
 }
 
+ErrnoOr<PassthroughFilesystem::DirectoryInUse> PassthroughFilesystem::UseDirectory(
+    NodeId node, FileHandle handle) {
+  if (Unopened(handle)) {
+    FSD_ASSIGN_OR_RETURN_ERRNO(const OpenFileCache::Reference file, UseUnopened(node, Use::kRead));
+    return DirectoryInUse{.fd = file->fd.get(), .position = {file, &file->position}, .open = {}};
+  }
+  FSD_ASSIGN_OR_RETURN_ERRNO(HandleTable::Pin open,
+                             PinHandle(node, handle, HandleKind::kDirectory));
+  std::shared_ptr<os::Mutex> position = handles_.DirectoryLock(open);
+  if (position == nullptr) return Errno(EBADF);
+  return DirectoryInUse{.fd = open->fd, .position = std::move(position), .open = std::move(open)};
+}
+
 ErrnoOr<void> PassthroughFilesystem::ReadEntries(NodeId node, FileHandle handle, uint64_t offset,
                                                  DirectorySink& sink, LookUpEntries look_up) {
   const Epochs epochs = Begin();
-  FSD_ASSIGN_OR_RETURN_ERRNO(const HandleTable::Pin open,
-                             PinHandle(node, handle, HandleKind::kDirectory));
-  const std::shared_ptr<os::Mutex> position = handles_.DirectoryLock(open);
-  if (position == nullptr) return Errno(EBADF);
+  FSD_ASSIGN_OR_RETURN_ERRNO(const DirectoryInUse directory, UseDirectory(node, handle));
   if (offset > INT64_MAX) return Errno(EINVAL);
 
-  os::MutexLock lock(*position);
-  if (::lseek(open->fd, static_cast<off_t>(offset), SEEK_SET) < 0) return Errno::Last();
+  os::MutexLock lock(*directory.position);
+  if (::lseek(directory.fd, static_cast<off_t>(offset), SEEK_SET) < 0) return Errno::Last();
   alignas(dirent64) char buffer[kBufferBytes];
   bool added = false;
   while (true) {
-    const ssize_t filled = ::getdents64(open->fd, buffer, sizeof(buffer));
+    const ssize_t filled = ::getdents64(directory.fd, buffer, sizeof(buffer));
     if (filled == 0 || (filled < 0 && added)) return {};
     if (filled < 0) return Errno::Last();
     for (ssize_t at = 0; at < filled;) {
@@ -74,7 +84,7 @@ ErrnoOr<void> PassthroughFilesystem::ReadEntries(NodeId node, FileHandle handle,
         continue;
       }
       // One that cannot be looked up (it may be gone already) is still listed.
-      const ErrnoOr<Entry> entry = LookUpChild(open->fd, name, epochs);
+      const ErrnoOr<Entry> entry = LookUpChild(directory.fd, name, epochs);
       if (entry.ok()) found.type = IFTODT(entry->attributes.stx_mode);
       sink.Add(found, entry.ok() ? &*entry : nullptr);
     }
@@ -92,6 +102,7 @@ Outcome<void> PassthroughFilesystem::ReadDirectoryPlus(Call<void>, NodeId node, 
 }
 
 Outcome<void> PassthroughFilesystem::ReleaseDirectory(Call<void>, NodeId node, FileHandle handle) {
+  if (Unopened(handle)) return ErrnoOr<void>();
   FSD_ASSIGN_OR_RETURN_ERRNO(const HandleTable::Pin open,
                              PinHandle(node, handle, HandleKind::kDirectory));
   handles_.Release(open);
@@ -100,9 +111,8 @@ Outcome<void> PassthroughFilesystem::ReleaseDirectory(Call<void>, NodeId node, F
 
 Outcome<void> PassthroughFilesystem::FsyncDirectory(Call<void>, NodeId node, FileHandle handle,
                                                     bool data_only) {
-  FSD_ASSIGN_OR_RETURN_ERRNO(const HandleTable::Pin open,
-                             PinHandle(node, handle, HandleKind::kDirectory));
-  if ((data_only ? ::fdatasync(open->fd) : ::fsync(open->fd)) != 0) return Errno::Last();
+  FSD_ASSIGN_OR_RETURN_ERRNO(const DirectoryInUse directory, UseDirectory(node, handle));
+  if ((data_only ? ::fdatasync(directory.fd) : ::fsync(directory.fd)) != 0) return Errno::Last();
   return ErrnoOr<void>();
 }
 

@@ -8,18 +8,24 @@
 
 namespace fsd::passthrough {
 
-void HandleRecord::Dispose() { ::close(fd); }
+void HandleRecord::Dispose() {
+  ::close(fd);
+  if (direct_fd >= 0) ::close(direct_fd);
+}
 
-ErrnoOr<FileHandle> HandleTable::Insert(os::UniqueFd fd, const Opened& opened, uint32_t epoch) {
+ErrnoOr<FileHandle> HandleTable::Insert(os::UniqueFd fd, const Opened& opened, uint32_t epoch,
+                                        os::UniqueFd direct_fd) {
   const HandleRecord record{.node = static_cast<uint64_t>(opened.node),
                             .fd = fd.get(),
+                            .direct_fd = direct_fd.get(),
                             .kind = opened.kind,
                             .append = opened.append,
                             .writable = opened.writable,
-                            .reserved = 0};
+                            .reserved = {}};
   if (opened.kind == HandleKind::kFile) {
     FSD_ASSIGN_OR_RETURN_ERRNO(const Pin pin, slots_.Publish(record, epoch));
     (void)fd.release();
+    (void)direct_fd.release();
     return FileHandle{pin.id()};
   }
   auto directory_lock = std::make_shared<os::Mutex>();

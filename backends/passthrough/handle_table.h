@@ -29,15 +29,16 @@ enum class HandleKind : uint8_t { kFile = 1, kDirectory = 2 };
 // A handle's slot; no pointers, see slot_table.h.
 struct HandleRecord {
   uint64_t node;
-  int32_t fd;  // the record owns it
+  int32_t fd;         // the record owns it
+  int32_t direct_fd;  // the same with O_DIRECT, owned too; -1 if there is none
   HandleKind kind;
   bool append;  // opened with O_APPEND, which `fd` itself does not have
   bool writable;
-  uint8_t reserved;
+  uint8_t reserved[5];
 
   void Dispose();
 };
-static_assert(sizeof(HandleRecord) == 16);
+static_assert(sizeof(HandleRecord) == 24);
 
 class HandleTable {
  public:
@@ -57,8 +58,9 @@ class HandleTable {
     bool append = false;
     bool writable = false;
   };
-  // ENFILE if the table is full.
-  ErrnoOr<FileHandle> Insert(os::UniqueFd fd, const Opened& opened, uint32_t epoch);
+  // `direct_fd`: HandleRecord's; may be invalid. ENFILE if the table is full.
+  ErrnoOr<FileHandle> Insert(os::UniqueFd fd, const Opened& opened, uint32_t epoch,
+                             os::UniqueFd direct_fd = {});
 
   // EBADF if `handle` is stale, was never given, or is another node's.
   ErrnoOr<Pin> Acquire(NodeId node, FileHandle handle);

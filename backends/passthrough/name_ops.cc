@@ -1,4 +1,4 @@
-// PassthroughFilesystem: LOOKUP, FORGET and what makes, moves and removes names.
+// PassthroughFilesystem: LOOKUP, FORGET, READLINK and what moves, adds and removes names.
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
@@ -7,13 +7,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstring>
+#include <optional>
 #include <utility>
 
 #include "backends/passthrough/caller_credentials.h"
 #include "backends/passthrough/passthrough_filesystem.h"
 #include "backends/passthrough/safe_open.h"
+#include "backends/passthrough/scatter.h"
 #include "server/errors/status_macros.h"
 
 namespace fsd::passthrough {
@@ -24,26 +24,7 @@ using backends::Outcome;
 
 namespace {
 
-constexpr uint32_t kModeBits = 07777;
 constexpr uint32_t kRenameFlags = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
-
-// What a node of this type may be made as; mknod(2)'s errno otherwise.
-ErrnoOr<void> CheckNodeMode(uint32_t mode) {
-  if ((mode & ~(kModeBits | S_IFMT)) != 0) return Errno(EINVAL);
-  switch (mode & S_IFMT) {
-    case 0:
-    case S_IFREG:
-    case S_IFIFO:
-    case S_IFSOCK:
-    case S_IFCHR:
-    case S_IFBLK:
-      return {};
-    case S_IFDIR:
-      return Errno(EPERM);
-    default:
-      return Errno(EINVAL);
-  }
-}
 
 }  // namespace
 
@@ -51,13 +32,13 @@ ErrnoOr<Entry> PassthroughFilesystem::InsertOpened(os::UniqueFd fd, Epochs epoch
   FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes attributes, StatFd(fd.get()));
   FSD_ASSIGN_OR_RETURN_ERRNO(const NodeId node,
                              inodes_.Insert(std::move(fd), attributes, epochs.inodes));
-  return Entry{.node = node, .attributes = attributes};
+  return Entry{.node = node, .attributes = ForGuest(attributes)};
 }
 
 ErrnoOr<Entry> PassthroughFilesystem::EntryOf(const InodeTable::Pin& inode) {
   FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes attributes, StatFd(inode->fd));
   if (!inodes_.AddLookup(inode)) return Errno(ESTALE);
-  return Entry{.node = NodeId{inode.id()}, .attributes = attributes};
+  return Entry{.node = NodeId{inode.id()}, .attributes = ForGuest(attributes)};
 }
 
 ErrnoOr<Entry> PassthroughFilesystem::LookUpChild(int directory, const ComponentName& name,
@@ -65,7 +46,7 @@ ErrnoOr<Entry> PassthroughFilesystem::LookUpChild(int directory, const Component
   FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes attributes, StatChild(directory, name));
   // An fd is held on a known inode, so its number cannot have passed to another.
   if (const std::optional<NodeId> node = inodes_.AddLookup(attributes, epochs.inodes)) {
-    return Entry{.node = *node, .attributes = attributes};
+    return Entry{.node = *node, .attributes = ForGuest(attributes)};
   }
   FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd fd, OpenChild(directory, name));
   // What was opened counts: the name may have come to mean another inode since.
@@ -91,68 +72,10 @@ Outcome<Entry> PassthroughFilesystem::Lookup(Call<Entry>, NodeId parent,
   return LookUpChild(directory->fd, name, epochs);
 }
 
-void PassthroughFilesystem::Forget(NodeId node, uint64_t count) { inodes_.Forget(node, count); }
-
-Outcome<Entry> PassthroughFilesystem::Symlink(Call<Entry> call, NodeId parent,
-                                              std::string_view raw_name, std::string_view target,
-                                              const backends::Creation&) {
-  const Epochs epochs = Begin();
-  if (read_only_) return Errno(EROFS);
-  const ComponentName name(raw_name);
-  FSD_RETURN_IF_ERRNO(name.status());
-  if (target.empty()) return Errno(ENOENT);
-  if (target.size() >= PATH_MAX) return Errno(ENAMETOOLONG);
-  if (target.find('\0') != target.npos) return Errno(EINVAL);
-  // The one path that comes from the guest: stored by the host, never walked by it.
-  char target_text[PATH_MAX];
-  std::memcpy(target_text, target.data(), target.size());
-  target_text[target.size()] = '\0';
-
-  FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin directory, PinDirectory(parent));
-  {
-    const CallerCredentials caller(call.caller(), CallerCredentials::Permissions::kCheckedByGuest);
-    FSD_RETURN_IF_ERRNO(caller.status());
-    if (::symlinkat(target_text, directory->fd, name.c_str()) != 0) return Errno::Last();
-  }
-  return LookUpChild(directory->fd, name, epochs);
-}
-
-Outcome<Entry> PassthroughFilesystem::MakeNode(Call<Entry> call, NodeId parent,
-                                               std::string_view raw_name, uint32_t mode,
-                                               dev_t device, const backends::Creation& creation) {
-  const Epochs epochs = Begin();
-  if (read_only_) return Errno(EROFS);
-  const ComponentName name(raw_name);
-  FSD_RETURN_IF_ERRNO(name.status());
-  FSD_RETURN_IF_ERRNO(CheckNodeMode(mode));
-  FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin directory, PinDirectory(parent));
-  {
-    const CallerCredentials caller(call.caller(), CallerCredentials::Permissions::kCheckedByGuest);
-    FSD_RETURN_IF_ERRNO(caller.status());
-    if (::mknodat(directory->fd, name.c_str(), mode & ~(creation.umask & kModeBits), device) != 0) {
-      return Errno::Last();
-    }
-  }
-  return LookUpChild(directory->fd, name, epochs);
-}
-
-Outcome<Entry> PassthroughFilesystem::MakeDirectory(Call<Entry> call, NodeId parent,
-                                                    std::string_view raw_name, uint32_t mode,
-                                                    const backends::Creation& creation) {
-  const Epochs epochs = Begin();
-  if (read_only_) return Errno(EROFS);
-  const ComponentName name(raw_name);
-  FSD_RETURN_IF_ERRNO(name.status());
-  if ((mode & ~kModeBits) != 0 && (mode & ~kModeBits) != S_IFDIR) return Errno(EINVAL);
-  FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin directory, PinDirectory(parent));
-  {
-    const CallerCredentials caller(call.caller(), CallerCredentials::Permissions::kCheckedByGuest);
-    FSD_RETURN_IF_ERRNO(caller.status());
-    if (::mkdirat(directory->fd, name.c_str(), mode & kModeBits & ~creation.umask) != 0) {
-      return Errno::Last();
-    }
-  }
-  return LookUpChild(directory->fd, name, epochs);
+void PassthroughFilesystem::Forget(NodeId node, uint64_t count) {
+  inodes_.Forget(node, count);
+  // Also if the guest still knows it: then it is opened once more.
+  if (zero_message_open_) cached_files_.Drop(node);
 }
 
 Outcome<void> PassthroughFilesystem::Unlink(Call<void>, NodeId parent, std::string_view raw_name) {
@@ -174,9 +97,9 @@ Outcome<void> PassthroughFilesystem::RemoveDirectory(Call<void>, NodeId parent,
   return ErrnoOr<void>();
 }
 
-Outcome<void> PassthroughFilesystem::Rename(Call<void>, NodeId parent, std::string_view raw_name,
-                                            NodeId new_parent, std::string_view raw_new_name,
-                                            uint32_t flags) {
+Outcome<void> PassthroughFilesystem::Rename(Call<void> call, NodeId parent,
+                                            std::string_view raw_name, NodeId new_parent,
+                                            std::string_view raw_new_name, uint32_t flags) {
   if (read_only_) return Errno(EROFS);
   if ((flags & ~kRenameFlags) != 0) return Errno(EINVAL);
   const ComponentName name(raw_name);
@@ -185,6 +108,12 @@ Outcome<void> PassthroughFilesystem::Rename(Call<void>, NodeId parent, std::stri
   FSD_RETURN_IF_ERRNO(new_name.status());
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin from, PinDirectory(parent));
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin to, PinDirectory(new_parent));
+  std::optional<CallerCredentials> credentials;
+  if ((flags & RENAME_WHITEOUT) != 0) {  // it is made, so it is the caller's
+    FSD_ASSIGN_OR_RETURN_ERRNO(const backends::Caller caller, HostCaller(call.caller()));
+    credentials.emplace(caller, CallerCredentials::Permissions::kCheckedByGuest);
+    FSD_RETURN_IF_ERRNO(credentials->status());
+  }
   if (::renameat2(from->fd, name.c_str(), to->fd, new_name.c_str(), flags) != 0) {
     return Errno::Last();
   }
@@ -214,15 +143,7 @@ Outcome<size_t> PassthroughFilesystem::ReadLink(Call<size_t>, NodeId node,
   char target[PATH_MAX];
   const ssize_t length = ::readlinkat(inode->fd, "", target, sizeof(target));
   if (length < 0) return Errno::Last();
-
-  size_t copied = 0;
-  for (const iovec& part : destination) {
-    const size_t bytes = std::min(part.iov_len, static_cast<size_t>(length) - copied);
-    if (bytes == 0) continue;
-    std::memcpy(part.iov_base, target + copied, bytes);
-    copied += bytes;
-  }
-  return copied;
+  return Scatter({target, static_cast<size_t>(length)}, destination);
 }
 
 }  // namespace fsd::passthrough

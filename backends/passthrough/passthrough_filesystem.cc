@@ -1,7 +1,10 @@
 #include "backends/passthrough/passthrough_filesystem.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "backends/passthrough/safe_open.h"
@@ -21,6 +24,15 @@ absl::Status CheckProcSelfFd(int proc_self_fd, int root, const Attributes& attri
   return absl::OkStatus();
 }
 
+constexpr std::string_view kCapability = "security.capability";
+
+std::optional<XattrName> StoredCapability(const Options& options) {
+  if (!options.xattr) return std::nullopt;
+  const ErrnoOr<XattrName> name = options.xattr_map.ToHost(kCapability);
+  if (!name.ok() || name->c_str() == kCapability) return std::nullopt;
+  return *name;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PassthroughFilesystem>> PassthroughFilesystem::Create(
@@ -29,7 +41,13 @@ absl::StatusOr<std::unique_ptr<PassthroughFilesystem>> PassthroughFilesystem::Cr
   if (!root.ok()) return ErrnoStatus(root.error(), "the share's root");
   if (!S_ISDIR(root->stx_mode)) return ErrnoStatus(Errno(ENOTDIR), "the share's root");
   if (options.max_inodes == 0) return absl::InvalidArgumentError("max_inodes is 0");
+  if (options.posix_acl && !options.xattr) {
+    return absl::InvalidArgumentError("posix_acl needs xattr");
+  }
   FSD_RETURN_IF_ERROR(CheckProcSelfFd(options.proc_self_fd.get(), options.root.get(), *root));
+  if (options.xattr && ::fchdir(options.proc_self_fd.get()) != 0) {
+    return ErrnoStatus(Errno::Last(), "changing to proc_self_fd");
+  }
 
   ErrnoOr<SlotMemory> inodes = InodeTable::Slots::Reserve("fsd-inodes", options.max_inodes);
   if (!inodes.ok()) return ErrnoStatus(inodes.error(), "memory for the inode table");
@@ -46,14 +64,24 @@ PassthroughFilesystem::PassthroughFilesystem(Options options, const Attributes& 
     : proc_self_fd_(std::move(options.proc_self_fd)),
       read_only_(options.read_only),
       root_ino_(root.stx_ino),
+      xattr_(options.xattr),
+      xattr_map_(options.xattr_map),
+      posix_acl_(options.posix_acl),
+      stored_capability_(StoredCapability(options)),
+      uids_(std::move(options.uids)),
+      gids_(std::move(options.gids)),
+      open_policy_(options.open_policy),
+      zero_message_open_(options.zero_message_open),
       inodes_(std::move(inodes), std::move(options.root), root),
-      handles_(std::move(handles)) {}
+      handles_(std::move(handles)),
+      cached_files_(std::max(options.max_cached_files, uint32_t{1})) {}
 
 PassthroughFilesystem::~PassthroughFilesystem() = default;
 
 void PassthroughFilesystem::Reset() {
   handles_.Reset();
   inodes_.Reset();
+  cached_files_.Clear();
 }
 
 backends::FilesystemUsage PassthroughFilesystem::Usage() const {
@@ -83,6 +111,30 @@ ErrnoOr<HandleTable::Pin> PassthroughFilesystem::PinHandle(NodeId node, FileHand
   ErrnoOr<HandleTable::Pin> open = PinHandle(node, handle);
   if (open.ok() && (*open)->kind != kind) return Errno(EBADF);
   return open;
+}
+
+ErrnoOr<backends::Caller> PassthroughFilesystem::HostCaller(const backends::Caller& caller) const {
+  backends::Caller host = caller;
+  FSD_ASSIGN_OR_RETURN_ERRNO(host.uid, uids_.ToHost(caller.uid));
+  FSD_ASSIGN_OR_RETURN_ERRNO(host.gid, gids_.ToHost(caller.gid));
+  return host;
+}
+
+ErrnoOr<PassthroughFilesystem::Maker> PassthroughFilesystem::MakerOf(
+    const backends::Caller& caller, const backends::Creation& creation) const {
+  Maker maker;
+  FSD_ASSIGN_OR_RETURN_ERRNO(maker.caller, HostCaller(caller));
+  if (creation.supplementary_group) {
+    FSD_ASSIGN_OR_RETURN_ERRNO(maker.supplementary_group,
+                               gids_.ToHost(*creation.supplementary_group));
+  }
+  return maker;
+}
+
+Attributes PassthroughFilesystem::ForGuest(Attributes attributes) const {
+  attributes.stx_uid = uids_.ToGuest(attributes.stx_uid);
+  attributes.stx_gid = gids_.ToGuest(attributes.stx_gid);
+  return attributes;
 }
 
 }  // namespace fsd::passthrough

@@ -9,21 +9,26 @@
 // mounts with default_permissions); what a caller makes is made with its uid and gid.
 //
 // Every operation completes on the calling thread. They are split by family: name_ops.cc,
-// attr_ops.cc, file_ops.cc, dir_ops.cc. LOOKUP of a known inode, GETATTR, READ and WRITE allocate
-// nothing.
+// make_ops.cc, attr_ops.cc, xattr_ops.cc, create_ops.cc, file_ops.cc, range_ops.cc, dir_ops.cc.
+// LOOKUP of a known inode, GETATTR, READ and WRITE allocate nothing.
 #ifndef FSD_BACKENDS_PASSTHROUGH_PASSTHROUGH_FILESYSTEM_H_
 #define FSD_BACKENDS_PASSTHROUGH_PASSTHROUGH_FILESYSTEM_H_
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "absl/status/statusor.h"
 #include "backends/filesystem.h"
 #include "backends/passthrough/component_name.h"
+#include "backends/passthrough/guest_open.h"
 #include "backends/passthrough/handle_table.h"
+#include "backends/passthrough/id_map.h"
 #include "backends/passthrough/inode_table.h"
+#include "backends/passthrough/open_file_cache.h"
+#include "backends/passthrough/xattr_map.h"
 #include "server/errors/errno_or.h"
 #include "server/os/unique_fd.h"
 
@@ -41,11 +46,28 @@ struct Options {
   // RLIMIT_NOFILE (EMFILE) may come first.
   uint32_t max_inodes = uint32_t{1} << 20;
   uint32_t max_handles = uint32_t{1} << 18;
+
+  // Extended attributes; ENOSYS without. `xattr_map` translates their names.
+  bool xattr = false;
+  XattrMap xattr_map = {};
+  // POSIX ACLs are attributes like any other, and a directory's default ACL stands in for the
+  // umask. EOPNOTSUPP without. Needs `xattr`.
+  bool posix_acl = false;
+  // Translate the guest's ids wherever there are any.
+  IdMap uids = {};
+  IdMap gids = {};
+  OpenPolicy open_policy = {};
+  // Operations on kNoHandle work on the node itself, through at most `max_cached_files` files that
+  // are kept open.
+  bool zero_message_open = false;
+  uint32_t max_cached_files = 1024;
 };
 
 class PassthroughFilesystem final : public backends::Filesystem {
  public:
-  // Sets the process's umask to 0, for good: the guest's applies to each request of its own.
+  // Sets the process's umask to 0, for good: the guest's applies to each request of its own. With
+  // `xattr`, makes proc_self_fd the working directory, for good too: setxattr(2) and the like have
+  // no directory argument before Linux 6.13.
   static absl::StatusOr<std::unique_ptr<PassthroughFilesystem>> Create(Options options);
   ~PassthroughFilesystem() override;
 
@@ -95,6 +117,9 @@ class PassthroughFilesystem final : public backends::Filesystem {
                                                   NodeId parent, std::string_view name,
                                                   uint32_t mode, backends::OpenOptions options,
                                                   const backends::Creation& creation) override;
+  backends::Outcome<backends::CreatedFile> CreateTemporary(
+      backends::Call<backends::CreatedFile> call, NodeId parent, uint32_t mode,
+      backends::OpenOptions options, const backends::Creation& creation) override;
   backends::Outcome<size_t> Read(backends::Call<size_t> call, NodeId node, FileHandle handle,
                                  uint64_t offset, backends::IoVectors destination) override;
   backends::Outcome<size_t> Write(backends::Call<size_t> call, NodeId node, FileHandle handle,
@@ -110,6 +135,26 @@ class PassthroughFilesystem final : public backends::Filesystem {
                                     uint32_t mode, uint64_t offset, uint64_t length) override;
   backends::Outcome<uint64_t> Seek(backends::Call<uint64_t> call, NodeId node, FileHandle handle,
                                    uint64_t offset, uint32_t whence) override;
+  backends::Outcome<uint64_t> CopyRange(backends::Call<uint64_t> call, backends::FileRange from,
+                                        backends::FileRange to, uint64_t length,
+                                        uint32_t flags) override;
+  // FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR.
+  backends::Outcome<size_t> Ioctl(backends::Call<size_t> call, NodeId node, FileHandle handle,
+                                  uint32_t command, std::span<const char> input,
+                                  backends::IoVectors output) override;
+  backends::Outcome<void> SyncFilesystem(backends::Call<void> call, NodeId node) override;
+
+  // --- extended attributes ---
+  backends::Outcome<void> SetXattr(backends::Call<void> call, NodeId node, std::string_view name,
+                                   std::span<const char> value, uint32_t flags,
+                                   bool kill_sgid) override;
+  backends::Outcome<size_t> GetXattr(backends::Call<size_t> call, NodeId node,
+                                     std::string_view name,
+                                     backends::IoVectors destination) override;
+  backends::Outcome<size_t> ListXattr(backends::Call<size_t> call, NodeId node,
+                                      backends::IoVectors destination) override;
+  backends::Outcome<void> RemoveXattr(backends::Call<void> call, NodeId node,
+                                      std::string_view name) override;
 
   // --- directories ---
   backends::Outcome<backends::OpenFile> OpenDirectory(backends::Call<backends::OpenFile> call,
@@ -144,6 +189,40 @@ class PassthroughFilesystem final : public backends::Filesystem {
   ErrnoOr<HandleTable::Pin> PinHandle(NodeId node, FileHandle handle);
   ErrnoOr<HandleTable::Pin> PinHandle(NodeId node, FileHandle handle, HandleKind kind);
 
+  // An open file for one operation: the handle's, or a node's that the guest has not opened.
+  struct FileInUse {
+    int fd = -1;
+    int direct_fd = -1;  // for transfers, if there is one
+    bool append = false;
+    HandleTable::Pin open;
+    OpenFileCache::Reference cached;
+  };
+  enum class Use : bool { kRead, kWrite };
+  // As PinHandle(); for kNoHandle, what opening the node for reading or writing says.
+  ErrnoOr<FileInUse> UseFile(NodeId node, FileHandle handle, Use use);
+  struct DirectoryInUse {
+    int fd = -1;
+    std::shared_ptr<os::Mutex> position;  // to hold while reading
+    HandleTable::Pin open;
+  };
+  ErrnoOr<DirectoryInUse> UseDirectory(NodeId node, FileHandle handle);
+  ErrnoOr<OpenFileCache::Reference> UseUnopened(NodeId node, Use use);
+  // Whether `handle` is that of a guest that opens nothing.
+  bool Unopened(FileHandle handle) const {
+    return zero_message_open_ && handle == backends::kNoHandle;
+  }
+
+  // Who makes something, in the host's ids.
+  struct Maker {
+    backends::Caller caller;
+    std::optional<uint32_t> supplementary_group;
+  };
+  // EPERM if the guest may not use one of the ids.
+  ErrnoOr<backends::Caller> HostCaller(const backends::Caller& caller) const;
+  ErrnoOr<Maker> MakerOf(const backends::Caller& caller, const backends::Creation& creation) const;
+  // Attributes with the guest's ids.
+  Attributes ForGuest(Attributes attributes) const;
+
   // Name operations that end in an entry. Each adds one lookup.
   ErrnoOr<backends::Entry> LookUpChild(int directory, const ComponentName& name, Epochs epochs);
   ErrnoOr<backends::Entry> LookUpParent(NodeId node, const InodeTable::Pin& directory,
@@ -151,15 +230,40 @@ class PassthroughFilesystem final : public backends::Filesystem {
   ErrnoOr<backends::Entry> InsertOpened(os::UniqueFd fd, Epochs epochs);
   ErrnoOr<backends::Entry> EntryOf(const InodeTable::Pin& inode);
 
-  // CREATE's two ways, with one lookup taken. CreateNew is EEXIST if the name is taken.
-  ErrnoOr<backends::CreatedFile> CreateNew(const backends::Caller& caller, int directory,
-                                           const ComponentName& name, mode_t mode, uint32_t flags,
-                                           Epochs epochs);
-  ErrnoOr<backends::CreatedFile> CreateExisting(const backends::Caller& caller, int directory,
-                                                const ComponentName& name, uint32_t flags,
-                                                bool kill_suidgid, Epochs epochs);
-  ErrnoOr<FileHandle> InsertFile(os::UniqueFd file, NodeId node, uint32_t flags, Epochs epochs);
+  // The permission bits to make something in `directory` with.
+  mode_t CreationMode(int directory, uint32_t mode, const backends::Creation& creation) const;
+  // Gives what `fd` (any kind) holds the security label of `creation`, if that has one.
+  ErrnoOr<void> SetLabel(int fd, const backends::Creation& creation) const;
+  // The entry of what was just made, labelled; if it cannot be labelled it is unlinked again, with
+  // `unlink_flags`.
+  ErrnoOr<backends::Entry> EntryOfMade(int directory, const ComponentName& name, int unlink_flags,
+                                       const backends::Creation& creation, Epochs epochs);
 
+  // CREATE's two ways, with one lookup taken. CreateNew is EEXIST if the name is taken.
+  ErrnoOr<backends::CreatedFile> CreateNew(const Maker& maker, int directory,
+                                           const ComponentName& name, mode_t mode,
+                                           const backends::OpenOptions& options,
+                                           const backends::Creation& creation, Epochs epochs);
+  ErrnoOr<backends::CreatedFile> CreateExisting(const Maker& maker, int directory,
+                                                const ComponentName& name,
+                                                const backends::OpenOptions& options,
+                                                Epochs epochs);
+  // Makes known and open what was just made without O_DIRECT and O_NOATIME.
+  ErrnoOr<backends::CreatedFile> FinishCreation(os::UniqueFd file, const HostOpen& open,
+                                                const backends::OpenOptions& options,
+                                                Epochs epochs);
+  ErrnoOr<backends::CreatedFile> InsertCreated(os::UniqueFd path, OpenFds fds,
+                                               const backends::OpenOptions& options, Epochs epochs);
+  ErrnoOr<FileHandle> InsertFile(OpenFds fds, NodeId node, uint32_t flags, Epochs epochs);
+
+  // ENOSYS without `xattr`; EOPNOTSUPP for an ACL without `posix_acl`.
+  ErrnoOr<XattrName> HostXattrName(std::string_view name) const;
+  bool TranslatesIds(std::string_view name) const;
+  // Removes the file capability that a guest has set, if it is kept under a name that the host's
+  // kernel does not know and so does not remove by itself. Before any change of contents or owner.
+  ErrnoOr<void> DropStoredCapability(int fd) const;
+
+  ErrnoOr<backends::AttributeChanges> ForHost(backends::AttributeChanges changes) const;
   ErrnoOr<void> ChangeMode(const InodeTable::Pin& inode, uint32_t mode);
   ErrnoOr<void> ChangeOwner(const InodeTable::Pin& inode,
                             const backends::AttributeChanges& changes);
@@ -175,8 +279,17 @@ class PassthroughFilesystem final : public backends::Filesystem {
   const os::UniqueFd proc_self_fd_;
   const bool read_only_;
   const uint64_t root_ino_;
+  const bool xattr_;
+  const XattrMap xattr_map_;
+  const bool posix_acl_;
+  const std::optional<XattrName> stored_capability_;  // see DropStoredCapability()
+  const IdMap uids_;
+  const IdMap gids_;
+  const OpenPolicy open_policy_;
+  const bool zero_message_open_;
   InodeTable inodes_;
   HandleTable handles_;
+  OpenFileCache cached_files_;
 };
 
 }  // namespace fsd::passthrough

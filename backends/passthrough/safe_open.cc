@@ -17,7 +17,7 @@ namespace {
 // Beyond this a directory counts as moved away: a walk has to end.
 constexpr int kMaxDepth = 4096;
 
-constexpr int kAllowedFlags = O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC;
+constexpr int kAllowedFlags = O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME;
 
 ErrnoOr<os::UniqueFd> OpenAt(int directory, const char* name, int flags, mode_t mode = 0) {
   os::UniqueFd fd(::openat(directory, name, flags | O_CLOEXEC, mode));
@@ -66,6 +66,11 @@ ErrnoOr<os::UniqueFd> CreateChild(int directory, const ComponentName& name, int 
                                   mode_t mode) {
   FSD_CHECK((flags & ~kAllowedFlags) == 0);
   return OpenAt(directory, name.c_str(), (flags & ~O_TRUNC) | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+}
+
+ErrnoOr<os::UniqueFd> CreateUnnamed(int directory, int flags, mode_t mode) {
+  FSD_CHECK((flags & ~(kAllowedFlags | O_EXCL)) == 0);
+  return OpenAt(directory, ".", (flags & ~O_TRUNC) | O_TMPFILE, mode);
 }
 
 ErrnoOr<os::UniqueFd> Reopen(int proc_self_fd, int fd, uint32_t type, int flags) {

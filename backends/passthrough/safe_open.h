@@ -34,11 +34,16 @@ ErrnoOr<os::UniqueFd> OpenChild(int directory, const ComponentName& name);
 ErrnoOr<os::UniqueFd> OpenParent(int directory, int root);
 
 // Makes the regular file `name` and opens it; EEXIST if there is anything of that name. `flags`: an
-// access mode and O_SYNC, O_DSYNC.
+// access mode and O_SYNC, O_DSYNC, O_NOATIME.
 ErrnoOr<os::UniqueFd> CreateChild(int directory, const ComponentName& name, int flags, mode_t mode);
 
+// Makes a regular file without a name (O_TMPFILE) on the directory's file system. `flags` too may
+// have O_EXCL: it shall never have a name. EINVAL: not for writing.
+ErrnoOr<os::UniqueFd> CreateUnnamed(int directory, int flags, mode_t mode);
+
 // Opens what the O_PATH fd `fd` holds for I/O. `type`, its S_IFMT bits, is S_IFREG or S_IFDIR;
-// ELOOP for a symlink, ENXIO for any other. `flags`: an access mode and O_TRUNC, O_SYNC, O_DSYNC.
+// ELOOP for a symlink, ENXIO for any other. `flags`: an access mode and O_TRUNC, O_SYNC, O_DSYNC,
+// O_DIRECT, O_NOATIME.
 ErrnoOr<os::UniqueFd> Reopen(int proc_self_fd, int fd, uint32_t type, int flags);
 
 // The same object as `fd`, as O_PATH.
