@@ -6,10 +6,15 @@
 
 #include "absl/status/statusor.h"
 #include "backends/filesystem.h"
+#include "backends/passthrough/passthrough_filesystem.h"
 #include "proto/fsd/internal/export_spec.pb.h"
 #include "server/os/unique_fd.h"
 
 namespace fsd::exe {
+
+// What an export's specification asks of the passthrough file system, without its descriptors.
+// INVALID_ARGUMENT for what no supervisor lets through.
+absl::StatusOr<passthrough::Options> PassthroughOptions(const internal::ExportSpec& spec);
 
 // `root` is the export's directory, `proc_self_fd` the calling process's own "self/fd"; both
 // O_PATH.

@@ -1,6 +1,7 @@
 #include "server/sandbox/worker_syscalls.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -143,6 +144,20 @@ constexpr AllowedSyscall kDataPlane[] = {
     {SCMP_SYS(setfsgid)},    // a caller's credentials
     {SCMP_SYS(capget)},      // CAP_FSETID dropped around a write
     {SCMP_SYS(capset)},      // CAP_FSETID dropped around a write
+
+    // The same, beyond what every file system has.
+    {SCMP_SYS(setxattr)},         // SETXATTR, a new file's security label
+    {SCMP_SYS(getxattr)},         // GETXATTR, whether a directory has a default ACL
+    {SCMP_SYS(listxattr)},        // LISTXATTR
+    {SCMP_SYS(removexattr)},      // REMOVEXATTR, a renamed security.capability
+    {SCMP_SYS(copy_file_range)},  // COPY_FILE_RANGE
+    {SCMP_SYS(syncfs)},           // SYNCFS
+    {SCMP_SYS(getgroups)},        // a caller's supplementary group
+    {SCMP_SYS(setgroups)},        // a caller's supplementary group
+    {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_GETFLAGS))},    // IOCTL
+    {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_SETFLAGS))},    // IOCTL
+    {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_FSGETXATTR))},  // IOCTL
+    {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_FSSETXATTR))},  // IOCTL
 };
 
 // What the runtime of a build with a sanitizer calls behind any code's back.
