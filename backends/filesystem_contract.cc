@@ -20,28 +20,6 @@ using ::testing::UnorderedElementsAre;
 
 constexpr NodeId kRoot = kRootNodeId;
 
-// `expression` (an ErrnoOr) failed with `expected`.
-#define EXPECT_ERRNO(expression, expected)               \
-  do {                                                   \
-    const auto result_ = (expression);                   \
-    ASSERT_FALSE(result_.ok()) << "expected " #expected; \
-    EXPECT_EQ(result_.error().value(), expected);        \
-  } while (false)
-
-// `expression` (an ErrnoOr) succeeded.
-#define EXPECT_SUCCESS(expression)                                                         \
-  do {                                                                                     \
-    const auto result_ = (expression);                                                     \
-    EXPECT_TRUE(result_.ok()) << "errno " << (result_.ok() ? 0 : result_.error().value()); \
-  } while (false)
-
-// The value of `expression` (an ErrnoOr), which must have succeeded.
-template <typename T>
-T Must(ErrnoOr<T> result) {
-  EXPECT_TRUE(result.ok()) << "errno " << (result.ok() ? 0 : result.error().value());
-  return std::move(result).value();
-}
-
 std::string Reversed(const std::string& text) { return {text.rbegin(), text.rend()}; }
 
 // --- names ---

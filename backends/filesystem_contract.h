@@ -11,6 +11,7 @@
 #include <ostream>
 #include <string>
 
+#include "backends/errno_expectations.h"
 #include "backends/filesystem.h"
 #include "backends/filesystem_driver.h"
 #include "gtest/gtest.h"

@@ -7,6 +7,16 @@
 #include "server/errors/status_macros.h"
 
 namespace fsd::backends {
+namespace {
+
+// In two pieces, as guests hand buffers out.
+std::array<iovec, 2> Halves(std::string_view bytes) {
+  char* start = const_cast<char*>(bytes.data());
+  const size_t half = bytes.size() / 2;
+  return {iovec{start, half}, iovec{start + half, bytes.size() - half}};
+}
+
+}  // namespace
 
 void EntryCollector::Add(const DirectoryEntry& directory_entry, const Entry* entry) {
   Collected collected{.name = std::string(directory_entry.name),
@@ -16,6 +26,16 @@ void EntryCollector::Add(const DirectoryEntry& directory_entry, const Entry* ent
                       .entry = std::nullopt};
   if (entry != nullptr) collected.entry = *entry;
   entries.push_back(std::move(collected));
+}
+
+template <typename Operation>
+ErrnoOr<std::string> FilesystemDriver::Fill(size_t room, Operation operation) const {
+  std::string data(room, '?');
+  const std::array<iovec, 2> pieces = Halves(data);
+  FSD_ASSIGN_OR_RETURN_ERRNO(const size_t length,
+                             Await<size_t>([&](auto call) { return operation(call, pieces); }));
+  data.resize(length);
+  return data;
 }
 
 ErrnoOr<Entry> FilesystemDriver::Lookup(NodeId parent, std::string_view name) const {
@@ -60,13 +80,9 @@ ErrnoOr<void> FilesystemDriver::Rename(NodeId parent, std::string_view name, Nod
 }
 
 ErrnoOr<std::string> FilesystemDriver::ReadLink(NodeId node, size_t room) const {
-  std::string target(room, '\0');
-  const iovec buffer{target.data(), target.size()};
-  FSD_ASSIGN_OR_RETURN_ERRNO(const size_t length, Await<size_t>([&](auto call) {
-                               return filesystem_.ReadLink(call, node, IoVectors(&buffer, 1));
-                             }));
-  target.resize(length);
-  return target;
+  return Fill(room, [&](auto call, IoVectors destination) {
+    return filesystem_.ReadLink(call, node, destination);
+  });
 }
 
 ErrnoOr<Attributes> FilesystemDriver::GetAttributes(NodeId node) const {
@@ -87,6 +103,13 @@ ErrnoOr<CreatedFile> FilesystemDriver::Create(NodeId parent, std::string_view na
   });
 }
 
+ErrnoOr<CreatedFile> FilesystemDriver::CreateTemporary(NodeId parent, uint32_t flags, uint32_t mode,
+                                                       uint32_t umask) const {
+  return Await<CreatedFile>([&](auto call) {
+    return filesystem_.CreateTemporary(call, parent, mode, {.flags = flags}, {.umask = umask});
+  });
+}
+
 ErrnoOr<FileHandle> FilesystemDriver::Open(NodeId node, uint32_t flags) const {
   FSD_ASSIGN_OR_RETURN_ERRNO(const OpenFile file, Await<OpenFile>([&](auto call) {
                                return filesystem_.Open(call, node, {.flags = flags});
@@ -96,24 +119,20 @@ ErrnoOr<FileHandle> FilesystemDriver::Open(NodeId node, uint32_t flags) const {
 
 ErrnoOr<std::string> FilesystemDriver::Read(NodeId node, FileHandle handle, uint64_t offset,
                                             size_t size) const {
-  // In two pieces, as guests hand buffers out.
-  std::string data(size, '?');
-  const std::array<iovec, 2> pieces{iovec{data.data(), size / 2},
-                                    iovec{data.data() + size / 2, size - size / 2}};
-  FSD_ASSIGN_OR_RETURN_ERRNO(const size_t length, Await<size_t>([&](auto call) {
-                               return filesystem_.Read(call, node, handle, offset, pieces);
-                             }));
-  data.resize(length);
-  return data;
+  return Fill(size, [&](auto call, IoVectors destination) {
+    return filesystem_.Read(call, node, handle, offset, destination);
+  });
 }
 
 ErrnoOr<size_t> FilesystemDriver::Write(NodeId node, FileHandle handle, uint64_t offset,
                                         std::string_view data, WriteOptions options) const {
-  char* bytes = const_cast<char*>(data.data());
-  const std::array<iovec, 2> pieces{iovec{bytes, data.size() / 2},
-                                    iovec{bytes + data.size() / 2, data.size() - data.size() / 2}};
+  const std::array<iovec, 2> pieces = Halves(data);
   return Await<size_t>(
       [&](auto call) { return filesystem_.Write(call, node, handle, offset, pieces, options); });
+}
+
+ErrnoOr<void> FilesystemDriver::Flush(NodeId node, FileHandle handle, uint64_t lock_owner) const {
+  return Await<void>([&](auto call) { return filesystem_.Flush(call, node, handle, lock_owner); });
 }
 
 ErrnoOr<void> FilesystemDriver::Release(NodeId node, FileHandle handle) const {
@@ -130,6 +149,65 @@ ErrnoOr<uint64_t> FilesystemDriver::Seek(NodeId node, FileHandle handle, uint64_
                                          uint32_t whence) const {
   return Await<uint64_t>(
       [&](auto call) { return filesystem_.Seek(call, node, handle, offset, whence); });
+}
+
+ErrnoOr<uint64_t> FilesystemDriver::CopyRange(const FileRange& from, const FileRange& to,
+                                              uint64_t length, uint32_t flags) const {
+  return Await<uint64_t>(
+      [&](auto call) { return filesystem_.CopyRange(call, from, to, length, flags); });
+}
+
+ErrnoOr<std::string> FilesystemDriver::Ioctl(NodeId node, FileHandle handle, uint32_t command,
+                                             std::string_view input, size_t room) const {
+  return Fill(room, [&](auto call, IoVectors output) {
+    return filesystem_.Ioctl(call, node, handle, command, {input.data(), input.size()}, output);
+  });
+}
+
+ErrnoOr<void> FilesystemDriver::SyncFilesystem(NodeId node) const {
+  return Await<void>([&](auto call) { return filesystem_.SyncFilesystem(call, node); });
+}
+
+ErrnoOr<FileLock> FilesystemDriver::GetLock(NodeId node, FileHandle handle, uint64_t owner,
+                                            const FileLock& lock) const {
+  return Await<FileLock>(
+      [&](auto call) { return filesystem_.GetLock(call, node, handle, owner, lock); });
+}
+
+ErrnoOr<void> FilesystemDriver::SetLock(NodeId node, FileHandle handle, const FileLock& lock,
+                                        LockOptions options) const {
+  return StartSetLock(node, handle, lock, options)->Wait();
+}
+
+std::unique_ptr<StartedCall<void>> FilesystemDriver::StartSetLock(NodeId node, FileHandle handle,
+                                                                  const FileLock& lock,
+                                                                  LockOptions options) const {
+  return std::make_unique<StartedCall<void>>(
+      caller_, [&](auto call) { return filesystem_.SetLock(call, node, handle, lock, options); });
+}
+
+ErrnoOr<void> FilesystemDriver::SetXattr(NodeId node, std::string_view name, std::string_view value,
+                                         uint32_t flags, bool kill_sgid) const {
+  return Await<void>([&](auto call) {
+    return filesystem_.SetXattr(call, node, name, {value.data(), value.size()}, flags, kill_sgid);
+  });
+}
+
+ErrnoOr<std::string> FilesystemDriver::GetXattr(NodeId node, std::string_view name,
+                                                size_t room) const {
+  return Fill(room, [&](auto call, IoVectors destination) {
+    return filesystem_.GetXattr(call, node, name, destination);
+  });
+}
+
+ErrnoOr<std::string> FilesystemDriver::ListXattr(NodeId node, size_t room) const {
+  return Fill(room, [&](auto call, IoVectors destination) {
+    return filesystem_.ListXattr(call, node, destination);
+  });
+}
+
+ErrnoOr<void> FilesystemDriver::RemoveXattr(NodeId node, std::string_view name) const {
+  return Await<void>([&](auto call) { return filesystem_.RemoveXattr(call, node, name); });
 }
 
 ErrnoOr<FileHandle> FilesystemDriver::OpenDirectory(NodeId node) const {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "backends/filesystem.h"
+#include "server/errors/check.h"
 #include "server/errors/errno_or.h"
 #include "server/os/mutex.h"
 
@@ -40,6 +41,51 @@ class EntryCollector : public DirectorySink {
 
  private:
   size_t capacity_;
+};
+
+// A call that has been made and may still be pending. It must be completed before it is destroyed,
+// which waits for it.
+template <typename T>
+class StartedCall {
+ public:
+  // `operation` takes a Call<T> and returns an Outcome<T>.
+  template <typename Operation>
+  StartedCall(Caller caller, Operation operation) {
+    state_.caller = caller;
+    Outcome<T> outcome = operation(Call<T>(state_, &State::Resume));
+    if (outcome.pending()) return;
+    State::Resume(state_, std::move(outcome).result());
+  }
+  ~StartedCall() { (void)Wait(); }
+  StartedCall(const StartedCall&) = delete;
+  StartedCall& operator=(const StartedCall&) = delete;
+
+  bool completed() {
+    os::MutexLock lock(state_.mutex);
+    return state_.result.has_value();
+  }
+  ErrnoOr<T> Wait() {
+    os::MutexLock lock(state_.mutex);
+    while (!state_.result.has_value()) state_.completed.Wait(state_.mutex);
+    return *state_.result;
+  }
+
+ private:
+  struct State : CallState {
+    os::Mutex mutex;
+    os::CondVar completed;
+    std::optional<ErrnoOr<T>> result ABSL_GUARDED_BY(mutex);
+
+    static void Resume(CallState& state, ErrnoOr<T> result) {
+      auto& self = static_cast<State&>(state);
+      os::MutexLock lock(self.mutex);
+      FSD_CHECK(!self.result.has_value());
+      self.result.emplace(std::move(result));
+      self.completed.NotifyAll();
+    }
+  };
+
+  State state_;
 };
 
 class FilesystemDriver {
@@ -68,14 +114,39 @@ class FilesystemDriver {
   ErrnoOr<Attributes> SetAttributes(NodeId node, const AttributeChanges& changes) const;
   ErrnoOr<CreatedFile> Create(NodeId parent, std::string_view name, uint32_t flags,
                               uint32_t mode = 0644, uint32_t umask = 0) const;
+  ErrnoOr<CreatedFile> CreateTemporary(NodeId parent, uint32_t flags, uint32_t mode = 0644,
+                                       uint32_t umask = 0) const;
   ErrnoOr<FileHandle> Open(NodeId node, uint32_t flags) const;
   ErrnoOr<std::string> Read(NodeId node, FileHandle handle, uint64_t offset, size_t size) const;
   ErrnoOr<size_t> Write(NodeId node, FileHandle handle, uint64_t offset, std::string_view data,
                         WriteOptions options = {}) const;
+  ErrnoOr<void> Flush(NodeId node, FileHandle handle, uint64_t lock_owner) const;
   ErrnoOr<void> Release(NodeId node, FileHandle handle) const;
   ErrnoOr<void> Fallocate(NodeId node, FileHandle handle, uint32_t mode, uint64_t offset,
                           uint64_t length) const;
   ErrnoOr<uint64_t> Seek(NodeId node, FileHandle handle, uint64_t offset, uint32_t whence) const;
+  ErrnoOr<uint64_t> CopyRange(const FileRange& from, const FileRange& to, uint64_t length,
+                              uint32_t flags = 0) const;
+  // The output, of which there is room for `room` bytes.
+  ErrnoOr<std::string> Ioctl(NodeId node, FileHandle handle, uint32_t command,
+                             std::string_view input, size_t room) const;
+  ErrnoOr<void> SyncFilesystem(NodeId node) const;
+  ErrnoOr<FileLock> GetLock(NodeId node, FileHandle handle, uint64_t owner,
+                            const FileLock& lock) const;
+  ErrnoOr<void> SetLock(NodeId node, FileHandle handle, const FileLock& lock,
+                        LockOptions options) const;
+  // The same, not waited for.
+  std::unique_ptr<StartedCall<void>> StartSetLock(NodeId node, FileHandle handle,
+                                                  const FileLock& lock, LockOptions options) const;
+
+  ErrnoOr<void> SetXattr(NodeId node, std::string_view name, std::string_view value,
+                         uint32_t flags = 0, bool kill_sgid = false) const;
+  // `room` bytes at most; without any, what results in the length is given as so many NULs.
+  ErrnoOr<std::string> GetXattr(NodeId node, std::string_view name, size_t room = 65536) const;
+  // The names, each with its NUL; `room` as above.
+  ErrnoOr<std::string> ListXattr(NodeId node, size_t room = 65536) const;
+  ErrnoOr<void> RemoveXattr(NodeId node, std::string_view name) const;
+
   ErrnoOr<FileHandle> OpenDirectory(NodeId node) const;
   ErrnoOr<void> ReadDirectory(NodeId node, FileHandle handle, uint64_t offset, DirectorySink& sink,
                               bool plus) const;
@@ -89,39 +160,18 @@ class FilesystemDriver {
   ErrnoOr<std::set<std::string>> Names(NodeId directory, size_t batch = 1000) const;
 
  private:
+  // What `operation`, given a Call<size_t> and IoVectors of `room` bytes, results in.
+  template <typename Operation>
+  ErrnoOr<std::string> Fill(size_t room, Operation operation) const;
+
   Filesystem& filesystem_;
   Caller caller_;
 };
 
-namespace internal {
-
-// A call that somebody waits for.
-template <typename T>
-struct AwaitedCall : CallState {
-  os::Mutex mutex;
-  os::CondVar completed;
-  std::optional<ErrnoOr<T>> result ABSL_GUARDED_BY(mutex);
-
-  static void Resume(CallState& state, ErrnoOr<T> result) {
-    auto& self = static_cast<AwaitedCall&>(state);
-    os::MutexLock lock(self.mutex);
-    FSD_CHECK(!self.result.has_value());
-    self.result.emplace(std::move(result));
-    self.completed.NotifyAll();
-  }
-};
-
-}  // namespace internal
-
 template <typename T, typename Operation>
 ErrnoOr<T> FilesystemDriver::Await(Operation operation) const {
-  internal::AwaitedCall<T> call;
-  call.caller = caller_;
-  Outcome<T> outcome = operation(Call<T>(call, &internal::AwaitedCall<T>::Resume));
-  if (!outcome.pending()) return std::move(outcome).result();
-  os::MutexLock lock(call.mutex);
-  while (!call.result.has_value()) call.completed.Wait(call.mutex);
-  return *std::move(call.result);
+  StartedCall<T> call(caller_, std::move(operation));
+  return call.Wait();
 }
 
 }  // namespace fsd::backends

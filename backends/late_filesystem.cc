@@ -3,6 +3,25 @@
 #include <utility>
 
 namespace fsd::backends {
+namespace {
+
+// A call of the wrapped file system. It keeps itself until it is completed.
+template <typename T>
+struct LateCall : CallState {
+  explicit LateCall(Call<T> call)
+      : CallState{call.caller(), call.unique()}, completion(call.Defer()) {}
+
+  static void Resume(CallState& state, ErrnoOr<T> result) {
+    auto& late = static_cast<LateCall&>(state);
+    const std::shared_ptr<LateCall> last = std::move(late.self);
+    late.completion(std::move(result));
+  }
+
+  Completion<T> completion;
+  std::shared_ptr<LateCall> self;
+};
+
+}  // namespace
 
 LateFilesystem::LateFilesystem(Filesystem& filesystem, uint32_t seed)
     : filesystem_(filesystem), random_(seed), thread_([this] { Run(); }) {}
@@ -19,15 +38,13 @@ LateFilesystem::~LateFilesystem() {
 template <typename T, typename Operation>
 Outcome<T> LateFilesystem::Later(Call<T> call, Operation operation) {
   // std::function wants copies; a Completion has none.
-  auto completion = std::make_shared<Completion<T>>(call.Defer());
-  auto state = std::make_shared<CallState>(CallState{call.caller(), call.unique()});
+  auto late = std::make_shared<LateCall<T>>(call);
   {
     os::MutexLock lock(mutex_);
-    pending_.push_back([completion, state, operation] {
-      // The wrapped file system is synchronous: it never resumes this call.
-      Outcome<T> outcome =
-          operation(Call<T>(*state, [](CallState&, ErrnoOr<T>) { FSD_CHECK(false); }));
-      (*completion)(std::move(outcome).result());
+    pending_.push_back([late, operation] {
+      late->self = late;
+      Outcome<T> outcome = operation(Call<T>(*late, &LateCall<T>::Resume));
+      if (!outcome.pending()) LateCall<T>::Resume(*late, std::move(outcome).result());
     });
   }
   queued_.NotifyOne();
@@ -136,6 +153,14 @@ Outcome<CreatedFile> LateFilesystem::Create(Call<CreatedFile> call, NodeId paren
   });
 }
 
+Outcome<CreatedFile> LateFilesystem::CreateTemporary(Call<CreatedFile> call, NodeId parent,
+                                                     uint32_t mode, OpenOptions options,
+                                                     const Creation& creation) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.CreateTemporary(inner, parent, mode, options, creation);
+  });
+}
+
 Outcome<size_t> LateFilesystem::Read(Call<size_t> call, NodeId node, FileHandle handle,
                                      uint64_t offset, IoVectors destination) {
   return Later(call, [=, this](auto inner) {
@@ -178,6 +203,62 @@ Outcome<uint64_t> LateFilesystem::Seek(Call<uint64_t> call, NodeId node, FileHan
   return Later(call, [=, this](auto inner) {
     return filesystem_.Seek(inner, node, handle, offset, whence);
   });
+}
+
+Outcome<uint64_t> LateFilesystem::CopyRange(Call<uint64_t> call, FileRange from, FileRange to,
+                                            uint64_t length, uint32_t flags) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.CopyRange(inner, from, to, length, flags);
+  });
+}
+
+Outcome<size_t> LateFilesystem::Ioctl(Call<size_t> call, NodeId node, FileHandle handle,
+                                      uint32_t command, std::span<const char> input,
+                                      IoVectors output) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.Ioctl(inner, node, handle, command, input, output);
+  });
+}
+
+Outcome<void> LateFilesystem::SyncFilesystem(Call<void> call, NodeId node) {
+  return Later(call, [=, this](auto inner) { return filesystem_.SyncFilesystem(inner, node); });
+}
+
+Outcome<FileLock> LateFilesystem::GetLock(Call<FileLock> call, NodeId node, FileHandle handle,
+                                          uint64_t owner, const FileLock& lock) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.GetLock(inner, node, handle, owner, lock);
+  });
+}
+
+Outcome<void> LateFilesystem::SetLock(Call<void> call, NodeId node, FileHandle handle,
+                                      const FileLock& lock, LockOptions options) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.SetLock(inner, node, handle, lock, options);
+  });
+}
+
+Outcome<void> LateFilesystem::SetXattr(Call<void> call, NodeId node, std::string_view name,
+                                       std::span<const char> value, uint32_t flags,
+                                       bool kill_sgid) {
+  return Later(call, [=, this](auto inner) {
+    return filesystem_.SetXattr(inner, node, name, value, flags, kill_sgid);
+  });
+}
+
+Outcome<size_t> LateFilesystem::GetXattr(Call<size_t> call, NodeId node, std::string_view name,
+                                         IoVectors destination) {
+  return Later(
+      call, [=, this](auto inner) { return filesystem_.GetXattr(inner, node, name, destination); });
+}
+
+Outcome<size_t> LateFilesystem::ListXattr(Call<size_t> call, NodeId node, IoVectors destination) {
+  return Later(call,
+               [=, this](auto inner) { return filesystem_.ListXattr(inner, node, destination); });
+}
+
+Outcome<void> LateFilesystem::RemoveXattr(Call<void> call, NodeId node, std::string_view name) {
+  return Later(call, [=, this](auto inner) { return filesystem_.RemoveXattr(inner, node, name); });
 }
 
 Outcome<OpenFile> LateFilesystem::OpenDirectory(Call<OpenFile> call, NodeId node, uint32_t flags) {

@@ -19,7 +19,8 @@ namespace fsd::backends {
 
 class LateFilesystem : public Filesystem {
  public:
-  // `filesystem` is borrowed and must complete its operations at once. `seed` decides the order.
+  // `filesystem` is borrowed; what it completes late itself passes through. `seed` decides the
+  // order.
   LateFilesystem(Filesystem& filesystem, uint32_t seed);
   // Completes what is pending first.
   ~LateFilesystem() override;
@@ -49,6 +50,8 @@ class LateFilesystem : public Filesystem {
   Outcome<OpenFile> Open(Call<OpenFile>, NodeId, OpenOptions) override;
   Outcome<CreatedFile> Create(Call<CreatedFile>, NodeId, std::string_view, uint32_t, OpenOptions,
                               const Creation&) override;
+  Outcome<CreatedFile> CreateTemporary(Call<CreatedFile>, NodeId, uint32_t, OpenOptions,
+                                       const Creation&) override;
   Outcome<size_t> Read(Call<size_t>, NodeId, FileHandle, uint64_t, IoVectors) override;
   Outcome<size_t> Write(Call<size_t>, NodeId, FileHandle, uint64_t, IoVectors,
                         WriteOptions) override;
@@ -57,6 +60,17 @@ class LateFilesystem : public Filesystem {
   Outcome<void> Fsync(Call<void>, NodeId, FileHandle, bool) override;
   Outcome<void> Fallocate(Call<void>, NodeId, FileHandle, uint32_t, uint64_t, uint64_t) override;
   Outcome<uint64_t> Seek(Call<uint64_t>, NodeId, FileHandle, uint64_t, uint32_t) override;
+  Outcome<uint64_t> CopyRange(Call<uint64_t>, FileRange, FileRange, uint64_t, uint32_t) override;
+  Outcome<size_t> Ioctl(Call<size_t>, NodeId, FileHandle, uint32_t, std::span<const char>,
+                        IoVectors) override;
+  Outcome<void> SyncFilesystem(Call<void>, NodeId) override;
+  Outcome<FileLock> GetLock(Call<FileLock>, NodeId, FileHandle, uint64_t, const FileLock&) override;
+  Outcome<void> SetLock(Call<void>, NodeId, FileHandle, const FileLock&, LockOptions) override;
+  Outcome<void> SetXattr(Call<void>, NodeId, std::string_view, std::span<const char>, uint32_t,
+                         bool) override;
+  Outcome<size_t> GetXattr(Call<size_t>, NodeId, std::string_view, IoVectors) override;
+  Outcome<size_t> ListXattr(Call<size_t>, NodeId, IoVectors) override;
+  Outcome<void> RemoveXattr(Call<void>, NodeId, std::string_view) override;
   Outcome<OpenFile> OpenDirectory(Call<OpenFile>, NodeId, uint32_t) override;
   Outcome<void> ReadDirectory(Call<void>, NodeId, FileHandle, uint64_t, DirectorySink&) override;
   Outcome<void> ReadDirectoryPlus(Call<void>, NodeId, FileHandle, uint64_t,

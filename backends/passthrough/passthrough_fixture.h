@@ -5,36 +5,15 @@
 
 #include <memory>
 #include <string>
-#include <utility>
 
+#include "backends/errno_expectations.h"
 #include "backends/filesystem_driver.h"
 #include "backends/passthrough/passthrough_filesystem.h"
 #include "gtest/gtest.h"
-#include "server/errors/errno_or.h"
 
 namespace fsd::passthrough {
 
-// `expression` (an ErrnoOr) failed with `expected`.
-#define EXPECT_ERRNO(expression, expected)                  \
-  do {                                                      \
-    const auto result_ = (expression);                      \
-    ASSERT_FALSE(result_.ok()) << "expected " << #expected; \
-    EXPECT_EQ(result_.error().value(), expected);           \
-  } while (false)
-
-// `expression` (an ErrnoOr) succeeded.
-#define EXPECT_SUCCESS(expression)                                                         \
-  do {                                                                                     \
-    const auto result_ = (expression);                                                     \
-    EXPECT_TRUE(result_.ok()) << "errno " << (result_.ok() ? 0 : result_.error().value()); \
-  } while (false)
-
-// The value of an ErrnoOr that must have succeeded.
-template <typename T>
-T Must(ErrnoOr<T> result) {
-  EXPECT_TRUE(result.ok()) << "errno " << (result.ok() ? 0 : result.error().value());
-  return std::move(result).value();
-}
+using backends::Must;
 
 // An empty directory below /tmp that goes with its owner, contents and all. World-writable.
 class TemporaryDirectory {
