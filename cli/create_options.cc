@@ -2,8 +2,7 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
-#include <set>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,7 +19,11 @@ namespace {
 using google::protobuf::Duration;
 using google::protobuf::RepeatedPtrField;
 
-// An option of one group.
+// The words that an option takes, in the help's order, and what they mean.
+template <typename Value>
+using Choices = std::vector<std::pair<std::string, Value>>;
+
+// Options of one group.
 class Group {
  public:
   Group(CLI::App& command, std::string name) : command_(command), name_(std::move(name)) {}
@@ -31,15 +34,21 @@ class Group {
 
   // One of the words, each with its value.
   template <typename Value>
-  void Choice(const std::string& option, const std::string& help,
-              const std::map<std::string, Value>& choices, std::function<void(Value)> set) {
-    std::set<std::string> words;
-    for (const auto& [word, value] : choices) words.insert(word);
+  void Choice(const std::string& option, const std::string& help, const Choices<Value>& choices,
+              std::function<void(Value)> set) {
+    std::string words;
+    for (const auto& [word, value] : choices) words += (words.empty() ? "" : "|") + word;
     command_
         .add_option_function<std::string>(
-            option, [choices, set](const std::string& word) { set(choices.at(word)); }, help)
-        ->type_name("WORD")
-        ->check(CLI::IsMember(words).description(""))
+            option,
+            [option, choices, words, set](const std::string& text) {
+              for (const auto& [word, value] : choices) {
+                if (word == text) return set(value);
+              }
+              throw CLI::ValidationError(option, "'" + Printable(text) + "' is none of " + words);
+            },
+            help)
+        ->type_name(words)
         ->group(name_);
   }
 
@@ -98,15 +107,14 @@ class Group {
   const std::string name_;
 };
 
-const std::map<std::string, v1::Use>& Uses() {
-  static const auto& uses = *new std::map<std::string, v1::Use>{
+const Choices<v1::Use>& Uses() {
+  static const auto& uses = *new Choices<v1::Use>{
       {"never", v1::USE_NEVER}, {"auto", v1::USE_AUTO}, {"always", v1::USE_ALWAYS}};
   return uses;
 }
 
 void AddXattrOptions(Group& group, const std::shared_ptr<v1::Export>& resource) {
-  group.Choice<bool>("--xattr", "Extended attributes: on, off (off)",
-                     {{"on", true}, {"off", false}},
+  group.Choice<bool>("--xattr", "Extended attributes (off)", {{"on", true}, {"off", false}},
                      [resource](bool on) { resource->mutable_semantics()->set_xattr(on); });
   group.Text("--xattrmap", "RULES",
              "How attributes' names change between guest and host, in virtiofsd's syntax: "
@@ -117,16 +125,16 @@ void AddXattrOptions(Group& group, const std::shared_ptr<v1::Export>& resource) 
                if (!problem.empty()) throw CLI::ValidationError("--xattrmap", problem);
              });
   group.Choice<v1::Use>(
-      "--posix-acl", "Access control lists: never, auto, always (never)", Uses(),
+      "--posix-acl", "Access control lists (never)", Uses(),
       [resource](v1::Use use) { resource->mutable_semantics()->set_posix_acl(use); });
   group.Choice<v1::Use>(
-      "--security-label", "New files' security labels: never, auto, always (never)", Uses(),
+      "--security-label", "New files' security labels (never)", Uses(),
       [resource](v1::Use use) { resource->mutable_semantics()->set_security_label(use); });
 }
 
 void AddLockOptions(Group& group, const std::shared_ptr<v1::Export>& resource) {
   group.Choice<v1::Semantics::Locks>(
-      "--locks", "none: within the guest only; shared: with the host and other guests (none)",
+      "--locks", "Locks hold within the guest only, or between the guests and the host too (none)",
       {{"none", v1::Semantics::NONE}, {"shared", v1::Semantics::SHARED}},
       [resource](v1::Semantics::Locks locks) { resource->mutable_semantics()->set_locks(locks); });
   group.Time("--lock-wait", "How long to wait for a shared lock, at most 1h (30s)",
@@ -140,8 +148,7 @@ void AddLockOptions(Group& group, const std::shared_ptr<v1::Export>& resource) {
 void AddCacheOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
   Group group(command, "Caching");
   group.Choice<v1::Cache::Policy>(
-      "--cache",
-      "How long the guest may keep what it has read: never, auto, metadata, always (auto)",
+      "--cache", "How long the guest may keep what it has read (auto)",
       {{"never", v1::Cache::NEVER},
        {"auto", v1::Cache::AUTO},
        {"metadata", v1::Cache::METADATA},
@@ -166,7 +173,7 @@ void AddCacheOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resou
   group.Flag("--mmap", "It may map files shared although it keeps no data (never, metadata)",
              [resource] { resource->mutable_cache()->set_mmap(true); });
   group.Choice<v1::Cache::ReadDirPlus>(
-      "--readdirplus", "Attributes along with directories' entries: never, auto, always (auto)",
+      "--readdirplus", "Attributes along with directories' entries (auto)",
       {{"never", v1::Cache::READDIRPLUS_NEVER},
        {"auto", v1::Cache::READDIRPLUS_AUTO},
        {"always", v1::Cache::READDIRPLUS_ALWAYS}},
@@ -181,7 +188,7 @@ void AddSemanticsOptions(CLI::App& command, const std::shared_ptr<v1::Export>& r
   Group group(command, "Semantics");
   AddXattrOptions(group, resource);
   group.Choice<v1::Use>(
-      "--killpriv", "Writes clear set-user-id bits on the host: never, auto, always (auto)", Uses(),
+      "--killpriv", "Writes clear set-user-id bits on the host (auto)", Uses(),
       [resource](v1::Use use) { resource->mutable_semantics()->set_killpriv(use); });
   group.Flag("--no-submounts", "Do not tell the guest of file systems mounted within the directory",
              [resource] { resource->mutable_semantics()->set_submounts(false); });
@@ -212,8 +219,7 @@ void AddIdOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource
 void AddInodeOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
   Group group(command, "Inodes");
   group.Choice<v1::Inodes::HostHandles>(
-      "--host-handles",
-      "Keep files beyond --max-inode-fds without a descriptor: never, prefer, always (prefer)",
+      "--host-handles", "Keep files beyond --max-inode-fds without a descriptor (prefer)",
       {{"never", v1::Inodes::NEVER},
        {"prefer", v1::Inodes::PREFER},
        {"always", v1::Inodes::ALWAYS}},
