@@ -159,6 +159,9 @@ class Filesystem {
   // The guest's session is over: forgets every inode but the root, closes every handle. Operations
   // still running finish with an errno or their result. May block.
   virtual void Reset() {}
+  // A queue of the guest stops, which waits for the queue's requests: completes whatever waits for
+  // a lock, at once, with EAGAIN. (Linux restarts no call for an EINTR that no signal has caused.)
+  virtual void EndWaits() {}
   virtual FilesystemUsage Usage() const { return {}; }
 
   // --- names ---

@@ -26,6 +26,7 @@ class LateFilesystem : public Filesystem {
   ~LateFilesystem() override;
 
   void Reset() override { filesystem_.Reset(); }
+  void EndWaits() override { filesystem_.EndWaits(); }
   FilesystemUsage Usage() const override { return filesystem_.Usage(); }
   void Forget(NodeId node, uint64_t count) override { filesystem_.Forget(node, count); }
 

@@ -50,6 +50,10 @@ class Session {
   // Decodes, runs the operation and replies; the reply may come later if the operation is pending.
   void Serve(Request& request);
 
+  // A queue stops and serves no more: what waits for a lock is answered (EAGAIN), as the stop waits
+  // for it. Does not block.
+  void EndWaits() { mount_.filesystem().EndWaits(); }
+
   // The connection or device was reset: forgets the guest. May block.
   void Reset();
 

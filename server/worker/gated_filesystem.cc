@@ -42,12 +42,27 @@ void GatedFilesystem::Reset() {
   ++resets;
 }
 
+void GatedFilesystem::EndWaits() {
+  std::vector<backends::Completion<backends::Attributes>> waiting;
+  {
+    const os::MutexLock lock(mutex_);
+    waiting.swap(waiting_);
+  }
+  for (auto& completion : waiting) completion(Errno(EAGAIN));
+}
+
 backends::Outcome<backends::Attributes> GatedFilesystem::GetAttributes(
     backends::Call<backends::Attributes> call, backends::NodeId node,
     std::optional<backends::FileHandle>) {
   if (node == kPendingNode) {
     const os::MutexLock lock(mutex_);
     pending_.emplace(call.unique(), call.Defer());
+    deferred_.NotifyAll();
+    return backends::kPending;
+  }
+  if (node == kWaitingNode) {
+    const os::MutexLock lock(mutex_);
+    waiting_.push_back(call.Defer());
     deferred_.NotifyAll();
     return backends::kPending;
   }
@@ -70,6 +85,14 @@ backends::Outcome<void> GatedFilesystem::Fsync(backends::Call<void>, backends::N
 bool GatedFilesystem::AwaitPending(uint64_t unique) {
   const os::MutexLock lock(mutex_);
   while (!pending_.contains(unique)) {
+    if (!deferred_.WaitFor(mutex_, kPatience)) return false;
+  }
+  return true;
+}
+
+bool GatedFilesystem::AwaitWaiting() {
+  const os::MutexLock lock(mutex_);
+  while (waiting_.empty()) {
     if (!deferred_.WaitFor(mutex_, kPatience)) return false;
   }
   return true;

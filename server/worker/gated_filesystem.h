@@ -1,7 +1,8 @@
 // GatedFilesystem: a backend whose operations finish when a test says so.
 //
-// GETATTR of kRootNodeId is answered at once, of kPendingNode later (CompletePending), of any other
-// node with ENOENT. What a gate guards waits, on its thread, until the test opens it.
+// GETATTR of kRootNodeId is answered at once, of kPendingNode later (CompletePending), of
+// kWaitingNode when waits are to end, of any other node with ENOENT. What a gate guards waits, on
+// its thread, until the test opens it.
 #ifndef FSD_SERVER_WORKER_GATED_FILESYSTEM_H_
 #define FSD_SERVER_WORKER_GATED_FILESYSTEM_H_
 
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "backends/filesystem.h"
@@ -37,8 +39,10 @@ class GatedFilesystem final : public backends::Filesystem {
  public:
   static constexpr backends::NodeId kPendingNode{100};
   static constexpr backends::NodeId kBlockingNode{101};
+  static constexpr backends::NodeId kWaitingNode{102};
 
   void Reset() override;
+  void EndWaits() override;
   backends::Outcome<backends::Attributes> GetAttributes(
       backends::Call<backends::Attributes> call, backends::NodeId node,
       std::optional<backends::FileHandle>) override;
@@ -48,6 +52,8 @@ class GatedFilesystem final : public backends::Filesystem {
   // Waits until the request with this number is pending, then completes it. False after a minute.
   [[nodiscard]] bool CompletePending(uint64_t unique);
   [[nodiscard]] bool AwaitPending(uint64_t unique);
+  // Waits until a request of kWaitingNode is pending. False after a minute.
+  [[nodiscard]] bool AwaitWaiting();
 
   Gate blocking_gate;  // of kBlockingNode
   Gate fsync_gate;
@@ -58,6 +64,7 @@ class GatedFilesystem final : public backends::Filesystem {
   os::Mutex mutex_;
   os::CondVar deferred_;
   std::map<uint64_t, backends::Completion<backends::Attributes>> pending_ ABSL_GUARDED_BY(mutex_);
+  std::vector<backends::Completion<backends::Attributes>> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace fsd::worker

@@ -114,6 +114,7 @@ void QueueThread::Loop() {
     ::epoll_wait(epoll_.get(), events.data(), events.size(), polling ? kPollIntervalMs : -1);
   }
   memory_.reset();
+  services_.session.EndWaits();
   Release();
 }
 

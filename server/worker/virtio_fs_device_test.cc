@@ -247,6 +247,18 @@ TEST_F(VirtioFsDeviceTest, StopAnswersOnlyWhenRequestsInFlightAreDone) {
   EXPECT_EQ(ring_.UsedIndex(), 3u);
 }
 
+TEST_F(VirtioFsDeviceTest, StopEndsWhatWaitsForALock) {
+  StartMounted();
+  ring_.OfferGetAttributes(2, static_cast<uint64_t>(GatedFilesystem::kWaitingNode));
+  ring_.Kick();
+  ASSERT_TRUE(filesystem_.AwaitWaiting());
+
+  EXPECT_EQ(Stop(), 2);
+
+  EXPECT_EQ(ring_.UsedIndex(), 2u);
+  EXPECT_EQ(ring_.ReplyAt(2).error, -EAGAIN);
+}
+
 TEST_F(VirtioFsDeviceTest, StopDoesNotWaitOnTheControlThreadForABlockedQueue) {
   StartMounted();
   filesystem_.blocking_gate.Close();
