@@ -50,15 +50,14 @@ class SemanticsOptionsTest : public ::testing::Test {
 };
 
 int SetXattr(GuestOfExport& guest, uint64_t node, std::string_view name, std::string_view value) {
-  return guest
-      .Call(FUSE_SETXATTR, node, fuse_setxattr_in{.size = static_cast<uint32_t>(value.size())},
-            {name}, value)
-      .error;
+  const auto reply = guest.fuse().SetXattr(node, name, value);
+  return reply.ok() ? reply->error : EIO;
 }
 
 std::string ListXattr(GuestOfExport& guest, uint64_t node) {
-  const FuseReply reply = guest.Call(FUSE_LISTXATTR, node, fuse_getxattr_in{.size = 4096});
-  return {reinterpret_cast<const char*>(reply.body.data()), reply.body.size()};
+  const auto reply = guest.fuse().ListXattr(node, 4096);
+  if (!reply.ok()) return "(no reply)";
+  return {reinterpret_cast<const char*>(reply->body.data()), reply->body.size()};
 }
 
 std::string HostXattr(const std::string& path, const char* name) {
@@ -80,7 +79,7 @@ TEST_F(SemanticsOptionsTest, WithoutXattrThereAreNone) {
   const GuestFile file = guest->Create("file");
 
   EXPECT_EQ(SetXattr(*guest, file.node, "user.a", "1"), ENOSYS);
-  EXPECT_EQ(guest->Call(FUSE_LISTXATTR, file.node, fuse_getxattr_in{.size = 100}).error, ENOSYS);
+  EXPECT_EQ(guest->fuse().ListXattr(file.node, 100)->error, ENOSYS);
 }
 
 TEST_F(SemanticsOptionsTest, WithXattrTheHostsAreTheGuests) {
@@ -126,6 +125,52 @@ TEST_F(SemanticsOptionsTest, RulesRefuseByTheirType) {
   EXPECT_EQ(SetXattr(*guest, file.node, "user.none", "1"), EPERM);
   EXPECT_EQ(HostXattr(guest->host_path("file"), "user.user.p.a"), "1");
   EXPECT_EQ(HostXattr(guest->host_path("file"), "user.ok.a"), "1");
+}
+
+// A directory's default ACL: what its files are made with in place of the umask.
+std::string DefaultAcl(uint16_t owner, uint16_t group, uint16_t other) {
+  struct Entry {
+    uint16_t tag;
+    uint16_t permissions;
+    uint32_t id;
+  };
+  const struct {
+    uint32_t version = 2;  // POSIX_ACL_XATTR_VERSION
+    Entry entries[3];
+  } acl = {.entries = {{0x01, owner, ~0u}, {0x04, group, ~0u}, {0x20, other, ~0u}}};
+  return {reinterpret_cast<const char*>(&acl), sizeof acl};
+}
+
+TEST_F(SemanticsOptionsTest, WithPosixAclADefaultAclReplacesTheUmask) {
+  auto guest = Mounted("web", [](ExportSpec& spec) {
+    spec.set_xattr(true);
+    spec.set_posix_acl(ExportSpec::USE_AUTO);
+  });
+  const fuse_create_in create = {.flags = O_RDWR, .mode = S_IFREG | 0666, .umask = 077};
+  EXPECT_EQ(guest->Call(FUSE_CREATE, FUSE_ROOT_ID, create, {"before"}).error, 0);
+  EXPECT_EQ(SetXattr(*guest, FUSE_ROOT_ID, "system.posix_acl_default", DefaultAcl(7, 7, 5)), 0);
+  EXPECT_EQ(guest->Call(FUSE_CREATE, FUSE_ROOT_ID, create, {"after"}).error, 0);
+
+  EXPECT_EQ(guest->HostStat("before").st_mode & 07777, 0600u);
+  EXPECT_EQ(guest->HostStat("after").st_mode & 07777, 0664u);
+}
+
+TEST_F(SemanticsOptionsTest, ASecurityLabelIsThereFromTheFirst) {
+  auto guest = Mounted("web", [](ExportSpec& spec) {
+    spec.set_xattr(true);
+    spec.set_security_label(ExportSpec::USE_AUTO);
+    // Whatever security modules the host has.
+    AddRule(spec, ExportSpec::XattrRule::MAP, "security.", "user.vm.");
+  });
+  // One context, as Linux 6.1 sends it: header, size, name, value, padding to 8 bytes.
+  const uint32_t words[] = {40, 1, 5, 0};
+  std::string context(reinterpret_cast<const char*>(words), sizeof words);
+  context.append("security.selinux\0label", 22).resize(40);
+
+  EXPECT_EQ(
+      guest->Call(FUSE_MKDIR, FUSE_ROOT_ID, fuse_mkdir_in{.mode = 0755}, {"d"}, context).error, 0);
+
+  EXPECT_EQ(HostXattr(guest->host_path("d"), "user.vm.security.selinux"), "label");
 }
 
 TEST_F(SemanticsOptionsTest, SubmountsAreToldUnlessTheOptionIsOff) {
