@@ -66,7 +66,9 @@ ErrnoOr<CreatedFile> PassthroughFilesystem::CreateNew(const Maker& maker, int di
     const CallerCredentials credentials(maker.caller, Permissions::kCheckedByGuest,
                                         maker.supplementary_group);
     FSD_RETURN_IF_ERRNO(credentials.status());
-    FSD_ASSIGN_OR_RETURN_ERRNO(file, CreateChild(directory, name, open.flags & ~O_NOATIME, mode));
+    FSD_ASSIGN_OR_RETURN_ERRNO(file, WithRoom([&] {
+                                 return CreateChild(directory, name, open.flags & ~O_NOATIME, mode);
+                               }));
   }
   if (ErrnoOr<void> labelled = SetLabel(file.get(), creation); !labelled.ok()) {
     ::unlinkat(directory, name.c_str(), 0);
@@ -80,7 +82,8 @@ ErrnoOr<CreatedFile> PassthroughFilesystem::CreateExisting(const Maker& maker, i
                                                            const OpenOptions& options,
                                                            Epochs epochs) {
   FSD_ASSIGN_OR_RETURN_ERRNO(const HostOpen open, HostOpenOf(options.flags, open_policy_));
-  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd path, OpenChild(directory, name));
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd path,
+                             WithRoom([&] { return OpenChild(directory, name); }));
   FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes found, StatFd(path.get()));
   if (S_ISDIR(found.stx_mode)) return Errno(EISDIR);
   OpenFds fds;
@@ -91,8 +94,10 @@ ErrnoOr<CreatedFile> PassthroughFilesystem::CreateExisting(const Maker& maker, i
     FSD_RETURN_IF_ERRNO(credentials.status());
     const WithoutFsetid without_fsetid(options.kill_suidgid);
     FSD_RETURN_IF_ERRNO(without_fsetid.status());
-    FSD_ASSIGN_OR_RETURN_ERRNO(
-        fds, OpenForGuest(proc_self_fd_.get(), path.get(), found.stx_mode & S_IFMT, open));
+    FSD_ASSIGN_OR_RETURN_ERRNO(fds, WithRoom([&] {
+                                 return OpenForGuest(proc_self_fd_.get(), path.get(),
+                                                     found.stx_mode & S_IFMT, open);
+                               }));
   }
   if ((open.flags & O_TRUNC) != 0) FSD_RETURN_IF_ERRNO(DropStoredCapability(path.get()));
   return InsertCreated(std::move(path), std::move(fds), options, epochs);
@@ -116,7 +121,9 @@ Outcome<CreatedFile> PassthroughFilesystem::CreateTemporary(Call<CreatedFile> ca
                                         maker.supplementary_group);
     FSD_RETURN_IF_ERRNO(credentials.status());
     FSD_ASSIGN_OR_RETURN_ERRNO(
-        file, CreateUnnamed(directory->fd, (open.flags & ~O_NOATIME) | nameless_for_ever, bits));
+        file, WithRoom([&] {
+          return CreateUnnamed(directory->fd, (open.flags & ~O_NOATIME) | nameless_for_ever, bits);
+        }));
   }
   FSD_RETURN_IF_ERRNO(SetLabel(file.get(), creation));
   return FinishCreation(std::move(file), open, options, epochs);
@@ -127,10 +134,12 @@ ErrnoOr<CreatedFile> PassthroughFilesystem::FinishCreation(os::UniqueFd file, co
                                                            Epochs epochs) {
   OpenFds fds;
   // As on Linux, a file that cannot be opened with O_DIRECT has been made all the same.
-  FSD_ASSIGN_OR_RETURN_ERRNO(fds.direct,
-                             OpenDirect(proc_self_fd_.get(), file.get(), S_IFREG, open));
+  FSD_ASSIGN_OR_RETURN_ERRNO(fds.direct, WithRoom([&] {
+                               return OpenDirect(proc_self_fd_.get(), file.get(), S_IFREG, open);
+                             }));
   if ((open.flags & O_NOATIME) != 0) ::fcntl(file.get(), F_SETFL, O_NOATIME);
-  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd path, ReopenAsPath(proc_self_fd_.get(), file.get()));
+  FSD_ASSIGN_OR_RETURN_ERRNO(
+      os::UniqueFd path, WithRoom([&] { return ReopenAsPath(proc_self_fd_.get(), file.get()); }));
   fds.file = std::move(file);
   return InsertCreated(std::move(path), std::move(fds), options, epochs);
 }

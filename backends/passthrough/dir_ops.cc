@@ -30,8 +30,9 @@ constexpr size_t kBufferBytes = 4096;
 Outcome<OpenFile> PassthroughFilesystem::OpenDirectory(Call<OpenFile>, NodeId node, uint32_t) {
   const Epochs epochs = Begin();
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode, PinDirectory(node));
-  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd directory,
-                             Reopen(proc_self_fd_.get(), inode->fd, inode->type, O_RDONLY));
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd directory, WithRoom([&] {
+                               return Reopen(proc_self_fd_.get(), inode->fd, inode->type, O_RDONLY);
+                             }));
   FSD_ASSIGN_OR_RETURN_ERRNO(
       const FileHandle handle,
       handles_.Insert(std::move(directory), {.node = node, .kind = HandleKind::kDirectory},

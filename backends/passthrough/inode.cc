@@ -12,7 +12,9 @@ constexpr unsigned kMask = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
 
 }  // namespace
 
-void InodeRecord::Dispose() { ::close(fd); }
+void InodeRecord::Dispose() {
+  if (fd >= 0) ::close(fd);
+}
 
 InodeKey KeyOf(const Attributes& attributes) {
   return {.mount = attributes.stx_mnt_id,
@@ -50,6 +52,15 @@ ErrnoOr<Attributes> StatChild(int directory, const ComponentName& name) {
     return Errno::Last();
   }
   return attributes;
+}
+
+ErrnoOr<uint32_t> CachedLinkCount(int fd) {
+  struct statx found;
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK, &found) != 0) {
+    return Errno::Last();
+  }
+  if ((found.stx_mask & STATX_NLINK) == 0) return Errno(EOPNOTSUPP);
+  return found.stx_nlink;
 }
 
 }  // namespace fsd::passthrough

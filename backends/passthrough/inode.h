@@ -2,7 +2,7 @@
 //
 // An inode is (mount, device, number) for as long as an fd is held on it; the number may be another
 // inode's after that. The time of birth and the type tell two such inodes apart where the file
-// system knows them.
+// system knows them, the host handle (host_handle.h) always.
 #ifndef FSD_BACKENDS_PASSTHROUGH_INODE_H_
 #define FSD_BACKENDS_PASSTHROUGH_INODE_H_
 
@@ -31,7 +31,8 @@ struct InodeKey {
 
 // An inode's slot; no pointers, see slot_table.h. 64 bytes with the slot's state.
 struct InodeRecord {
-  int32_t fd;     // O_PATH; the record owns it, across processes even, so no UniqueFd can
+  int32_t fd;     // O_PATH; the record owns it, across processes even, so no UniqueFd can. -1
+                  // while the inode is held by handle: see inode_references.h
   uint32_t type;  // S_IFMT bits
   InodeKey key;
   int64_t birth_seconds;
@@ -53,6 +54,9 @@ bool SameInode(const InodeRecord& record, const Attributes& attributes);
 // statx(2) with all that the guest and the identity need. A symlink is not followed.
 ErrnoOr<Attributes> StatFd(int fd);
 ErrnoOr<Attributes> StatChild(int directory, const ComponentName& name);
+
+// How many names the inode has, as the host knows without asking a server.
+ErrnoOr<uint32_t> CachedLinkCount(int fd);
 
 }  // namespace fsd::passthrough
 

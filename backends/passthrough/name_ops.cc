@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "backends/passthrough/caller_credentials.h"
+#include "backends/passthrough/host_handle.h"
 #include "backends/passthrough/passthrough_filesystem.h"
 #include "backends/passthrough/safe_open.h"
 #include "backends/passthrough/scatter.h"
@@ -44,11 +45,10 @@ ErrnoOr<Entry> PassthroughFilesystem::EntryOf(const InodeTable::Pin& inode) {
 ErrnoOr<Entry> PassthroughFilesystem::LookUpChild(int directory, const ComponentName& name,
                                                   Epochs epochs) {
   FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes attributes, StatChild(directory, name));
-  // An fd is held on a known inode, so its number cannot have passed to another.
-  if (const std::optional<NodeId> node = inodes_.AddLookup(attributes, epochs.inodes)) {
-    return Entry{.node = *node, .attributes = ForGuest(attributes)};
-  }
-  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd fd, OpenChild(directory, name));
+  const std::optional<NodeId> node =
+      inodes_.AddLookup(attributes, epochs.inodes, [&] { return HandleOfChild(directory, name); });
+  if (node) return Entry{.node = *node, .attributes = ForGuest(attributes)};
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd fd, WithRoom([&] { return OpenChild(directory, name); }));
   // What was opened counts: the name may have come to mean another inode since.
   return InsertOpened(std::move(fd), epochs);
 }
@@ -57,7 +57,8 @@ ErrnoOr<Entry> PassthroughFilesystem::LookUpParent(NodeId node, const InodeTable
                                                    Epochs epochs) {
   if (node == backends::kRootNodeId) return EntryOf(directory);
   const InodeTable::Pin root = inodes_.Acquire(backends::kRootNodeId);
-  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd fd, OpenParent(directory->fd, root->fd));
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd fd,
+                             WithRoom([&] { return OpenParent(directory->fd, root->fd); }));
   return InsertOpened(std::move(fd), epochs);
 }
 
@@ -83,6 +84,7 @@ Outcome<void> PassthroughFilesystem::Unlink(Call<void>, NodeId parent, std::stri
   const ComponentName name(raw_name);
   FSD_RETURN_IF_ERRNO(name.status());
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin directory, PinDirectory(parent));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const auto removal, inodes_.BeginRemoval(directory->fd, name));
   if (::unlinkat(directory->fd, name.c_str(), 0) != 0) return Errno::Last();
   return ErrnoOr<void>();
 }
@@ -93,6 +95,7 @@ Outcome<void> PassthroughFilesystem::RemoveDirectory(Call<void>, NodeId parent,
   const ComponentName name(raw_name);
   FSD_RETURN_IF_ERRNO(name.status());
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin directory, PinDirectory(parent));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const auto removal, inodes_.BeginRemoval(directory->fd, name));
   if (::unlinkat(directory->fd, name.c_str(), AT_REMOVEDIR) != 0) return Errno::Last();
   return ErrnoOr<void>();
 }
@@ -108,6 +111,10 @@ Outcome<void> PassthroughFilesystem::Rename(Call<void> call, NodeId parent,
   FSD_RETURN_IF_ERRNO(new_name.status());
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin from, PinDirectory(parent));
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin to, PinDirectory(new_parent));
+  InodeTable::NameRemoval removal;
+  if ((flags & (RENAME_NOREPLACE | RENAME_EXCHANGE)) == 0) {
+    FSD_ASSIGN_OR_RETURN_ERRNO(removal, inodes_.BeginRemoval(to->fd, new_name));
+  }
   std::optional<CallerCredentials> credentials;
   if ((flags & RENAME_WHITEOUT) != 0) {  // it is made, so it is the caller's
     FSD_ASSIGN_OR_RETURN_ERRNO(const backends::Caller caller, HostCaller(call.caller()));

@@ -1,9 +1,11 @@
 #include "backends/passthrough/passthrough_filesystem.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -33,6 +35,54 @@ std::optional<XattrName> StoredCapability(const Options& options) {
   return *name;
 }
 
+constexpr uint64_t kMinInodeFds = 64;
+
+uint64_t MaxInodeFds(const Options& options) {
+  uint64_t fds = options.max_inode_fds;
+  rlimit limit;
+  // The other half is for open files, connections and queues.
+  if (fds == 0 && ::getrlimit(RLIMIT_NOFILE, &limit) == 0) fds = limit.rlim_cur / 2;
+  return std::max(fds, kMinInodeFds);
+}
+
+// Finds the root again by its handle. Results in an fd to open handles of its mount through.
+absl::StatusOr<os::UniqueFd> TryHandles(HandleBroker* broker, int proc_self_fd, int root,
+                                        const Attributes& attributes) {
+  if (broker == nullptr) return absl::FailedPreconditionError("nobody opens them");
+  IssuedHandle issued{};
+  const ErrnoOr<void> answered = broker->Issue({&root, 1}, {&issued, 1});
+  if (!answered.ok()) return ErrnoStatus(answered.error(), "getting the root's handle");
+  if (issued.handle.size == 0) {
+    return absl::FailedPreconditionError("its file system gives no handles, or longer ones than " +
+                                         std::to_string(HostHandle::kMaxBytes) + " bytes");
+  }
+  ErrnoOr<os::UniqueFd> mount = OpenOnMount(proc_self_fd, root, S_IFDIR);
+  if (!mount.ok()) return ErrnoStatus(mount.error(), "opening the root");
+  const ErrnoOr<os::UniqueFd> opened = broker->Open(mount->get(), issued);
+  if (!opened.ok()) return ErrnoStatus(opened.error(), "opening the root by its handle");
+  const ErrnoOr<Attributes> found = StatFd(opened->get());
+  if (!found.ok() || KeyOf(*found) != KeyOf(attributes)) {
+    return absl::FailedPreconditionError("the root's handle leads to another inode");
+  }
+  return *std::move(mount);
+}
+
+// Nothing if inodes are not to be, or cannot be, held by handle.
+absl::StatusOr<std::optional<InodeReferences::Handles>> SetUpHandles(Options& options,
+                                                                     const Attributes& root) {
+  if (options.host_handles == HostHandles::kNever) return std::nullopt;
+  auto mount =
+      TryHandles(options.broker.get(), options.proc_self_fd.get(), options.root.get(), root);
+  if (!mount.ok()) {
+    if (options.host_handles == HostHandles::kPrefer) return std::nullopt;
+    return Annotate(mount.status(), "host handles are required (ALWAYS) but cannot be used");
+  }
+  auto handles = InodeReferences::Handles::Create(
+      std::move(options.broker), options.proc_self_fd.get(), *std::move(mount), options.max_inodes);
+  if (!handles.ok()) return ErrnoStatus(handles.error(), "memory for the inodes' handles");
+  return *std::move(handles);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PassthroughFilesystem>> PassthroughFilesystem::Create(
@@ -53,14 +103,16 @@ absl::StatusOr<std::unique_ptr<PassthroughFilesystem>> PassthroughFilesystem::Cr
   if (!inodes.ok()) return ErrnoStatus(inodes.error(), "memory for the inode table");
   ErrnoOr<SlotMemory> handles = HandleTable::Slots::Reserve("fsd-handles", options.max_handles);
   if (!handles.ok()) return ErrnoStatus(handles.error(), "memory for the handle table");
+  FSD_ASSIGN_OR_RETURN(auto host_handles, SetUpHandles(options, *root));
 
   ::umask(0);
   return std::unique_ptr<PassthroughFilesystem>(new PassthroughFilesystem(
-      std::move(options), *root, *std::move(inodes), *std::move(handles)));
+      std::move(options), *root, *std::move(inodes), *std::move(handles), std::move(host_handles)));
 }
 
 PassthroughFilesystem::PassthroughFilesystem(Options options, const Attributes& root,
-                                             SlotMemory inodes, SlotMemory handles)
+                                             SlotMemory inodes, SlotMemory handles,
+                                             std::optional<InodeReferences::Handles> host_handles)
     : proc_self_fd_(std::move(options.proc_self_fd)),
       read_only_(options.read_only),
       root_ino_(root.stx_ino),
@@ -72,7 +124,8 @@ PassthroughFilesystem::PassthroughFilesystem(Options options, const Attributes& 
       gids_(std::move(options.gids)),
       open_policy_(options.open_policy),
       zero_message_open_(options.zero_message_open),
-      inodes_(std::move(inodes), std::move(options.root), root),
+      inodes_(std::move(inodes), std::move(options.root), root, MaxInodeFds(options),
+              std::move(host_handles)),
       handles_(std::move(handles)),
       cached_files_(std::max(options.max_cached_files, uint32_t{1})) {}
 
@@ -85,13 +138,13 @@ void PassthroughFilesystem::Reset() {
 }
 
 backends::FilesystemUsage PassthroughFilesystem::Usage() const {
-  return {.inodes = inodes_.size(), .open_files = handles_.size()};
+  return {.inodes = inodes_.size(),
+          .open_files = handles_.size(),
+          .inodes_refused = inodes_.references().refused()};
 }
 
 ErrnoOr<InodeTable::Pin> PassthroughFilesystem::PinNode(NodeId node) {
-  InodeTable::Pin inode = inodes_.Acquire(node);
-  if (!inode) return Errno(ESTALE);
-  return inode;
+  return inodes_.AcquireOpen(node);
 }
 
 ErrnoOr<InodeTable::Pin> PassthroughFilesystem::PinDirectory(NodeId node) {

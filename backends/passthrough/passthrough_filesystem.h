@@ -1,8 +1,9 @@
 // PassthroughFilesystem: a directory of the host, served as it is.
 //
-// An inode the guest knows is an O_PATH fd; everything is done relative to it, one path component
-// at a time, so there is no path a guest could make lead elsewhere. What the guest may open for I/O
-// is re-opened from that fd (safe_open.h), and is a regular file or a directory, nothing else.
+// An inode the guest knows is an O_PATH fd, or can be made one (inode_references.h); everything is
+// done relative to it, one path component at a time, so there is no path a guest could make lead
+// elsewhere. What the guest may open for I/O is re-opened from that fd (safe_open.h), and is a
+// regular file or a directory, nothing else.
 //
 // Errors are the host's, handed through; ESTALE for a node that is not known, EBADF for a handle
 // that is not the node's, ENFILE when a table is full. Permissions are the guest's to check (it
@@ -14,6 +15,7 @@
 #ifndef FSD_BACKENDS_PASSTHROUGH_PASSTHROUGH_FILESYSTEM_H_
 #define FSD_BACKENDS_PASSTHROUGH_PASSTHROUGH_FILESYSTEM_H_
 
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -24,6 +26,7 @@
 #include "backends/filesystem.h"
 #include "backends/passthrough/component_name.h"
 #include "backends/passthrough/guest_open.h"
+#include "backends/passthrough/handle_broker.h"
 #include "backends/passthrough/handle_table.h"
 #include "backends/passthrough/id_map.h"
 #include "backends/passthrough/inode_table.h"
@@ -34,6 +37,9 @@
 
 namespace fsd::passthrough {
 
+// Whether inodes may be held by host handle; kAlways: the file system must have them.
+enum class HostHandles { kNever, kPrefer, kAlways };
+
 struct Options {
   // O_PATH directory: the share's "/".
   os::UniqueFd root;
@@ -42,9 +48,15 @@ struct Options {
   os::UniqueFd proc_self_fd;
   // Whatever would change something is EROFS, whether or not the mount itself is read-only.
   bool read_only = false;
-  // Bounds of what one guest can make us hold; each inode and each handle is one fd, so
-  // RLIMIT_NOFILE (EMFILE) may come first.
-  uint32_t max_inodes = uint32_t{1} << 20;
+  // How many inodes are held by fd at most, at least 64; 0: half of RLIMIT_NOFILE. Beyond it they
+  // are held by handle, or refused (ENFILE).
+  uint64_t max_inode_fds = 0;
+  HostHandles host_handles = HostHandles::kPrefer;
+  // Needed for handles; without it, or where the root's file system has none, kPrefer is kNever.
+  std::unique_ptr<HandleBroker> broker;
+  // Bounds of what one guest can make us hold. Each handle is one fd, so RLIMIT_NOFILE (EMFILE) may
+  // come first.
+  uint32_t max_inodes = uint32_t{1} << 22;
   uint32_t max_handles = uint32_t{1} << 18;
 
   // Extended attributes; ENOSYS without. `xattr_map` translates their names.
@@ -177,11 +189,12 @@ class PassthroughFilesystem final : public backends::Filesystem {
   };
 
   PassthroughFilesystem(Options options, const Attributes& root, SlotMemory inodes,
-                        SlotMemory handles);
+                        SlotMemory handles, std::optional<InodeReferences::Handles> host_handles);
 
   Epochs Begin() const { return {.inodes = inodes_.epoch(), .handles = handles_.epoch()}; }
 
-  // ESTALE if the node is not known; ENOTDIR if it is no directory.
+  // ESTALE if the node is not known; ENOTDIR if it is no directory. The node's fd is open for as
+  // long as the pin lives.
   ErrnoOr<InodeTable::Pin> PinNode(NodeId node);
   ErrnoOr<InodeTable::Pin> PinDirectory(NodeId node);
   // EBADF if the handle is not the node's or, in the second, is of the other kind; but ESTALE if
@@ -222,6 +235,14 @@ class PassthroughFilesystem final : public backends::Filesystem {
   ErrnoOr<Maker> MakerOf(const backends::Caller& caller, const backends::Creation& creation) const;
   // Attributes with the guest's ids.
   Attributes ForGuest(Attributes attributes) const;
+
+  // What `open` results in, tried a second time if it was EMFILE and an inode's fd could be closed.
+  template <typename Open>
+  auto WithRoom(Open open) {
+    auto opened = open();
+    if (!opened.ok() && opened.error() == Errno(EMFILE) && inodes_.MakeRoom()) opened = open();
+    return opened;
+  }
 
   // Name operations that end in an entry. Each adds one lookup.
   ErrnoOr<backends::Entry> LookUpChild(int directory, const ComponentName& name, Epochs epochs);

@@ -82,6 +82,11 @@ ErrnoOr<os::UniqueFd> Reopen(int proc_self_fd, int fd, uint32_t type, int flags)
   return OpenAt(proc_self_fd, FdName(fd).c_str(), flags | (type == S_IFDIR ? O_DIRECTORY : 0));
 }
 
+ErrnoOr<os::UniqueFd> OpenOnMount(int proc_self_fd, int fd, uint32_t type) {
+  if (type != S_IFREG && type != S_IFDIR) return Errno(ENXIO);
+  return OpenAt(proc_self_fd, FdName(fd).c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY);
+}
+
 ErrnoOr<os::UniqueFd> ReopenAsPath(int proc_self_fd, int fd) {
   return OpenAt(proc_self_fd, FdName(fd).c_str(), O_PATH);
 }

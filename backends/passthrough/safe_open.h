@@ -46,6 +46,10 @@ ErrnoOr<os::UniqueFd> CreateUnnamed(int directory, int flags, mode_t mode);
 // O_DIRECT, O_NOATIME.
 ErrnoOr<os::UniqueFd> Reopen(int proc_self_fd, int fd, uint32_t type, int flags);
 
+// Opens the directory or regular file that the O_PATH fd `fd` holds only to have something on its
+// mount, for open_by_handle_at(2). ENXIO for any other type, EWOULDBLOCK for a leased file.
+ErrnoOr<os::UniqueFd> OpenOnMount(int proc_self_fd, int fd, uint32_t type);
+
 // The same object as `fd`, as O_PATH.
 ErrnoOr<os::UniqueFd> ReopenAsPath(int proc_self_fd, int fd);
 

@@ -8,11 +8,15 @@
 //
 // A slot's state is one atomic word:
 //
-//     generation (32) | live (1) | pins (31)
+//     generation (32) | live (1) | busy (1) | referenced (1) | pins (29)
 //
 // Acquire() pins a live slot: its record stays whole until the Pin is destroyed. Retire() makes the
 // slot unreachable at once; whoever drops the last pin disposes of the record, under a new
 // generation. A stale or invented id acquires nothing.
+//
+// Whoever holds the only pin may TryExclude() all others for a moment, to change the record:
+// Acquire() waits until Readmit(). "Referenced" says that a slot has been acquired since
+// AcquireIdle() last came by, for a clock that looks for slots nobody uses.
 //
 // Any thread. Pinning takes no lock; Publish() and the disposal of a record lock the free list.
 #ifndef FSD_BACKENDS_PASSTHROUGH_SLOT_TABLE_H_
@@ -21,6 +25,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -42,7 +48,7 @@ struct SlotMemory {
 };
 
 // A Record is trivially copyable, all zeroes when fresh, and has `void Dispose()`, which gives back
-// what it names (fds).
+// what it names (fds). Where more than the record is to be given back, the table is told how.
 template <typename Record>
 class SlotTable {
   static_assert(std::is_trivially_copyable_v<Record> && std::is_trivially_destructible_v<Record>);
@@ -80,6 +86,7 @@ class SlotTable {
     Record* operator->() const { return &table_->slots()[index_].record; }
     Record& operator*() const { return table_->slots()[index_].record; }
     uint64_t id() const { return table_->IdOf(index_); }
+    uint32_t index() const { return index_; }
 
    private:
     friend class SlotTable;
@@ -100,9 +107,12 @@ class SlotTable {
   }
 
   // Takes `memory` over, fresh or left by a process that is gone: pins are forgotten, ids of live
-  // slots stay good, all others become stale.
-  explicit SlotTable(SlotMemory memory)
+  // slots stay good, all others become stale. `dispose`, if any, is called in place of
+  // Record::Dispose(), with the slot's index.
+  using Dispose = std::function<void(uint32_t, Record&)>;
+  explicit SlotTable(SlotMemory memory, Dispose dispose = nullptr)
       : memory_(std::move(memory)),
+        dispose_(std::move(dispose)),
         slot_count_(
             static_cast<uint32_t>((memory_.mapping.size() - sizeof(Header)) / sizeof(Slot))) {
     if (header().layout_version == 0) {
@@ -124,11 +134,51 @@ class SlotTable {
     if (index == 0 || index >= header().end.load(std::memory_order_acquire)) return {};
     std::atomic<uint64_t>& state = slots()[index].state;
     uint64_t seen = state.load(std::memory_order_relaxed);
-    do {
+    while (true) {
       if ((seen & kLive) == 0 || seen >> 32 != generation) return {};
-    } while (!state.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire,
-                                          std::memory_order_relaxed));
-    return Pin(this, index);
+      if ((seen & kBusy) != 0) {
+        std::this_thread::yield();
+        seen = state.load(std::memory_order_relaxed);
+        continue;
+      }
+      if (state.compare_exchange_weak(seen, (seen + 1) | kReferenced, std::memory_order_acquire,
+                                      std::memory_order_relaxed)) {
+        return Pin(this, index);
+      }
+    }
+  }
+
+  // Pins the slot at `index` if it is live, nobody has it pinned, and nobody has acquired it since
+  // the last call for it.
+  Pin AcquireIdle(uint32_t index) {
+    std::atomic<uint64_t>& state = slots()[index].state;
+    uint64_t seen = state.load(std::memory_order_relaxed);
+    while ((seen & (kLive | kBusy | kPins)) == kLive) {
+      const bool referenced = (seen & kReferenced) != 0;
+      const uint64_t wanted = referenced ? seen & ~kReferenced : seen + 1;
+      if (state.compare_exchange_weak(seen, wanted, std::memory_order_acquire,
+                                      std::memory_order_relaxed)) {
+        return referenced ? Pin() : Pin(this, index);
+      }
+    }
+    return {};
+  }
+
+  // Keeps everybody else from acquiring what AcquireIdle() pinned, until Readmit(): for a few
+  // instructions, as they spin. False if somebody has acquired it meanwhile.
+  bool TryExclude(const Pin& pin) {
+    std::atomic<uint64_t>& state = slots()[pin.index_].state;
+    uint64_t seen = state.load(std::memory_order_relaxed);
+    while ((seen & (kLive | kReferenced | kPins)) == (kLive | 1)) {
+      if (state.compare_exchange_weak(seen, seen | kBusy, std::memory_order_acquire,
+                                      std::memory_order_relaxed)) {
+        return true;
+      }
+    }
+    return false;
+  }
+  void Readmit(const Pin& pin) {
+    slots()[pin.index_].state.fetch_and(~kBusy, std::memory_order_release);
   }
 
   // The time of BeginReset()s: an operation notes it when it starts and publishes under it, so that
@@ -157,8 +207,10 @@ class SlotTable {
     return Pin(this, index);
   }
 
-  // The record of a slot that is live and that the caller keeps from being retired meanwhile.
-  Record& LiveRecord(uint64_t id) { return slots()[static_cast<uint32_t>(id)].record; }
+  // The record and the id of a slot that is live and that the caller keeps from being retired
+  // meanwhile.
+  Record& LiveRecord(uint32_t index) const { return slots()[index].record; }
+  uint64_t LiveId(uint32_t index) const { return IdOf(index); }
 
   // Makes a pinned slot unreachable. False if somebody else did.
   bool Retire(const Pin& pin) {
@@ -182,6 +234,7 @@ class SlotTable {
     }
   }
 
+  uint32_t slot_count() const { return slot_count_; }
   uint64_t live() const { return live_.load(std::memory_order_relaxed); }
   int memory_fd() const { return memory_.file.get(); }
 
@@ -189,7 +242,9 @@ class SlotTable {
   static constexpr uint32_t kLayoutVersion = 1;
   static constexpr uint64_t kGeneration = ~uint64_t{0} << 32;
   static constexpr uint64_t kLive = uint64_t{1} << 31;
-  static constexpr uint64_t kPins = kLive - 1;
+  static constexpr uint64_t kBusy = uint64_t{1} << 30;
+  static constexpr uint64_t kReferenced = uint64_t{1} << 29;
+  static constexpr uint64_t kPins = kReferenced - 1;
 
   Header& header() const { return *reinterpret_cast<Header*>(memory_.mapping.data()); }
   Slot* slots() const { return reinterpret_cast<Slot*>(memory_.mapping.data() + sizeof(Header)); }
@@ -201,7 +256,11 @@ class SlotTable {
     Slot& slot = slots()[index];
     const uint64_t before = slot.state.fetch_sub(1, std::memory_order_acq_rel);
     if ((before & (kLive | kPins)) != 1) return;
-    slot.record.Dispose();
+    if (dispose_) {
+      dispose_(index, slot.record);
+    } else {
+      slot.record.Dispose();
+    }
     slot.state.store((before & kGeneration) + (uint64_t{1} << 32), std::memory_order_relaxed);
     os::MutexLock lock(mutex_);
     free_.push_back(index);
@@ -213,7 +272,7 @@ class SlotTable {
       std::atomic<uint64_t>& state = slots()[index].state;
       const uint64_t seen = state.load();
       if ((seen & kLive) != 0) {
-        state.store(seen & ~kPins);
+        state.store(seen & ~(kBusy | kPins));
         live_.fetch_add(1);
       } else {
         // It may have been retired but not yet disposed of: its last id must not come back.
@@ -224,6 +283,7 @@ class SlotTable {
   }
 
   SlotMemory memory_;
+  const Dispose dispose_;
   const uint32_t slot_count_;
   std::atomic<uint64_t> live_{0};
   std::atomic<uint32_t> epoch_{0};

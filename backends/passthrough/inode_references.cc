@@ -1,0 +1,218 @@
+#include "backends/passthrough/inode_references.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "backends/passthrough/safe_open.h"
+#include "server/errors/status_macros.h"
+
+namespace fsd::passthrough {
+namespace {
+
+std::atomic_ref<int32_t> FdOf(InodeRecord& record) { return std::atomic_ref(record.fd); }
+
+}  // namespace
+
+struct InodeReferences::Victim {
+  Pin pin;
+  IssuedHandle issued{};
+  os::UniqueFd fd;  // once demoted; closed at the end
+};
+
+ErrnoOr<InodeReferences::Handles> InodeReferences::Handles::Create(
+    std::unique_ptr<HandleBroker> broker, int proc_self_fd, os::UniqueFd root_mount,
+    uint32_t slots) {
+  const size_t bytes = (size_t{slots} + 1) * sizeof(IssuedHandle);
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd file, os::CreateMemoryFile("fsd-inode-handles", bytes));
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::MappedMemory mapping,
+                             os::MappedMemory::MapShared(file.get(), 0, bytes));
+  FSD_ASSIGN_OR_RETURN_ERRNO(ClockHand candidates, ClockHand::Create(slots + 1));
+  return Handles{.broker = std::move(broker),
+                 .proc_self_fd = proc_self_fd,
+                 .root_mount = std::move(root_mount),
+                 .memory = {std::move(file), std::move(mapping)},
+                 .candidates = std::move(candidates)};
+}
+
+InodeReferences::InodeReferences(Slots& slots, LockOf lock_of, uint64_t max_fds,
+                                 std::optional<Handles> handles)
+    : slots_(slots),
+      lock_of_(std::move(lock_of)),
+      max_fds_(max_fds),
+      handles_(std::move(handles)) {}
+
+void InodeReferences::PublishedRoot(const InodeRecord& root) {
+  if (handles_) mounts_.Add(root.key.mount, std::move(handles_->root_mount));
+}
+
+ErrnoOr<InodeReferences::Share> InodeReferences::TakeShare() {
+  while (true) {
+    const uint64_t before = fds_.fetch_add(1, std::memory_order_relaxed);
+    if (before >= max_fds_ / 2 && !near_budget_.load()) near_budget_.store(true);
+    if (before < max_fds_) return Share(this);
+    fds_.fetch_sub(1, std::memory_order_relaxed);
+    if (MakeRoom()) continue;
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    return Errno(ENFILE);
+  }
+}
+
+bool InodeReferences::MakeRoom() {
+  if (!handles_) return false;
+  const uint64_t before = fds();
+  near_budget_.store(true);
+  os::MutexLock lock(batch_);
+  // Waiting for the lock, one has waited for somebody who made room.
+  if (fds() < std::min(before, max_fds_)) return true;
+  return DemoteBatch() > 0;
+}
+
+bool InodeReferences::BeginUnguarded() {
+  if (near_budget_.load()) return false;
+  unguarded_.fetch_add(1);
+  // Either this sees that demotion has come near, or that sees the count.
+  if (!near_budget_.load()) return true;
+  EndUnguarded();
+  return false;
+}
+
+size_t InodeReferences::DemoteBatch() {
+  if (unguarded_.load() != 0) return 0;
+  std::array<Victim, HandleBroker::kMaxBatch> room;
+  // Of a small budget, not all at once.
+  const size_t most = std::clamp<uint64_t>(max_fds_ / 8, 1, room.size());
+  const std::span<Victim> victims =
+      std::span(room).first(ChooseVictims(std::span(room).first(most)));
+  FindHandles(victims);
+  size_t demoted = 0;
+  for (Victim& victim : victims) {
+    if (victim.pin && Demote(victim)) ++demoted;
+  }
+  return demoted;
+}
+
+size_t InodeReferences::ChooseVictims(std::span<Victim> victims) {
+  ClockHand& candidates = handles_->candidates;
+  size_t chosen = 0;
+  // The first time round takes the slots' marks of use away.
+  const uint64_t most_steps = 2 * candidates.size() + 1;
+  for (uint64_t step = 0; step < most_steps && chosen < victims.size(); ++step) {
+    const std::optional<uint32_t> index = candidates.Next();
+    if (!index) break;
+    victims[chosen].pin = slots_.AcquireIdle(*index);
+    if (victims[chosen].pin) ++chosen;
+  }
+  return chosen;
+}
+
+void InodeReferences::FindHandles(std::span<Victim> victims) {
+  std::array<int, HandleBroker::kMaxBatch> fds;
+  std::array<IssuedHandle, HandleBroker::kMaxBatch> issued{};
+  std::array<Victim*, HandleBroker::kMaxBatch> asking;
+  size_t count = 0;
+  for (Victim& victim : victims) {
+    victim.issued = Issued(victim.pin.index());  // written by who holds batch_ only
+    if (victim.issued.handle.size != 0) continue;
+    asking[count] = &victim;
+    fds[count++] = victim.pin->fd;
+  }
+  const bool answered =
+      count == 0 ||
+      handles_->broker->Issue(std::span(fds).first(count), std::span(issued).first(count)).ok();
+  for (size_t i = 0; i < count; ++i) {
+    if (answered && issued[i].handle.size != 0) {
+      asking[i]->issued = issued[i];
+      continue;
+    }
+    // What has no handle never gets one.
+    if (answered) handles_->candidates.Remove(asking[i]->pin.index());
+    asking[i]->pin = {};
+  }
+}
+
+bool InodeReferences::ReferenceMount(const InodeRecord& record) {
+  if (mounts_.Add(record.key.mount)) return true;
+  ErrnoOr<os::UniqueFd> fd = OpenOnMount(handles_->proc_self_fd, record.fd, record.type);
+  if (!fd.ok()) return false;
+  mounts_.Add(record.key.mount, *std::move(fd));
+  return true;
+}
+
+bool InodeReferences::Demote(Victim& victim) {
+  InodeRecord& record = *victim.pin;
+  const uint32_t index = victim.pin.index();
+  if (!ReferenceMount(record)) return false;
+  {
+    os::MutexLock lock(lock_of_(record.key));
+    Issued(index) = victim.issued;
+    if (slots_.TryExclude(victim.pin)) {
+      // Within, so that whoever takes the last name away either did before or finds it demoted.
+      const ErrnoOr<uint32_t> names = CachedLinkCount(record.fd);
+      if (names.ok() && *names != 0) {
+        victim.fd.reset(FdOf(record).exchange(-1, std::memory_order_acq_rel));
+        demoted_.fetch_add(1, std::memory_order_relaxed);
+        fds_.fetch_sub(1, std::memory_order_relaxed);
+      }
+      handles_->candidates.Remove(index);
+      slots_.Readmit(victim.pin);
+    }
+  }
+  if (victim.fd.valid()) return true;
+  mounts_.Release(record.key.mount);
+  return false;
+}
+
+ErrnoOr<os::UniqueFd> InodeReferences::OpenHandle(const Pin& pin) {
+  const std::optional<int> mount_fd = mounts_.Add(pin->key.mount);
+  // Only if somebody else has just opened it.
+  if (!mount_fd) return Errno(ESTALE);
+  const IssuedHandle& issued = Issued(pin.index());
+  ErrnoOr<os::UniqueFd> fd = handles_->broker->Open(*mount_fd, issued);
+  if (!fd.ok() && fd.error() == Errno(EMFILE) && MakeRoom()) {
+    fd = handles_->broker->Open(*mount_fd, issued);
+  }
+  mounts_.Release(pin->key.mount);
+  if (!fd.ok()) return fd;
+  FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes attributes, StatFd(fd->get()));
+  if (KeyOf(attributes) != pin->key || !SameInode(*pin, attributes)) return Errno(ESTALE);
+  return fd;
+}
+
+ErrnoOr<void> InodeReferences::Open(const Pin& pin, Budget budget) {
+  if (IsOpen(*pin)) return {};
+  Share share;
+  if (budget == Budget::kKept) {
+    FSD_ASSIGN_OR_RETURN_ERRNO(share, TakeShare());
+  } else {
+    fds_.fetch_add(1, std::memory_order_relaxed);
+    share = Share(this);
+  }
+  ErrnoOr<os::UniqueFd> fd = OpenHandle(pin);
+  if (IsOpen(*pin)) return {};
+  if (!fd.ok()) return fd.error();
+  int32_t demoted = -1;
+  if (!FdOf(*pin).compare_exchange_strong(demoted, fd->get(), std::memory_order_acq_rel)) return {};
+  (void)fd->release();
+  share.Keep();
+  demoted_.fetch_sub(1, std::memory_order_relaxed);
+  mounts_.Release(pin->key.mount);
+  handles_->candidates.Add(pin.index());
+  return {};
+}
+
+void InodeReferences::Dispose(uint32_t index, InodeRecord& record) {
+  if (IsOpen(record)) {
+    fds_.fetch_sub(1, std::memory_order_relaxed);
+    if (handles_) handles_->candidates.Remove(index);
+  } else {
+    demoted_.fetch_sub(1, std::memory_order_relaxed);
+    mounts_.Release(record.key.mount);
+  }
+  if (handles_) Issued(index).handle.size = 0;
+  record.Dispose();
+}
+
+}  // namespace fsd::passthrough

@@ -1,0 +1,266 @@
+// Inodes beyond the budget of fds, as a guest sees them.
+#include "backends/passthrough/inode_references.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "backends/passthrough/own_handle_broker.h"
+#include "backends/passthrough/passthrough_fixture.h"
+#include "gtest/gtest.h"
+
+namespace fsd::passthrough {
+namespace {
+
+using backends::Entry;
+
+class InodeReferencesTest : public PassthroughFixture {
+ protected:
+  static constexpr uint64_t kBudget = 64;
+
+  InodeReferencesTest() { ServeWithBroker(); }
+
+  void ServeWithBroker(Options options = {}) {
+    options.max_inode_fds = kBudget;
+    if (options.host_handles != HostHandles::kNever) {
+      options.broker = std::make_unique<OwnHandleBroker>(log_);
+    }
+    ServeWith(std::move(options));
+  }
+
+  // Makes `count` files on the host and has the guest look them up, so that what was known before
+  // is demoted if `count` is well over the budget.
+  std::map<std::string, Entry> LookUpMany(const std::string& prefix, int count) {
+    std::map<std::string, Entry> entries;
+    for (int i = 0; i < count; ++i) {
+      const std::string name = prefix + std::to_string(i);
+      WriteHost(Host(name), name);
+      entries.emplace(name, Must(fs->Lookup(kRoot, name)));
+    }
+    return entries;
+  }
+  void DemoteAll() { LookUpMany("filler", 3 * kBudget); }
+
+  // Makes a file that, once demoted, is as if the host had given its number to another inode. (The
+  // host's own file system keeps a number back for a while.)
+  Entry MakeFileToBeRecycled(const std::string& name) {
+    const Entry entry = Must(fs->MakeFile(kRoot, name, "text"));
+    log_.of_another_generation =
+        Must(HandleOf(os::UniqueFd(::open(Host(name).c_str(), O_PATH | O_CLOEXEC)).get()));
+    DemoteAll();
+    log_.of_another_generation = {};
+    return entry;
+  }
+
+  BrokerLog log_;
+};
+
+TEST_F(InodeReferencesTest, InodesBeyondTheBudgetKeepTheirIdentityAndTakeNoFds) {
+  const int fds = OpenFdCount();
+  const std::map<std::string, Entry> entries = LookUpMany("file", 1000);
+  EXPECT_LE(OpenFdCount(), fds + static_cast<int>(kBudget));
+  for (const auto& [name, entry] : entries) {
+    EXPECT_EQ(Must(fs->Contents(entry.node)), name);
+    EXPECT_EQ(Must(fs->GetAttributes(entry.node)).stx_ino, entry.attributes.stx_ino);
+    EXPECT_EQ(Must(fs->Lookup(kRoot, name)).node, entry.node);
+  }
+  EXPECT_LE(OpenFdCount(), fds + static_cast<int>(kBudget));
+  EXPECT_EQ(filesystem_->Usage().inodes, 1001u);
+  EXPECT_EQ(filesystem_->Usage().inodes_refused, 0u);
+  EXPECT_GE(log_.opened, 1000 - static_cast<int>(kBudget));
+  // A handle is asked for once.
+  EXPECT_LE(log_.issued, 1001);
+}
+
+TEST_F(InodeReferencesTest, EveryTypeIsFoundAgain) {
+  const NodeId directory = Must(fs->MakeDirectory(kRoot, "directory")).node;
+  const NodeId inner = Must(fs->MakeFile(directory, "inner", "inside")).node;
+  const NodeId symlink = Must(fs->Symlink(kRoot, "symlink", "target")).node;
+  const NodeId fifo = Must(fs->MakeNode(kRoot, "fifo", S_IFIFO | 0600)).node;
+  DemoteAll();
+  log_.opened = 0;
+  EXPECT_EQ(Must(fs->ReadLink(symlink)), "target");
+  EXPECT_TRUE(S_ISFIFO(Must(fs->GetAttributes(fifo)).stx_mode));
+  EXPECT_EQ(Must(fs->Lookup(directory, "inner")).node, inner);
+  EXPECT_EQ(Must(fs->Lookup(directory, "..")).node, kRoot);
+  EXPECT_EQ(Must(fs->Contents(inner)), "inside");
+  EXPECT_SUCCESS(fs->Link(inner, kRoot, "linked"));
+  EXPECT_SUCCESS(fs->MakeFile(directory, "new", ""));
+  EXPECT_EQ(log_.opened, 4);
+}
+
+TEST_F(InodeReferencesTest, WhatIsUsedStaysAnFd) {
+  const NodeId used = Must(fs->MakeFile(kRoot, "used", "")).node;
+  DemoteAll();
+  Must(fs->GetAttributes(used));
+  log_.opened = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string name = "more" + std::to_string(i);
+    WriteHost(Host(name), "");
+    Must(fs->Lookup(kRoot, name));
+    Must(fs->GetAttributes(used));
+  }
+  EXPECT_EQ(log_.opened, 0);
+}
+
+TEST_F(InodeReferencesTest, ARemovedNameLeavesTheInodeReachable) {
+  const NodeId file = Must(fs->MakeFile(kRoot, "file", "still here")).node;
+  const NodeId replaced = Must(fs->MakeFile(kRoot, "replaced", "replaced")).node;
+  const NodeId directory = Must(fs->MakeDirectory(kRoot, "directory")).node;
+  Must(fs->MakeFile(kRoot, "mover", "mover"));
+  DemoteAll();
+  EXPECT_SUCCESS(fs->Unlink(kRoot, "file"));
+  EXPECT_SUCCESS(fs->Rename(kRoot, "mover", kRoot, "replaced"));
+  EXPECT_SUCCESS(fs->RemoveDirectory(kRoot, "directory"));
+  LookUpMany("later", 3 * kBudget);
+  EXPECT_EQ(Must(fs->Contents(file)), "still here");
+  EXPECT_EQ(Must(fs->GetAttributes(file)).stx_nlink, 0u);
+  EXPECT_EQ(Must(fs->Contents(replaced)), "replaced");
+  EXPECT_EQ(Must(fs->GetAttributes(directory)).stx_nlink, 0u);
+}
+
+TEST_F(InodeReferencesTest, AnInodeThatTheHostHasReplacedIsStaleAndItsSuccessorIsAnotherNode) {
+  const Entry old = MakeFileToBeRecycled("file");
+  const Entry successor = Must(fs->Lookup(kRoot, "file"));
+  EXPECT_EQ(successor.attributes.stx_ino, old.attributes.stx_ino);
+  EXPECT_NE(successor.node, old.node);
+  EXPECT_EQ(Must(fs->Contents(successor.node)), "text");
+  EXPECT_ERRNO(fs->GetAttributes(old.node), ESTALE);
+  EXPECT_ERRNO(fs->Open(old.node, O_RDONLY), ESTALE);
+  // Forgetting the old one leaves the new one known.
+  filesystem_->Forget(old.node, 1);
+  EXPECT_EQ(Must(fs->Lookup(kRoot, "file")).node, successor.node);
+  DemoteAll();
+  EXPECT_EQ(Must(fs->Lookup(kRoot, "file")).node, successor.node);
+  EXPECT_SUCCESS(fs->GetAttributes(successor.node));
+}
+
+TEST_F(InodeReferencesTest, AnInodeThatTheHostHasRemovedIsStale) {
+  const NodeId file = Must(fs->MakeFile(kRoot, "file", "old")).node;
+  DemoteAll();
+  ASSERT_EQ(::unlink(Host("file").c_str()), 0);
+  WriteHost(Host("file"), "new");
+  EXPECT_ERRNO(fs->GetAttributes(file), ESTALE);
+  const NodeId successor = Must(fs->Lookup(kRoot, "file")).node;
+  EXPECT_NE(successor, file);
+  EXPECT_EQ(Must(fs->Contents(successor)), "new");
+}
+
+TEST_F(InodeReferencesTest, ARemovalIsNotHinderedByAnInodeThatTheHostHasReplaced) {
+  const Entry old = MakeFileToBeRecycled("file");
+  EXPECT_SUCCESS(fs->Unlink(kRoot, "file"));
+  EXPECT_ERRNO(fs->GetAttributes(old.node), ESTALE);
+}
+
+TEST_F(InodeReferencesTest, ForgettingAndResettingLeaveNothingBehind) {
+  const int fds = OpenFdCount();
+  for (const auto& [name, entry] : LookUpMany("file", 200)) filesystem_->Forget(entry.node, 1);
+  EXPECT_EQ(OpenFdCount(), fds);
+  LookUpMany("file", 200);
+  filesystem_->Reset();
+  EXPECT_EQ(OpenFdCount(), fds);
+  EXPECT_EQ(filesystem_->Usage().inodes, 1u);
+}
+
+TEST_F(InodeReferencesTest, WithoutHandlesTheBudgetsEndIsEnfile) {
+  ServeWithBroker({.host_handles = HostHandles::kNever});
+  const Entry first = LookUpMany("file", kBudget - 1).begin()->second;
+  WriteHost(Host("more"), "");
+  EXPECT_ERRNO(fs->Lookup(kRoot, "more"), ENFILE);
+  EXPECT_EQ(filesystem_->Usage().inodes_refused, 1u);
+  EXPECT_EQ(Must(fs->Lookup(kRoot, "file1")).attributes.stx_mode & S_IFMT, uint32_t{S_IFREG});
+  filesystem_->Forget(first.node, 1);
+  EXPECT_SUCCESS(fs->Lookup(kRoot, "more"));
+}
+
+TEST_F(InodeReferencesTest, WhatTheHostHasNoHandleForStaysAnFd) {
+  log_.without_handles = true;
+  LookUpMany("file", kBudget - 1);
+  WriteHost(Host("more"), "");
+  EXPECT_ERRNO(fs->Lookup(kRoot, "more"), ENFILE);
+  EXPECT_EQ(Must(fs->Contents(Must(fs->Lookup(kRoot, "file1")).node)), "file1");
+}
+
+TEST_F(InodeReferencesTest, ABrokenBrokerCostsRoomNotInodes) {
+  LookUpMany("file", kBudget - 1);
+  log_.broken = true;
+  WriteHost(Host("more"), "");
+  EXPECT_ERRNO(fs->Lookup(kRoot, "more"), ENFILE);
+  log_.broken = false;
+  EXPECT_SUCCESS(fs->Lookup(kRoot, "more"));
+}
+
+TEST_F(InodeReferencesTest, HandlesThatAreRequiredMustWork) {
+  const auto create = [&](bool broker) {
+    Options options{.host_handles = HostHandles::kAlways};
+    options.root.reset(::open(Host("").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    options.proc_self_fd.reset(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (broker) options.broker = std::make_unique<OwnHandleBroker>(log_);
+    return PassthroughFilesystem::Create(std::move(options)).status();
+  };
+  EXPECT_TRUE(create(true).ok());
+  EXPECT_FALSE(create(false).ok());
+  log_.without_handles = true;
+  const absl::Status status = create(true);
+  EXPECT_EQ(status.message(),
+            "host handles are required (ALWAYS) but cannot be used: its file system gives no "
+            "handles, or longer ones than 40 bytes");
+}
+
+TEST_F(InodeReferencesTest, TheEndOfTheProcesssFdsMakesRoomToo) {
+  Options options{.max_inode_fds = 100'000};
+  options.broker = std::make_unique<OwnHandleBroker>(log_);
+  ServeWith(std::move(options));
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low{.rlim_cur = static_cast<rlim_t>(OpenFdCount()) + 100,
+                   .rlim_max = before.rlim_max};
+  for (int i = 0; i < 300; ++i) WriteHost(Host("file" + std::to_string(i)), "text");
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  std::vector<std::pair<NodeId, FileHandle>> open;
+  for (int i = 0; i < 300; ++i) {
+    const NodeId node = Must(fs->Lookup(kRoot, "file" + std::to_string(i))).node;
+    if (i % 10 == 0) open.emplace_back(node, Must(fs->Open(node, O_RDONLY)));
+  }
+  for (const auto& [node, handle] : open) EXPECT_EQ(Must(fs->Read(node, handle, 0, 9)), "text");
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+TEST_F(InodeReferencesTest, OperationsThatMeetAtTheBudgetKeepEveryIdentity) {
+  constexpr int kThreads = 4;
+  constexpr int kFiles = 200;
+  constexpr int kRounds = 2000;
+  const std::map<std::string, Entry> entries = LookUpMany("file", kFiles);
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&, thread] {
+      const std::string own = "own" + std::to_string(thread);
+      for (int round = 0; round < kRounds; ++round) {
+        const std::string name = "file" + std::to_string((round * 7 + thread * 50) % kFiles);
+        const Entry& known = entries.at(name);
+        ASSERT_EQ(Must(fs->Lookup(kRoot, name)).node, known.node);
+        ASSERT_EQ(Must(fs->GetAttributes(known.node)).stx_ino, known.attributes.stx_ino);
+        if (round % 20 != 0) continue;
+        const NodeId made = Must(fs->MakeFile(kRoot, own, "own")).node;
+        ASSERT_TRUE(fs->Unlink(kRoot, own).ok());
+        ASSERT_EQ(Must(fs->GetAttributes(made)).stx_nlink, 0u);
+        filesystem_->Forget(made, 1);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(filesystem_->Usage().inodes, uint64_t{kFiles} + 1);
+}
+
+}  // namespace
+}  // namespace fsd::passthrough

@@ -1,0 +1,41 @@
+#include "backends/passthrough/own_handle_broker.h"
+
+#include <fcntl.h>
+
+#include <cstring>
+
+namespace fsd::passthrough {
+namespace {
+
+constexpr uint64_t kProof = 0x5eed;
+
+}  // namespace
+
+ErrnoOr<void> OwnHandleBroker::Issue(std::span<const int> fds, std::span<IssuedHandle> handles) {
+  if (log_.broken) return Errno(EPIPE);
+  for (size_t i = 0; i < fds.size(); ++i) {
+    const ErrnoOr<HostHandle> handle = HandleOf(fds[i]);
+    handles[i] = {};
+    if (!handle.ok() || log_.without_handles) continue;
+    handles[i] = {.handle = *handle, .proof = kProof};
+    if (*handle == log_.of_another_generation) handles[i].handle.bytes[4] ^= std::byte{0xff};
+    ++log_.issued;
+  }
+  return {};
+}
+
+ErrnoOr<os::UniqueFd> OwnHandleBroker::Open(int mount_fd, const IssuedHandle& issued) {
+  if (log_.broken) return Errno(EPIPE);
+  if (issued.proof != kProof) return Errno(EPERM);
+  alignas(file_handle) std::byte buffer[sizeof(file_handle) + HostHandle::kMaxBytes];
+  auto* raw = reinterpret_cast<file_handle*>(buffer);
+  raw->handle_type = issued.handle.type;
+  raw->handle_bytes = issued.handle.size;
+  std::memcpy(raw->f_handle, issued.handle.bytes, issued.handle.size);
+  os::UniqueFd fd(::open_by_handle_at(mount_fd, raw, O_PATH | O_CLOEXEC));
+  if (!fd.valid()) return Errno::Last();
+  ++log_.opened;
+  return fd;
+}
+
+}  // namespace fsd::passthrough

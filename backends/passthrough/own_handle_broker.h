@@ -1,0 +1,35 @@
+// OwnHandleBroker: a broker for tests, which uses the test's own privilege (root's).
+#ifndef FSD_BACKENDS_PASSTHROUGH_OWN_HANDLE_BROKER_H_
+#define FSD_BACKENDS_PASSTHROUGH_OWN_HANDLE_BROKER_H_
+
+#include <atomic>
+#include <span>
+
+#include "backends/passthrough/handle_broker.h"
+
+namespace fsd::passthrough {
+
+// What a test sees of its broker, and tells it. Outlives it.
+struct BrokerLog {
+  std::atomic<int> issued{0};
+  std::atomic<int> opened{0};
+  std::atomic<bool> without_handles{false};  // the file system gives none
+  std::atomic<bool> broken{false};           // nobody answers
+  // What has this handle is given another, as if it were an earlier inode of the same number.
+  HostHandle of_another_generation{};
+};
+
+class OwnHandleBroker : public HandleBroker {
+ public:
+  explicit OwnHandleBroker(BrokerLog& log) : log_(log) {}
+
+  ErrnoOr<void> Issue(std::span<const int> fds, std::span<IssuedHandle> handles) override;
+  ErrnoOr<os::UniqueFd> Open(int mount_fd, const IssuedHandle& handle) override;
+
+ private:
+  BrokerLog& log_;
+};
+
+}  // namespace fsd::passthrough
+
+#endif  // FSD_BACKENDS_PASSTHROUGH_OWN_HANDLE_BROKER_H_
