@@ -78,6 +78,7 @@ ErrnoOr<OpenFileCache::Reference> PassthroughFilesystem::UseUnopened(NodeId node
   const bool write = use == Use::kWrite;
   if (OpenFileCache::Reference found = cached_files_.Find(node, write)) return found;
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode, PinNode(node));
+  if (write && inode->type == S_IFDIR) return Errno(EISDIR);
   bool writable = inode->type == S_IFREG && !read_only_;
   ErrnoOr<os::UniqueFd> file = WithRoom([&] {
     return Reopen(proc_self_fd_.get(), inode->fd, inode->type, writable ? O_RDWR : O_RDONLY);

@@ -1,5 +1,6 @@
 // What takes real root: other users' ids, device nodes, setuid bits. Runs outside Bazel's sandbox.
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -187,6 +188,19 @@ TEST_F(PrivilegesTest, ADeviceNodeIsMadeByRootOnlyAndNeverOpened) {
   EXPECT_ERRNO(fs->SetAttributes(device.node, {.size = 0}), EINVAL);
   fs->set_caller(kUser);
   EXPECT_ERRNO(MakeDevice("mine", S_IFCHR | 0666, null_device), EPERM);
+}
+
+TEST_F(PrivilegesTest, ARenameLeavesAWhiteoutOfTheCallers) {
+  WriteHost(Host("old"), "text");
+  ASSERT_EQ(::chown(Host("old").c_str(), kUser.uid, kUser.gid), 0);
+  fs->set_caller(kUser);
+  EXPECT_SUCCESS(fs->Rename(kRoot, "old", kRoot, "new", RENAME_WHITEOUT));
+  EXPECT_EQ(ReadHost(Host("new")), "text");
+  const Entry whiteout = Must(fs->Lookup(kRoot, "old"));
+  EXPECT_TRUE(S_ISCHR(whiteout.attributes.stx_mode));
+  EXPECT_EQ(whiteout.attributes.stx_rdev_major + whiteout.attributes.stx_rdev_minor, 0u);
+  EXPECT_EQ(OwnerOf(whiteout.attributes), kUserIds);
+  EXPECT_EQ(ThreadIds(), kRootIds);
 }
 
 // --- owners ---
