@@ -111,6 +111,7 @@ void HandleAccess(Request& request) {
   const auto in = request.arguments().Take<fuse_access_in>();
   constexpr uint32_t kKnownBits = R_OK | W_OK | X_OK;
   if ((in.mask & ~kKnownBits) != 0) return request.ReplyError(Errno(EINVAL));
+  if (!request.caller_known()) return request.ReplyError(Errno(EOVERFLOW));
   RunOperation<void, ReplyEmpty>(request, [&](Call<void> call) {
     return request.filesystem().Access(call, request.node(), in.mask);
   });

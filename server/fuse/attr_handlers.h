@@ -15,7 +15,7 @@ void HandleStatx(Request& request);
 // EINVAL for nanoseconds of a second or more (utimensat(2) would take some of them for UTIME_NOW or
 // UTIME_OMIT) and for sizes beyond 2^63 - 1.
 void HandleSetAttributes(Request& request);
-// EINVAL for bits that access(2) does not have.
+// EINVAL for bits that access(2) does not have; EOVERFLOW for a caller that is nobody (kInvalidId).
 void HandleAccess(Request& request);
 void HandleStatFilesystem(Request& request);
 void HandleSyncFilesystem(Request& request);

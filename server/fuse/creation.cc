@@ -57,8 +57,7 @@ ErrnoOr<void> TakeExtension(std::span<const char>& bytes, uint64_t agreed, Creat
 
 ErrnoOr<Creation> DecodeCreation(const Request& request, std::span<const char> behind_names,
                                  uint32_t umask) {
-  const fuse_in_header& header = request.header();
-  if (header.uid == kInvalidId || header.gid == kInvalidId) return Errno(EOVERFLOW);
+  if (!request.caller_known()) return Errno(EOVERFLOW);
   const uint64_t agreed = request.mount().agreed_flags();
   Creation creation{.umask = umask & kUmaskBits};
   std::span<const char> extensions = request.extensions();

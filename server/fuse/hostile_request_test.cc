@@ -1,6 +1,7 @@
 // What a malicious or broken guest may send as a request: all of it gets an errno or, where no
 // reply is possible, a completed chain of length 0.
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <random>
 
@@ -147,9 +148,12 @@ TEST_F(HostileRequest, ExtensionsThatNobodyAskedForAreNoArguments) {
   EXPECT_THAT(filesystem_.TakeCalls(), IsEmpty());
 }
 
-TEST_F(HostileRequest, NothingCanBelongToACallerWithoutIds) {
+TEST_F(HostileRequest, ACallerWithoutIdsMakesNothingAndHasNoRights) {
   for (const size_t field : {offsetof(fuse_in_header, uid), offsetof(fuse_in_header, gid)}) {
     std::string message = Message(FUSE_MKDIR, 1, Raw(fuse_mkdir_in{}) + Text("name"));
+    message.replace(field, 4, 4, '\xff');
+    EXPECT_EQ(driver_.SendBytes(message).error(), EOVERFLOW);
+    message = Message(FUSE_ACCESS, 1, Raw(fuse_access_in{.mask = R_OK, .padding = 0}));
     message.replace(field, 4, 4, '\xff');
     EXPECT_EQ(driver_.SendBytes(message).error(), EOVERFLOW);
   }

@@ -5,6 +5,8 @@
 #include <memory>
 #include <thread>
 
+#include "server/fuse/recording_text.h"
+
 namespace fsd::fuse {
 
 using backends::Attributes;
@@ -19,55 +21,6 @@ using backends::OpenFile;
 using backends::Outcome;
 
 namespace {
-
-uint64_t Number(NodeId node) { return static_cast<uint64_t>(node); }
-uint64_t Number(FileHandle file) { return static_cast<uint64_t>(file); }
-
-std::string HandleText(std::optional<FileHandle> file) {
-  return file.has_value() ? absl::StrFormat("fh=%u", Number(*file)) : "fh=none";
-}
-
-std::string TimeText(const char* name,
-                     const std::optional<backends::AttributeChanges::Time>& time) {
-  if (!time.has_value()) return "";
-  if (time->now) return absl::StrFormat(" %s=now", name);
-  return absl::StrFormat(" %s=%d.%09d", name, time->time.tv_sec, time->time.tv_nsec);
-}
-
-std::string ChangesText(const backends::AttributeChanges& changes) {
-  std::string text;
-  if (changes.mode.has_value()) text += absl::StrFormat(" mode=%o", *changes.mode);
-  if (changes.uid.has_value()) text += absl::StrFormat(" uid=%u", *changes.uid);
-  if (changes.gid.has_value()) text += absl::StrFormat(" gid=%u", *changes.gid);
-  if (changes.size.has_value()) text += absl::StrFormat(" size=%u", *changes.size);
-  text += TimeText("atime", changes.access_time);
-  text += TimeText("mtime", changes.modification_time);
-  if (changes.kill_suidgid) text += " kill_suidgid";
-  return text.empty() ? " nothing" : text;
-}
-
-// What comes along besides the umask, led by commas.
-std::string AlongText(const backends::Creation& creation) {
-  std::string text;
-  if (creation.supplementary_group.has_value()) {
-    text += absl::StrFormat(", group=%u", *creation.supplementary_group);
-  }
-  if (!creation.security_name.empty()) {
-    text += absl::StrFormat(
-        ", %s=%s", std::string(creation.security_name),
-        std::string(creation.security_value.begin(), creation.security_value.end()));
-  }
-  return text;
-}
-
-std::string OptionsText(const backends::OpenOptions& options) {
-  return absl::StrFormat("flags=%o, kill=%d%s", options.flags, options.kill_suidgid,
-                         options.keep_open ? "" : ", not kept open");
-}
-
-std::string LockText(const backends::FileLock& lock) {
-  return absl::StrFormat("%u-%u, type=%u, pid=%u", lock.first, lock.last, lock.type, lock.pid);
-}
 
 size_t Fill(IoVectors destination, const std::string& from) {
   size_t filled = 0;

@@ -82,6 +82,8 @@ class Request : public backends::CallState {
   Mount& mount() const { return *mount_; }
   backends::Filesystem& filesystem() const { return mount_->filesystem(); }
   backends::NodeId node() const { return backends::NodeId{header_.nodeid}; }
+  // Whether the request says whose it is (see kInvalidId).
+  bool caller_known() const { return header_.uid != kInvalidId && header_.gid != kInvalidId; }
   size_t argument_bytes() const { return arguments_.size(); }
   Arguments arguments() const { return Arguments(arguments_); }
   // The request's extensions (fuse_in_header.total_extlen), for Body::kCreation; else empty.
