@@ -142,7 +142,7 @@ Outcome<Attributes> PassthroughFilesystem::SetAttributes(Call<Attributes>, NodeI
   if (changes.access_time || changes.modification_time) {
     FSD_RETURN_IF_ERRNO(ChangeTimes(inode, changes));
   }
-  FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes attributes, StatFd(inode->fd));
+  FSD_ASSIGN_OR_RETURN_ERRNO(Attributes attributes, StatFd(inode->fd));
   return ForGuest(attributes);
 }
 

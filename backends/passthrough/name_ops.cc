@@ -30,21 +30,21 @@ constexpr uint32_t kRenameFlags = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WH
 }  // namespace
 
 ErrnoOr<Entry> PassthroughFilesystem::InsertOpened(os::UniqueFd fd, Epochs epochs) {
-  FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes attributes, StatFd(fd.get()));
+  FSD_ASSIGN_OR_RETURN_ERRNO(Attributes attributes, StatFd(fd.get()));
   FSD_ASSIGN_OR_RETURN_ERRNO(const NodeId node,
                              inodes_.Insert(std::move(fd), attributes, epochs.inodes));
   return Entry{.node = node, .attributes = ForGuest(attributes)};
 }
 
 ErrnoOr<Entry> PassthroughFilesystem::EntryOf(const InodeTable::Pin& inode) {
-  FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes attributes, StatFd(inode->fd));
+  FSD_ASSIGN_OR_RETURN_ERRNO(Attributes attributes, StatFd(inode->fd));
   if (!inodes_.AddLookup(inode)) return Errno(ESTALE);
   return Entry{.node = NodeId{inode.id()}, .attributes = ForGuest(attributes)};
 }
 
 ErrnoOr<Entry> PassthroughFilesystem::LookUpChild(int directory, const ComponentName& name,
                                                   Epochs epochs) {
-  FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes attributes, StatChild(directory, name));
+  FSD_ASSIGN_OR_RETURN_ERRNO(Attributes attributes, StatChild(directory, name));
   const std::optional<NodeId> node =
       inodes_.AddLookup(attributes, epochs.inodes, [&] { return HandleOfChild(directory, name); });
   if (node) return Entry{.node = *node, .attributes = ForGuest(attributes)};

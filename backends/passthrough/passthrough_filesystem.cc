@@ -184,7 +184,7 @@ ErrnoOr<PassthroughFilesystem::Maker> PassthroughFilesystem::MakerOf(
   return maker;
 }
 
-Attributes PassthroughFilesystem::ForGuest(Attributes attributes) const {
+Attributes& PassthroughFilesystem::ForGuest(Attributes& attributes) const {
   attributes.stx_uid = uids_.ToGuest(attributes.stx_uid);
   attributes.stx_gid = gids_.ToGuest(attributes.stx_gid);
   return attributes;

@@ -233,8 +233,8 @@ class PassthroughFilesystem final : public backends::Filesystem {
   // EPERM if the guest may not use one of the ids.
   ErrnoOr<backends::Caller> HostCaller(const backends::Caller& caller) const;
   ErrnoOr<Maker> MakerOf(const backends::Caller& caller, const backends::Creation& creation) const;
-  // Attributes with the guest's ids.
-  Attributes ForGuest(Attributes attributes) const;
+  // Gives `attributes` the guest's ids.
+  Attributes& ForGuest(Attributes& attributes) const;
 
   // What `open` results in, tried a second time if it was EMFILE and an inode's fd could be closed.
   template <typename Open>
