@@ -75,5 +75,31 @@ TEST_F(AllocationTest, ReadingAndWritingAllocateNothing) {
   EXPECT_SUCCESS(std::move(read).result());
 }
 
+// With every option that has a part in it.
+TEST_F(AllocationTest, NorDoOptionsOnTheHotPath) {
+  const IdTranslation everybody{IdTranslation::Kind::kMap, 0, 100'000, 65536};
+  ServeWith({.xattr = true,
+             .xattr_map =
+                 XattrMap({{XattrRule::Type::kMap, XattrRule::Scope::kAll, "", "user.virtiofs."}}),
+             .uids = *IdMap::Create({&everybody, 1}),
+             .open_policy = {.writeback = true, .direct_io = true},
+             .zero_message_open = true});
+  const NodeId node = Must(fs->Lookup(kRoot, "file")).node;
+  const FileHandle direct = Must(fs->Open(node, O_RDWR | uint32_t{O_DIRECT}));
+  Must(fs->Write(node, backends::kNoHandle, 0, "x"));
+  char bytes[4096] = {};
+  const iovec vector{bytes, sizeof(bytes)};
+  for (const FileHandle handle : {direct, backends::kNoHandle}) {
+    allocations = 0;
+    auto written = filesystem_->Write(MakeCall<size_t>(state_), node, handle, 0, {&vector, 1}, {});
+    auto read = filesystem_->Read(MakeCall<size_t>(state_), node, handle, 0, {&vector, 1});
+    auto found = filesystem_->Lookup(MakeCall<Entry>(state_), kRoot, "file");
+    EXPECT_EQ(allocations, 0);
+    EXPECT_SUCCESS(std::move(written).result());
+    EXPECT_SUCCESS(std::move(read).result());
+    EXPECT_SUCCESS(std::move(found).result());
+  }
+}
+
 }  // namespace
 }  // namespace fsd::passthrough

@@ -107,8 +107,9 @@ ErrnoOr<void> PassthroughFilesystem::ChangeSize(const InodeTable::Pin& inode,
   if (handle && handle->writable) return Truncate(handle->fd, size);
   if (inode->type == S_IFDIR) return Errno(EISDIR);
   if (inode->type != S_IFREG) return Errno(EINVAL);
-  FSD_ASSIGN_OR_RETURN_ERRNO(const os::UniqueFd file,
-                             Reopen(proc_self_fd_.get(), inode->fd, inode->type, O_WRONLY));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const os::UniqueFd file, WithRoom([&] {
+                               return Reopen(proc_self_fd_.get(), inode->fd, inode->type, O_WRONLY);
+                             }));
   return Truncate(file.get(), size);
 }
 

@@ -68,12 +68,13 @@ ErrnoOr<Entry> PassthroughFilesystem::EntryOfMade(int directory, const Component
                                                   int unlink_flags, const Creation& creation,
                                                   Epochs epochs) {
   if (creation.security_name.empty()) return LookUpChild(directory, name, epochs);
-  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd fd, OpenChild(directory, name));
-  if (ErrnoOr<void> labelled = SetLabel(fd.get(), creation); !labelled.ok()) {
+  ErrnoOr<os::UniqueFd> fd = WithRoom([&] { return OpenChild(directory, name); });
+  const ErrnoOr<void> labelled = fd.ok() ? SetLabel(fd->get(), creation) : fd.error();
+  if (!labelled.ok()) {
     ::unlinkat(directory, name.c_str(), unlink_flags);
     return labelled.error();
   }
-  return InsertOpened(std::move(fd), epochs);
+  return InsertOpened(*std::move(fd), epochs);
 }
 
 Outcome<Entry> PassthroughFilesystem::Symlink(Call<Entry> call, NodeId parent,
