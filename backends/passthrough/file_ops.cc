@@ -176,7 +176,7 @@ Outcome<size_t> PassthroughFilesystem::Write(Call<size_t>, NodeId node, FileHand
 }
 
 Outcome<void> PassthroughFilesystem::Flush(Call<void>, NodeId node, FileHandle handle,
-                                           uint64_t /*lock_owner*/) {
+                                           uint64_t lock_owner) {
   OpenFileCache::Reference cached;
   HandleTable::Pin open;
   if (Unopened(handle)) {
@@ -185,6 +185,7 @@ Outcome<void> PassthroughFilesystem::Flush(Call<void>, NodeId node, FileHandle h
   } else {
     FSD_ASSIGN_OR_RETURN_ERRNO(open, PinHandle(node, handle, HandleKind::kFile));
   }
+  EndLocks(node, lock_owner);
   // Closing a duplicate makes the host's file system report what it would at close(2).
   const int duplicate = ::fcntl(open ? open->fd : cached->fd.get(), F_DUPFD_CLOEXEC, 0);
   if (duplicate < 0 || ::close(duplicate) != 0) return Errno::Last();
@@ -196,6 +197,7 @@ Outcome<void> PassthroughFilesystem::Release(Call<void>, NodeId node, FileHandle
   FSD_ASSIGN_OR_RETURN_ERRNO(const HandleTable::Pin open,
                              PinHandle(node, handle, HandleKind::kFile));
   handles_.Release(open);
+  EndLocks(node, open);
   return ErrnoOr<void>();
 }
 

@@ -127,7 +127,12 @@ PassthroughFilesystem::PassthroughFilesystem(Options options, const Attributes& 
       inodes_(std::move(inodes), std::move(options.root), root, MaxInodeFds(options),
               std::move(host_handles)),
       handles_(std::move(handles)),
-      cached_files_(std::max(options.max_cached_files, uint32_t{1})) {}
+      cached_files_(std::max(options.max_cached_files, uint32_t{1})) {
+  if (!options.shared_locks) return;
+  locks_.emplace(proc_self_fd_.get(), LockTable::Limits{.owners = options.max_lock_owners,
+                                                        .ranges = options.max_lock_ranges});
+  lock_waiter_.emplace(options.lock_wait, options.max_lock_waiters);
+}
 
 PassthroughFilesystem::~PassthroughFilesystem() = default;
 
@@ -135,6 +140,8 @@ void PassthroughFilesystem::Reset() {
   handles_.Reset();
   inodes_.Reset();
   cached_files_.Clear();
+  if (locks_) locks_->Reset();
+  if (lock_waiter_) lock_waiter_->Reset();
 }
 
 backends::FilesystemUsage PassthroughFilesystem::Usage() const {

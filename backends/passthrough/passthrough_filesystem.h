@@ -23,6 +23,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "backends/filesystem.h"
 #include "backends/passthrough/component_name.h"
 #include "backends/passthrough/guest_open.h"
@@ -30,6 +31,8 @@
 #include "backends/passthrough/handle_table.h"
 #include "backends/passthrough/id_map.h"
 #include "backends/passthrough/inode_table.h"
+#include "backends/passthrough/lock_table.h"
+#include "backends/passthrough/lock_waiter.h"
 #include "backends/passthrough/open_file_cache.h"
 #include "backends/passthrough/xattr_map.h"
 #include "server/errors/errno_or.h"
@@ -73,6 +76,14 @@ struct Options {
   // are kept open.
   bool zero_message_open = false;
   uint32_t max_cached_files = 1024;
+  // Locks exclude other sessions' and those of the host's processes; ENOSYS without. Who waits for
+  // one gets ETIMEDOUT after `lock_wait`. Beyond the limits of one session there is ENOLCK: each
+  // owner of locks on a file is an fd, each range some of the host's kernel's memory.
+  bool shared_locks = false;
+  absl::Duration lock_wait = absl::Seconds(30);
+  uint32_t max_lock_owners = 4096;
+  uint32_t max_lock_ranges = 65536;
+  uint32_t max_lock_waiters = 1024;
 };
 
 class PassthroughFilesystem final : public backends::Filesystem {
@@ -84,6 +95,7 @@ class PassthroughFilesystem final : public backends::Filesystem {
   ~PassthroughFilesystem() override;
 
   void Reset() override;
+  void EndWaits() override;
   backends::FilesystemUsage Usage() const override;
 
   // --- names ---
@@ -167,6 +179,14 @@ class PassthroughFilesystem final : public backends::Filesystem {
                                       backends::IoVectors destination) override;
   backends::Outcome<void> RemoveXattr(backends::Call<void> call, NodeId node,
                                       std::string_view name) override;
+
+  // --- locks ---
+  backends::Outcome<backends::FileLock> GetLock(backends::Call<backends::FileLock> call,
+                                                NodeId node, FileHandle handle, uint64_t owner,
+                                                const backends::FileLock& lock) override;
+  backends::Outcome<void> SetLock(backends::Call<void> call, NodeId node, FileHandle handle,
+                                  const backends::FileLock& lock,
+                                  backends::LockOptions options) override;
 
   // --- directories ---
   backends::Outcome<backends::OpenFile> OpenDirectory(backends::Call<backends::OpenFile> call,
@@ -293,6 +313,13 @@ class PassthroughFilesystem final : public backends::Filesystem {
   ErrnoOr<void> ChangeTimes(const InodeTable::Pin& inode,
                             const backends::AttributeChanges& changes);
 
+  // Without waiting; EAGAIN if the lock is not to be had.
+  ErrnoOr<void> TryLock(NodeId node, FileHandle handle, const backends::FileLock& lock,
+                        const backends::LockOptions& options, uint32_t epoch);
+  // At FLUSH, and at RELEASE.
+  void EndLocks(NodeId node, uint64_t owner);
+  void EndLocks(NodeId node, const HandleTable::Pin& handle);
+
   enum class LookUpEntries : bool { kNo, kYes };
   ErrnoOr<void> ReadEntries(NodeId node, FileHandle handle, uint64_t offset,
                             backends::DirectorySink& sink, LookUpEntries look_up);
@@ -311,6 +338,9 @@ class PassthroughFilesystem final : public backends::Filesystem {
   InodeTable inodes_;
   HandleTable handles_;
   OpenFileCache cached_files_;
+  // Both or neither. The waiter comes last, so that it ends first: it makes use of all the rest.
+  std::optional<LockTable> locks_;
+  std::optional<LockWaiter> lock_waiter_;
 };
 
 }  // namespace fsd::passthrough

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "backends/passthrough/passthrough_filesystem.h"
 #include "server/errors/status_macros.h"
 
@@ -111,6 +112,8 @@ absl::StatusOr<passthrough::Options> PassthroughOptions(const ExportSpec& spec) 
                          .direct_io = spec.direct_io(),
                          .preserve_noatime = spec.preserve_noatime()};
   options.zero_message_open = spec.zero_message_open();
+  options.shared_locks = spec.shared_locks();
+  if (spec.has_lock_wait_nanos()) options.lock_wait = absl::Nanoseconds(spec.lock_wait_nanos());
   return options;
 }
 

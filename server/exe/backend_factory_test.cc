@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 
 namespace fsd::exe {
@@ -31,6 +32,7 @@ TEST(PassthroughOptionsTest, NothingIsOnUnlessAskedFor) {
   EXPECT_FALSE(options.open_policy.direct_io);
   EXPECT_FALSE(options.open_policy.preserve_noatime);
   EXPECT_FALSE(options.zero_message_open);
+  EXPECT_FALSE(options.shared_locks);
 }
 
 TEST(PassthroughOptionsTest, EachFieldSetsItsOwnOption) {
@@ -52,6 +54,12 @@ TEST(PassthroughOptionsTest, EachFieldSetsItsOwnOption) {
   spec = {};
   spec.set_zero_message_open(true);
   EXPECT_TRUE(Options(spec).zero_message_open);
+  spec = {};
+  spec.set_shared_locks(true);
+  EXPECT_TRUE(Options(spec).shared_locks);
+  EXPECT_EQ(Options(spec).lock_wait, absl::Seconds(30));
+  spec.set_lock_wait_nanos(1'500'000'000);
+  EXPECT_EQ(Options(spec).lock_wait, absl::Milliseconds(1500));
 }
 
 TEST(PassthroughOptionsTest, AclsAreServedIfTheyMayBeUsed) {

@@ -89,6 +89,9 @@ constexpr AllowedSyscall kDataPlane[] = {
     {SCMP_SYS(fcntl), Equals(1, F_SETFL)},          // kick fds made non-blocking
     {SCMP_SYS(fcntl), Equals(1, F_GET_SEALS)},      // MemoryFile
     {SCMP_SYS(fcntl), Equals(1, F_ADD_SEALS)},      // MemoryFile
+    {SCMP_SYS(fcntl), Equals(1, F_OFD_SETLK)},      // SETLK, SETLKW, FLUSH, RELEASE
+    {SCMP_SYS(fcntl), Equals(1, F_OFD_GETLK)},      // GETLK, SETLK
+    {SCMP_SYS(flock)},                              // SETLK, SETLKW, RELEASE
     {SCMP_SYS(memfd_create)},                       // MemoryFile: session tables
     {SCMP_SYS(ftruncate)},                          // MemoryFile; SETATTR of the size
     {SCMP_SYS(fstat)},                              // sizes of received memory files
