@@ -34,7 +34,7 @@ WALLS = {
     "server/exe/": FLOOR + TELEMETRY + INTERNAL_PROTO + BACKEND_INTERFACE + [
         "backends/", "server/sandbox/", "server/ipc/", "server/worker/", "server/supervisor/",
         "server/control/"],
-    "backends/passthrough/": FLOOR + BACKEND_INTERFACE,
+    "backends/passthrough/": FLOOR + BACKEND_INTERFACE + ["backends/lock_ranges.h"],
     "backends/memory/": FLOOR + BACKEND_INTERFACE,
     "backends/": FLOOR,
     "cli/": PUBLIC_PROTO + ["server/errors/status_macros.h"],
