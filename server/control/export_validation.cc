@@ -28,7 +28,7 @@ constexpr size_t kMaxPathBytes = 4095;       // PATH_MAX without its NUL
 constexpr size_t kMaxSocketPathBytes = 107;  // unix(7), sun_path without its NUL
 constexpr uint32_t kNoId = 0xffffffff;       // chown(2): "leave it as it is"
 constexpr uint32_t kPermissionBits = 0777;
-constexpr uint64_t kMinInodeFds = 16;
+constexpr uint64_t kMinInodeFds = 64;  // the backend takes no fewer
 constexpr uint64_t kMaxInodeFds = uint64_t{1} << 31;
 
 std::vector<std::string> BelowExport(std::span<const std::string> paths) {

@@ -117,7 +117,7 @@ TEST(ValidateCreate, EveryGroupOfOptionsIsChecked) {
   resource.mutable_semantics()->mutable_lock_wait()->set_seconds(1);
   resource.mutable_ids()->add_uid_mount()->set_count(1);
   resource.mutable_ids()->add_uid_namespace()->set_count(1);
-  resource.mutable_inodes()->set_max_file_descriptors(15);
+  resource.mutable_inodes()->set_max_file_descriptors(63);
 
   EXPECT_THAT(ValidateCreate(request),
               ElementsAre(Violation("export.ids.uid_namespace", v1::FIELD_NOT_SERVED),
@@ -150,12 +150,11 @@ TEST_P(InodeFds, AreTakenWithinTheirBounds) {
   EXPECT_EQ(ValidateCreate(request).empty(), GetParam().second);
 }
 
-INSTANTIATE_TEST_SUITE_P(Numbers, InodeFds,
-                         testing::Values(std::pair(uint64_t{0}, true),
-                                         std::pair(uint64_t{1}, false),
-                                         std::pair(uint64_t{16}, true),
-                                         std::pair(uint64_t{1} << 31, true),
-                                         std::pair((uint64_t{1} << 31) + 1, false)));
+INSTANTIATE_TEST_SUITE_P(
+    Numbers, InodeFds,
+    testing::Values(std::pair(uint64_t{0}, true), std::pair(uint64_t{1}, false),
+                    std::pair(uint64_t{63}, false), std::pair(uint64_t{64}, true),
+                    std::pair(uint64_t{1} << 31, true), std::pair((uint64_t{1} << 31) + 1, false)));
 
 TEST(ValidateCreate, TooManyLabelsAreRefused) {
   v1::CreateExportRequest request = Good();

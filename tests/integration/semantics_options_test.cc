@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/xattr.h>
 
@@ -228,6 +229,50 @@ TEST_F(SemanticsOptionsTest, LocksAreTheGuestsOwnUnlessShared) {
   EXPECT_EQ(guest->Call(FUSE_SETLK, file.node, WriteLock(file, false)).error, ENOSYS);
 }
 
+TEST_F(SemanticsOptionsTest, SharedLocksHoldBetweenExportsAndAgainstTheHost) {
+  auto one = Mounted("web", [](ExportSpec& spec) { spec.set_shared_locks(true); });
+  auto other = Mounted("web-2", [this](ExportSpec& spec) {
+    spec.set_source_path(supervisor_->share("web"));
+    spec.set_shared_locks(true);
+  });
+  const GuestFile ones = one->Create("file");
+  const uint64_t node = other->NodeOf("file");
+  const GuestFile others = {.node = node,
+                            .handle = other->fuse().Open(node, O_RDWR)->As<fuse_open_out>().fh};
+  const int host = ::open(one->host_path("file").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(host, 0);
+
+  for (const bool flock : {false, true}) {
+    EXPECT_EQ(one->Call(FUSE_SETLK, ones.node, WriteLock(ones, flock)).error, 0) << flock;
+    EXPECT_EQ(other->Call(FUSE_SETLK, others.node, WriteLock(others, flock)).error, EAGAIN)
+        << flock;
+  }
+  EXPECT_EQ(::flock(host, LOCK_EX | LOCK_NB), -1);
+  struct flock range {};
+  range.l_type = F_WRLCK;
+  EXPECT_EQ(::fcntl(host, F_OFD_SETLK, &range), -1);
+  one.reset();  // a session's locks end with it
+  EXPECT_EQ(::flock(host, LOCK_EX | LOCK_NB), 0);
+  EXPECT_EQ(::fcntl(host, F_OFD_SETLK, &range), 0);
+  ::close(host);
+}
+
+TEST_F(SemanticsOptionsTest, AWaitForALockEndsAfterLockWait) {
+  auto guest = Mounted("web", [](ExportSpec& spec) {
+    spec.set_shared_locks(true);
+    spec.set_lock_wait_nanos(20'000'000);
+  });
+  const GuestFile file = guest->Create("file");
+  const int host = ::open(guest->host_path("file").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::flock(host, LOCK_EX), 0);
+
+  EXPECT_EQ(guest->Call(FUSE_SETLKW, file.node, WriteLock(file, true)).error, ETIMEDOUT);
+
+  ASSERT_EQ(::flock(host, LOCK_UN), 0);
+  EXPECT_EQ(guest->Call(FUSE_SETLKW, file.node, WriteLock(file, true)).error, 0);
+  ::close(host);
+}
+
 // Looks up `count` files; the first errno, or 0.
 int LookUpMany(GuestOfExport& guest, int count) {
   for (int i = 0; i < count; ++i) {
@@ -240,7 +285,7 @@ int LookUpMany(GuestOfExport& guest, int count) {
 }
 
 TEST_F(SemanticsOptionsTest, WithHostHandlesFilesBeyondTheBudgetStayKnown) {
-  auto guest = Mounted("web", [](ExportSpec& spec) { spec.set_max_inode_fds(16); });
+  auto guest = Mounted("web", [](ExportSpec& spec) { spec.set_max_inode_fds(64); });
 
   ASSERT_EQ(LookUpMany(*guest, 200), 0);
 
