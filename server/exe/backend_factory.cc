@@ -88,6 +88,17 @@ absl::StatusOr<XattrRule> RuleOf(const ExportSpec::XattrRule& wanted) {
   return rule;
 }
 
+passthrough::HostHandles HostHandlesOf(ExportSpec::HostHandles wanted) {
+  switch (wanted) {
+    case ExportSpec::HOST_HANDLES_NEVER:
+      return passthrough::HostHandles::kNever;
+    case ExportSpec::HOST_HANDLES_ALWAYS:
+      return passthrough::HostHandles::kAlways;
+    default:
+      return passthrough::HostHandles::kPrefer;
+  }
+}
+
 absl::StatusOr<XattrMap> XattrMapOf(const ExportSpec& spec) {
   std::vector<XattrRule> rules;
   for (const ExportSpec::XattrRule& wanted : spec.xattr_rules()) {
@@ -114,15 +125,22 @@ absl::StatusOr<passthrough::Options> PassthroughOptions(const ExportSpec& spec) 
   options.zero_message_open = spec.zero_message_open();
   options.shared_locks = spec.shared_locks();
   if (spec.has_lock_wait_nanos()) options.lock_wait = absl::Nanoseconds(spec.lock_wait_nanos());
+  options.max_inode_fds = spec.max_inode_fds();
+  options.host_handles = HostHandlesOf(spec.host_handles());
   return options;
 }
 
-absl::StatusOr<std::unique_ptr<backends::Filesystem>> MakeBackend(const ExportSpec& spec,
-                                                                  os::UniqueFd root,
-                                                                  os::UniqueFd proc_self_fd) {
+bool UsesHostHandles(const ExportSpec& spec) {
+  return HostHandlesOf(spec.host_handles()) != passthrough::HostHandles::kNever;
+}
+
+absl::StatusOr<std::unique_ptr<backends::Filesystem>> MakeBackend(
+    const ExportSpec& spec, os::UniqueFd root, os::UniqueFd proc_self_fd,
+    std::unique_ptr<passthrough::HandleBroker> broker) {
   FSD_ASSIGN_OR_RETURN(passthrough::Options options, PassthroughOptions(spec));
   options.root = std::move(root);
   options.proc_self_fd = std::move(proc_self_fd);
+  options.broker = std::move(broker);
   return passthrough::PassthroughFilesystem::Create(std::move(options));
 }
 

@@ -2,10 +2,12 @@
 //
 // Only a supervisor starts it: as the first process of a new pid namespace, with the descriptors of
 // server/ipc/inherited_fds.h and without arguments. It ends with a status of
-// server/ipc/worker_exit.h. In order: adopt what it was given, enter the jail, fork the data plane,
-// confine both processes' system calls, serve.
+// server/ipc/worker_exit.h. In order: adopt what it was given, enter the jail, fork the data plane
+// and, for an export with host handles, the handle keeper, confine each process's system calls,
+// serve.
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,18 +17,22 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "proto/fsd/internal/worker.pb.h"
+#include "server/errors/errno_or.h"
 #include "server/errors/status_macros.h"
 #include "server/exe/adopted_fds.h"
 #include "server/exe/backend_factory.h"
+#include "server/exe/handle_keeper_client.h"
 #include "server/ipc/worker_channel.h"
 #include "server/ipc/worker_exit.h"
 #include "server/os/unique_fd.h"
 #include "server/sandbox/sandbox.h"
 #include "server/telemetry/log.h"
+#include "server/worker/handle_keeper.h"
 #include "server/worker/keeper.h"
 #include "server/worker/worker.h"
 
@@ -75,27 +81,68 @@ void RaiseDescriptorLimit() {
 
 absl::StatusOr<std::unique_ptr<worker::Worker>> MakeWorker(internal::WorkerSpec spec,
                                                            AdoptedFds fds, os::UniqueFd root,
-                                                           int proc) {
+                                                           int proc, os::UniqueFd handle_keeper) {
   // In the data plane, as "self" is whoever opens it.
   os::UniqueFd proc_self_fd(::openat(proc, "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!proc_self_fd.valid()) return ErrnoStatus(Errno::Last(), "open self/fd in proc");
-  FSD_ASSIGN_OR_RETURN(auto filesystem,
-                       MakeBackend(spec.spec(), std::move(root), std::move(proc_self_fd)));
+  std::unique_ptr<HandleKeeperClient> broker;
+  if (handle_keeper.valid()) {
+    broker = std::make_unique<HandleKeeperClient>(std::move(handle_keeper));
+  }
+  FSD_ASSIGN_OR_RETURN(auto filesystem, MakeBackend(spec.spec(), std::move(root),
+                                                    std::move(proc_self_fd), std::move(broker)));
   return worker::Worker::Create({.spec = std::move(spec),
                                  .control_listener = std::move(fds.control_listener),
                                  .vhost_listener = std::move(fds.vhost_listener),
                                  .filesystem = std::move(filesystem)});
 }
 
-int RunDataPlane(const internal::WorkerSpec& spec, AdoptedFds fds, sandbox::Jail& jail) {
+// What of the jail is this process's, once the last fork is done.
+absl::Status Confine(sandbox::Process process) {
+  FSD_RETURN_IF_ERROR(sandbox::ReduceCapabilities(process));
+  return sandbox::InstallSeccompFilter(process);
+}
+
+int RunDataPlane(const internal::WorkerSpec& spec, AdoptedFds fds, sandbox::Jail& jail,
+                 os::UniqueFd handle_keeper) {
   const std::string& name = spec.spec().id();
-  auto worker = MakeWorker(spec, std::move(fds), std::move(jail.root), jail.proc.get());
+  if (const absl::Status reduced = sandbox::ReduceCapabilities(sandbox::Process::kDataPlane);
+      !reduced.ok()) {
+    return Fail(ipc::kWorkerJailUnavailable, name, reduced);
+  }
+  auto worker = MakeWorker(spec, std::move(fds), std::move(jail.root), jail.proc.get(),
+                           std::move(handle_keeper));
   if (!worker.ok()) return Fail(ipc::kWorkerSetUpFailed, name, worker.status());
   if (const absl::Status confined = sandbox::InstallSeccompFilter(sandbox::Process::kDataPlane);
       !confined.ok()) {
     return Fail(ipc::kWorkerJailUnavailable, name, confined);
   }
   return (*worker)->Run();
+}
+
+int RunHandleKeeper(std::string_view name, int socket) {
+  const ErrnoOr<worker::HandleKeeper> keeper = worker::HandleKeeper::Create();
+  if (!keeper.ok()) {
+    return Fail(ipc::kWorkerSetUpFailed, name, ErrnoStatus(keeper.error(), "drawing a key"));
+  }
+  if (const absl::Status confined = Confine(sandbox::Process::kHandleKeeper); !confined.ok()) {
+    return Fail(ipc::kWorkerJailUnavailable, name, confined);
+  }
+  keeper->Serve(socket);
+  return 0;
+}
+
+sandbox::IdMappings MountIds(const internal::ExportSpec& spec) {
+  const auto ranges = [](const auto& from) {
+    std::vector<sandbox::IdRange> to;
+    for (const internal::ExportSpec::IdRange& range : from) {
+      to.push_back({.inside_first = range.inside_first(),
+                    .outside_first = range.outside_first(),
+                    .count = range.count()});
+    }
+    return to;
+  };
+  return {.uids = ranges(spec.uid_mount()), .gids = ranges(spec.gid_mount())};
 }
 
 int Main() {
@@ -112,15 +159,32 @@ int Main() {
   ::tzset();
   FSD_LOG(kInfo, name, "worker starts, serving %s", spec->spec().source_path());
 
+  const bool host_handles = UsesHostHandles(spec->spec());
   auto jail = sandbox::Enter({.source_directory = std::move(fds->source_directory),
-                              .read_only = spec->spec().read_only()});
+                              .read_only = spec->spec().read_only(),
+                              .host_handles = host_handles,
+                              .ids = MountIds(spec->spec())});
   if (!jail.ok()) return Fail(ipc::kWorkerJailUnavailable, name, jail.status());
 
-  const auto data_plane =
-      worker::ForkDataPlane([&] { return RunDataPlane(*spec, *std::move(fds), *jail); });
+  // The first for the data plane, the second for the handle keeper.
+  int handle_sockets[2] = {-1, -1};
+  if (host_handles &&
+      ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, handle_sockets) != 0) {
+    return Fail(ipc::kWorkerSetUpFailed, name, ErrnoStatus(Errno::Last(), "socketpair"));
+  }
+  const auto data_plane = worker::ForkDataPlane(
+      [&] { return RunDataPlane(*spec, *std::move(fds), *jail, os::UniqueFd(handle_sockets[0])); });
   if (!data_plane.ok()) return Fail(ipc::kWorkerSetUpFailed, name, data_plane.status());
-  if (const absl::Status confined = sandbox::InstallSeccompFilter(sandbox::Process::kKeeper);
-      !confined.ok()) {
+  if (host_handles) {
+    const auto handle_keeper = worker::ForkHandleKeeper(
+        handle_sockets[1], [&](int socket) { return RunHandleKeeper(name, socket); });
+    // The data plane gets along without it, if the export allows, as soon as the socket closes.
+    if (!handle_keeper.ok()) {
+      FSD_LOG(kError, name, "%s", std::string(handle_keeper.status().message()));
+    }
+    ::close(handle_sockets[1]);
+  }
+  if (const absl::Status confined = Confine(sandbox::Process::kKeeper); !confined.ok()) {
     // The data plane ends with this process.
     ::_exit(Fail(ipc::kWorkerJailUnavailable, name, confined));
   }

@@ -24,10 +24,12 @@ constexpr uint64_t kKept = Bit(CAP_CHOWN) |         // SETATTR of uid and gid
                            Bit(CAP_MKNOD) |         // MKNOD of a device (never opened: nodev)
                            Bit(CAP_SETFCAP);        // SETXATTR of security.capability
 
-absl::Status DropBoundingSet() {
+constexpr uint64_t kHandles = Bit(CAP_DAC_READ_SEARCH);  // open_by_handle_at
+
+absl::Status DropBoundingSet(uint64_t kept) {
   // The kernel may know more capabilities than our headers; it ends the walk.
   for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
-    if ((kKept & Bit(capability)) != 0) continue;
+    if ((kept & Bit(capability)) != 0) continue;
     if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) {
       return ErrnoStatus(Errno::Last(), "prctl(PR_CAPBSET_DROP)");
     }
@@ -46,11 +48,11 @@ absl::Status LockSecureBits() {
   return absl::OkStatus();
 }
 
-absl::Status SetOwnSets() {
+absl::Status SetOwnSets(uint64_t kept) {
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
   for (int word = 0; word < _LINUX_CAPABILITY_U32S_3; ++word) {
-    sets[word].permitted = sets[word].effective = static_cast<uint32_t>(kKept >> (32 * word));
+    sets[word].permitted = sets[word].effective = static_cast<uint32_t>(kept >> (32 * word));
   }
   if (::syscall(SYS_capset, &header, sets) != 0) return ErrnoStatus(Errno::Last(), "capset");
   return absl::OkStatus();
@@ -58,18 +60,22 @@ absl::Status SetOwnSets() {
 
 }  // namespace
 
-absl::Status DropCapabilities() {
+absl::Status DropCapabilities(Capabilities capabilities) {
+  const uint64_t kept = kKept | (capabilities == Capabilities::kFilesAndHandles ? kHandles : 0);
   if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
     return ErrnoStatus(Errno::Last(), "prctl(PR_CAP_AMBIENT_CLEAR_ALL)");
   }
   // These two need CAP_SETPCAP, which the third gives up.
-  FSD_RETURN_IF_ERROR(DropBoundingSet());
+  FSD_RETURN_IF_ERROR(DropBoundingSet(kept));
   FSD_RETURN_IF_ERROR(LockSecureBits());
-  FSD_RETURN_IF_ERROR(SetOwnSets());
+  FSD_RETURN_IF_ERROR(SetOwnSets(kept));
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return ErrnoStatus(Errno::Last(), "prctl(PR_SET_NO_NEW_PRIVS)");
   }
   return absl::OkStatus();
 }
+
+absl::Status KeepFileCapabilities() { return SetOwnSets(kKept); }
+absl::Status KeepHandleCapability() { return SetOwnSets(kHandles); }
 
 }  // namespace fsd::sandbox

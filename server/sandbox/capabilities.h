@@ -7,12 +7,19 @@
 
 namespace fsd::sandbox {
 
-// Keeps CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, MKNOD and SETFCAP, permitted and
-// effective; empties every other set; makes uid 0 an ordinary id for execve; sets no_new_privs.
-// The kernel still lowers the file capabilities of a thread whose fsuid leaves 0, and raises them
-// again when it comes back: impersonating a caller relies on it. PERMISSION_DENIED if one of the
-// eight is not there to keep.
-absl::Status DropCapabilities();
+// The jail's eight, and the one that opens host handles.
+enum class Capabilities { kFiles, kFilesAndHandles };
+
+// Keeps CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, MKNOD and SETFCAP, and
+// DAC_READ_SEARCH if `kept` says so, permitted and effective; empties every other set; makes uid 0
+// an ordinary id for execve; sets no_new_privs. The kernel still lowers the file capabilities of a
+// thread whose fsuid leaves 0, and raises them again when it comes back: impersonating a caller
+// relies on it. PERMISSION_DENIED if one of them is not there to keep.
+absl::Status DropCapabilities(Capabilities kept);
+
+// Of what DropCapabilities(kFilesAndHandles) has left: the eight, or DAC_READ_SEARCH alone.
+absl::Status KeepFileCapabilities();
+absl::Status KeepHandleCapability();
 
 }  // namespace fsd::sandbox
 

@@ -16,14 +16,27 @@ absl::StatusOr<os::UniqueFd> CloneTree(int directory) {
   return tree;
 }
 
-absl::StatusOr<os::UniqueFd> PivotInto(os::UniqueFd tree, bool read_only) {
+absl::StatusOr<os::UniqueFd> PivotInto(os::UniqueFd tree, bool read_only, int user_namespace) {
+  if (user_namespace >= 0) {
+    // All or none: in a mount without it the guest's root would be the host's.
+    mount_attr idmap{};
+    idmap.attr_set = MOUNT_ATTR_IDMAP;
+    idmap.userns_fd = static_cast<__u64>(user_namespace);
+    if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &idmap, sizeof idmap) != 0) {
+      const Errno error = Errno::Last();
+      return ErrnoStatus(error, error == Errno(EINVAL)
+                                    ? "mount_setattr(MOUNT_ATTR_IDMAP) of the export's tree (its "
+                                      "file system, or one mounted below it, cannot translate ids)"
+                                    : "mount_setattr(MOUNT_ATTR_IDMAP) of the export's tree");
+    }
+  }
   // NODEV: a worker may make device nodes for its guest (CAP_MKNOD), never open one. NOEXEC is left
   // out because access(2) would report it. A mount that arrives by propagation has the flags it has
   // on the host, hence no propagation where read-only was promised.
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSYMFOLLOW;
   if (read_only) attributes.attr_set |= MOUNT_ATTR_RDONLY;
-  attributes.propagation = read_only ? MS_PRIVATE : MS_SLAVE;
+  attributes.propagation = read_only || user_namespace >= 0 ? MS_PRIVATE : MS_SLAVE;
   if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
                       sizeof attributes) != 0) {
     return ErrnoStatus(Errno::Last(), "mount_setattr of the export's tree");
@@ -47,7 +60,7 @@ absl::StatusOr<os::UniqueFd> PivotInto(os::UniqueFd tree, bool read_only) {
   return root;
 }
 
-absl::StatusOr<os::UniqueFd> MountProc() {
+absl::StatusOr<os::UniqueFd> MountProc(ProcAccess access) {
   const os::UniqueFd context(::fsopen("proc", FSOPEN_CLOEXEC));
   if (!context.valid()) return ErrnoStatus(Errno::Last(), "fsopen of proc");
   if (::fsconfig(context.get(), FSCONFIG_SET_STRING, "subset", "pid", 0) != 0) {
@@ -56,9 +69,9 @@ absl::StatusOr<os::UniqueFd> MountProc() {
   if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
     return ErrnoStatus(Errno::Last(), "fsconfig of proc");
   }
-  os::UniqueFd proc(
-      ::fsmount(context.get(), FSMOUNT_CLOEXEC,
-                MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  const unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+                              (access == ProcAccess::kReadOnly ? MOUNT_ATTR_RDONLY : 0);
+  os::UniqueFd proc(::fsmount(context.get(), FSMOUNT_CLOEXEC, attributes));
   if (!proc.valid()) return ErrnoStatus(Errno::Last(), "fsmount of proc");
   return proc;
 }

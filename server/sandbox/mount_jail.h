@@ -19,11 +19,16 @@ absl::StatusOr<os::UniqueFd> CloneTree(int directory);
 //
 // Mounts that the host makes or removes below the export later appear and disappear in here too,
 // with the host's own flags, unless `read_only`: then they stay out, as they might be writable.
-absl::StatusOr<os::UniqueFd> PivotInto(os::UniqueFd tree, bool read_only);
+//
+// `user_namespace`, unless -1, makes every mount of the tree an idmapped one (mount_setattr(2));
+// INVALID_ARGUMENT if the file system of one of them cannot be. Later mounts stay out then, too, as
+// they would not be.
+absl::StatusOr<os::UniqueFd> PivotInto(os::UniqueFd tree, bool read_only, int user_namespace = -1);
 
-// A read-only proc of the caller's pid namespace that shows processes and nothing else, attached
-// nowhere. Call while "/" is still the host's or not: it is independent of the mount tree.
-absl::StatusOr<os::UniqueFd> MountProc();
+// A proc of the caller's pid namespace that shows processes and nothing else, attached nowhere.
+// Call while "/" is still the host's or not: it is independent of the mount tree.
+enum class ProcAccess { kReadOnly, kWritable };
+absl::StatusOr<os::UniqueFd> MountProc(ProcAccess access = ProcAccess::kReadOnly);
 
 }  // namespace fsd::sandbox
 

@@ -41,6 +41,10 @@ absl::StatusOr<Jail> Enter(JailOptions options) {
   if (::getpid() != 1) {
     return absl::FailedPreconditionError("not the first process of a pid namespace");
   }
+  os::UniqueFd user_namespace;
+  if (!options.ids.empty()) {
+    FSD_ASSIGN_OR_RETURN(user_namespace, MakeUserNamespace(options.ids));
+  }
   // A tree of the host's mount namespace can only be cloned from inside it.
   FSD_ASSIGN_OR_RETURN(os::UniqueFd tree, CloneTree(options.source_directory.get()));
   // Through this one, ".." would still lead to the host's whole tree.
@@ -48,14 +52,28 @@ absl::StatusOr<Jail> Enter(JailOptions options) {
   FSD_RETURN_IF_ERROR(UnshareNamespaces());
   Jail jail;
   FSD_ASSIGN_OR_RETURN(jail.proc, MountProc());
-  FSD_ASSIGN_OR_RETURN(jail.root, PivotInto(std::move(tree), options.read_only));
-  FSD_RETURN_IF_ERROR(DropCapabilities());
+  FSD_ASSIGN_OR_RETURN(jail.root,
+                       PivotInto(std::move(tree), options.read_only, user_namespace.get()));
+  FSD_RETURN_IF_ERROR(DropCapabilities(options.host_handles ? Capabilities::kFilesAndHandles
+                                                            : Capabilities::kFiles));
   FSD_RETURN_IF_ERROR(CloseProcess());
   return jail;
 }
 
+absl::Status ReduceCapabilities(Process process) {
+  return process == Process::kHandleKeeper ? KeepHandleCapability() : KeepFileCapabilities();
+}
+
 absl::Status InstallSeccompFilter(Process process) {
-  return LoadSeccompFilter(process == Process::kKeeper ? KeeperSyscalls() : DataPlaneSyscalls());
+  switch (process) {
+    case Process::kKeeper:
+      return LoadSeccompFilter(KeeperSyscalls());
+    case Process::kDataPlane:
+      return LoadSeccompFilter(DataPlaneSyscalls());
+    case Process::kHandleKeeper:
+      return LoadSeccompFilter(HandleKeeperSyscalls());
+  }
+  return absl::InvalidArgumentError("no such process");
 }
 
 }  // namespace fsd::sandbox

@@ -6,8 +6,9 @@
 //   1. Enter(), in the single-threaded PID 1: mount tree cloned, new mount, net, ipc, uts and
 //   cgroup
 //      namespaces, pivot_root into the export, capabilities, no_new_privs. No way back.
-//   2. the keeper forks the data plane.
-//   3. each installs its own seccomp list: InstallSeccompFilter(kKeeper | kDataPlane).
+//   2. the keeper forks the data plane and, if host handles are used, the handle keeper; each gives
+//   up the capabilities that are not its own: ReduceCapabilities().
+//   3. each installs its own seccomp list: InstallSeccompFilter().
 //
 // Every function fails closed: on an error the worker exits and serves nobody.
 #ifndef FSD_SERVER_SANDBOX_SANDBOX_H_
@@ -15,6 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/os/unique_fd.h"
+#include "server/sandbox/id_mappings.h"
 
 namespace fsd::sandbox {
 
@@ -25,6 +27,11 @@ struct JailOptions {
   // The mount itself is read-only too, and stays as it is: what the host mounts below the directory
   // later is not seen. In a writable export it is.
   bool read_only = false;
+  // One of the processes to come opens host handles.
+  bool host_handles = false;
+  // The mount itself translates owners: see id_mappings.h. It then stays as it is, as a read-only
+  // one does, since what the host mounts later would not translate.
+  IdMappings ids = {};
 };
 
 struct Jail {
@@ -39,7 +46,11 @@ struct Jail {
 // Operation not permitted"; the process is then neither out nor in and must exit.
 absl::StatusOr<Jail> Enter(JailOptions options);
 
-enum class Process { kKeeper, kDataPlane };
+enum class Process { kKeeper, kDataPlane, kHandleKeeper };
+
+// Wall 2, in each process of a jail with `host_handles`: only the handle keeper keeps
+// CAP_DAC_READ_SEARCH, and nothing else.
+absl::Status ReduceCapabilities(Process process);
 
 // Wall 3: from here on a system call that is not on the process's list, in any of its threads,
 // kills the process. For the data plane, call before it reads a guest's first byte.

@@ -30,6 +30,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -240,6 +241,28 @@ TEST_F(SandboxTest, EightCapabilitiesAreLeftAndNoWayToMore) {
             "0000000000000000 1 235 EPERM");
 }
 
+TEST_F(SandboxTest, OnlyTheHandleKeeperMayOpenHandles) {
+  const auto left_to = [&](Process process) {
+    return InNewPidNamespace([&]() -> std::string {
+      const auto jail = Enter(
+          {.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH), .host_handles = true});
+      if (!jail.ok()) return jail.status().ToString();
+      if (!ReduceCapabilities(process).ok()) return "ReduceCapabilities";
+      const std::string left = StatusLine(*jail, "CapPrm") + " " + StatusLine(*jail, "CapEff");
+      // No fsuid brings anything back.
+      ::setfsuid(1000);
+      ::setfsuid(0);
+      return left + " " + StatusLine(*jail, "CapEff") + " " +
+             absl::StrCat(::prctl(PR_GET_DUMPABLE));
+    });
+  };
+  EXPECT_EQ(left_to(Process::kHandleKeeper),
+            "0000000000000004 0000000000000004 0000000000000004 0");
+  const std::string others = "00000000880000db 00000000880000db 00000000880000db 0";
+  EXPECT_EQ(left_to(Process::kDataPlane), others);
+  EXPECT_EQ(left_to(Process::kKeeper), others);
+}
+
 TEST_F(SandboxTest, LeavingFsuidZeroLowersTheFileCapabilitiesAndReturningRaisesThem) {
   EXPECT_EQ(Inside([](const Jail& jail) {
               ::setfsuid(1000);
@@ -300,6 +323,45 @@ TEST_F(SandboxTest, ItLeavesNoCoreAndCannotBeTraced) {
                                   ::getsid(0) == ::getpid());
             }),
             "0 0 1");
+}
+
+// Owners that the mount translates: the guest's 0 … 9 are the host's 100000 … 100009.
+class IdMappedTest : public SandboxTest {
+ protected:
+  std::string InsideMapped(const std::function<std::string(const Jail&)>& try_it) {
+    return InNewPidNamespace([&] {
+      const std::vector<IdRange> ranges = {
+          {.inside_first = 0, .outside_first = 100'000, .count = 10}};
+      auto jail = Enter({.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH),
+                         .ids = {.uids = ranges, .gids = ranges}});
+      return jail.ok() ? try_it(*jail) : jail.status().ToString();
+    });
+  }
+  static std::string OwnersOf(const std::string& path) {
+    struct stat info;
+    if (::lstat(path.c_str(), &info) != 0) return ::strerrorname_np(errno);
+    return absl::StrCat(info.st_uid, ":", info.st_gid);
+  }
+};
+
+TEST_F(IdMappedTest, WhatTheGuestMakesIsTheOuterIdsOnTheHost) {
+  ASSERT_EQ(::chown(source_.c_str(), 100'000, 100'000), 0);
+  EXPECT_EQ(InsideMapped([](const Jail&) {
+              const std::string made = Outcome(::mkdir("/made", 0755));
+              const std::string given = Outcome(::chown("/made", 7, 8));
+              return InOrder({made, given, OwnersOf("/made"), OwnersOf("/")});
+            }),
+            "done done 7:8 0:0 ");
+  EXPECT_EQ(OwnersOf(source_ + "/made"), "100007:100008");
+}
+
+TEST_F(IdMappedTest, WhatTheHostMakesIsTheInnerIdsAndTheRestNobodys) {
+  ASSERT_EQ(::chown((source_ + "/file").c_str(), 100'003, 100'004), 0);
+  EXPECT_EQ(InsideMapped([](const Jail&) {
+              return InOrder({OwnersOf("/file"), OwnersOf("/sub"), Outcome(::chown("/file", 10, 0)),
+                              Outcome(::mkdir("/sub/d", 0755))});
+            }),
+            "3:4 65534:65534 EOVERFLOW EACCES ");
 }
 
 TEST_F(SandboxTest, OutsideAPidNamespaceOfItsOwnItRefuses) {

@@ -46,6 +46,28 @@ constexpr AllowedSyscall kKeeper[] = {
     {SCMP_SYS(restart_syscall)},       // the kernel's, after SIGSTOP and SIGCONT
 };
 
+constexpr AllowedSyscall kHandleKeeper[] = {
+    {SCMP_SYS(recvmsg)},               // a request
+    {SCMP_SYS(sendmsg)},               // its answer
+    {SCMP_SYS(name_to_handle_at)},     // a handle is issued
+    {SCMP_SYS(open_by_handle_at)},     // a handle is opened
+    {SCMP_SYS(statx)},                 // the mount of either
+    {SCMP_SYS(close)},                 // UniqueFd
+    {SCMP_SYS(exit_group)},            // the end
+    {SCMP_SYS(write)},                 // FSD_CHECK
+    {SCMP_SYS(futex)},                 // static initialisation
+    {SCMP_SYS(getpid)},                // abort
+    {SCMP_SYS(brk)},                   // malloc
+    {SCMP_SYS(mmap), kNotExecutable},  // malloc
+    {SCMP_SYS(munmap)},                // free
+    {SCMP_SYS(rt_sigaction)},          // abort
+    {SCMP_SYS(rt_sigprocmask)},        // abort
+    {SCMP_SYS(rt_sigreturn)},          // end of a signal handler
+    {SCMP_SYS(gettid)},                // abort
+    {SCMP_SYS(tgkill)},                // abort
+    {SCMP_SYS(restart_syscall)},       // the kernel's, after SIGSTOP and SIGCONT
+};
+
 constexpr AllowedSyscall kDataPlane[] = {
     // Memory.
     {SCMP_SYS(brk)},                       // malloc
@@ -161,6 +183,9 @@ constexpr AllowedSyscall kDataPlane[] = {
     {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_SETFLAGS))},    // IOCTL
     {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_FSGETXATTR))},  // IOCTL
     {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_FSSETXATTR))},  // IOCTL
+
+    // Inodes held by handle.
+    {SCMP_SYS(name_to_handle_at)},  // LOOKUP: is what has a known inode's number that inode
 };
 
 // What the runtime of a build with a sanitizer calls behind any code's back.
@@ -183,6 +208,7 @@ std::vector<AllowedSyscall> List(std::span<const AllowedSyscall> rows) {
 }  // namespace
 
 std::vector<AllowedSyscall> KeeperSyscalls() { return List(kKeeper); }
+std::vector<AllowedSyscall> HandleKeeperSyscalls() { return List(kHandleKeeper); }
 std::vector<AllowedSyscall> DataPlaneSyscalls() { return List(kDataPlane); }
 
 }  // namespace fsd::sandbox

@@ -1,4 +1,4 @@
-// The system calls of a worker's two processes, each with the code that needs it: the list is the
+// The system calls of a worker's processes, each with the code that needs it: the list is the
 // audit. A call that no row allows is a bug here or an attack; both end the process.
 #ifndef FSD_SERVER_SANDBOX_WORKER_SYSCALLS_H_
 #define FSD_SERVER_SANDBOX_WORKER_SYSCALLS_H_
@@ -11,6 +11,7 @@ namespace fsd::sandbox {
 
 std::vector<AllowedSyscall> KeeperSyscalls();
 std::vector<AllowedSyscall> DataPlaneSyscalls();
+std::vector<AllowedSyscall> HandleKeeperSyscalls();
 
 }  // namespace fsd::sandbox
 

@@ -186,9 +186,23 @@ absl::Status Export::LaunchWorker() {
 
 void Export::OnStatus(const internal::WorkerStatus& status) {
   if (stopping_) return;
+  const bool inodes_refused = status_.inodes_refused() == 0 && status.inodes_refused() > 0;
   status_ = status;
+  if (inodes_refused) ReportRefusedInodes();
   SetState(StateFor(status.state()));
   if (started_ != nullptr) std::exchange(started_, nullptr)(absl::OkStatus());
+}
+
+void Export::ReportRefusedInodes() {
+  constexpr std::string_view kReason = "INODE_REFERENCES_EXHAUSTED";
+  const auto is_there = [](const Condition& condition) { return condition.reason == kReason; };
+  if (std::any_of(conditions_.begin(), conditions_.end(), is_there)) return;
+  AddCondition(kReason,
+               "the guest knows more files than the worker may keep descriptors of, and requests "
+               "failed with ENFILE; raise the export's inodes.max_file_descriptors or, if its file "
+               "system has host handles, do not set inodes.host_handles to NEVER");
+  FSD_LOG(kWarning, id(), "%s", conditions_.back().message);
+  surroundings_.changed(*this);
 }
 
 void Export::OnWorkerEnd(const WorkerEnd& end) {

@@ -96,6 +96,7 @@ class Export {
   absl::Status LaunchWorker();
   absl::StatusOr<os::UniqueFd> MakeWorkerSpec() const;
   void OnStatus(const internal::WorkerStatus& status);
+  void ReportRefusedInodes();
   void OnWorkerEnd(const WorkerEnd& end);
   void OnFailure(std::string_view reason, const std::string& how, absl::Duration healthy_for);
   void Restart();

@@ -6,7 +6,8 @@
 // "hello-twice" · "bad-state" · "mute": ready, then never answers ·
 // "hang-up": ready, then closes its channel · "flood": ready, then floods · "no-stop": ignores Stop
 // · "report": writes what it was born with to fd 1 and ends · anything else: behaves. Letters: 'm'
-// a guest mounts · 'x' exit(7) · 'a' abort · 'p' answers with "pong".
+// a guest mounts · 'r' a request is refused an inode · 'x' exit(7) · 'a' abort · 'p' answers with
+// "pong".
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -54,6 +55,7 @@ class FakeWorker {
   internal::WorkerSpec spec_;
   ipc::WorkerChannel channel_;
   os::UniqueFd front_end_;
+  uint64_t inodes_refused_ = 0;
   bool ready_ = false;
   bool channel_open_ = true;
 };
@@ -72,6 +74,7 @@ void FakeWorker::Hello() {
 void FakeWorker::Status(WorkerStatus::State state) {
   FromWorker message;
   message.mutable_status()->set_state(state);
+  message.mutable_status()->set_inodes_refused(inodes_refused_);
   (void)channel_.Send(message);
 }
 
@@ -111,6 +114,10 @@ void FakeWorker::OnFrontEnd() {
     return Status(WorkerStatus::STATE_LISTENING);
   }
   if (letter == 'm') Status(WorkerStatus::STATE_MOUNTED);
+  if (letter == 'r') {
+    ++inodes_refused_;
+    Status(WorkerStatus::STATE_CONNECTED);
+  }
   if (letter == 'x') std::exit(7);
   if (letter == 'a') ::abort();
   if (letter == 'p') (void)!::write(front_end_.get(), "pong", 4);

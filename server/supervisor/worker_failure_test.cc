@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <csignal>
 #include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "server/os/unix_socket.h"
@@ -100,6 +101,30 @@ TEST_F(SupervisorTest, ADeadWorkerGetsASuccessorOnTheSameSocket) {
   EXPECT_EQ(after.restarts, 1u);
   EXPECT_NE(after.worker_pid, before->worker_pid);
   EXPECT_EQ(InodeOf(SocketOf("web")), inode);
+}
+
+TEST_F(SupervisorTest, RefusedInodesAreOneConditionSinceTheFirst) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  const os::UniqueFd front_end = Connect("web");
+  const auto refused = [](const ExportView& view) {
+    std::vector<Condition> conditions = view.conditions;
+    std::erase_if(conditions,
+                  [](const Condition& c) { return c.reason != "INODE_REFERENCES_EXHAUSTED"; });
+    return conditions;
+  };
+  EXPECT_THAT(refused(supervisor.Await("web", ExportState::kConnected)), IsEmpty());
+
+  Write(front_end, 'r');
+  Write(front_end, 'm');
+  const auto first = refused(supervisor.Await("web", ExportState::kMounted));
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_THAT(first[0].message, HasSubstr("inodes.max_file_descriptors"));
+
+  Write(front_end, 'r');
+  const auto second = refused(supervisor.Await("web", ExportState::kConnected));
+  ASSERT_EQ(second.size(), 1u);
+  EXPECT_EQ(second[0].since, first[0].since);
 }
 
 TEST_F(SupervisorTest, AWorkerKilledFromOutsideIsNamedSoAndOthersAreUndisturbed) {

@@ -199,6 +199,7 @@ internal::WorkerStatus Worker::Status() const {
   const backends::FilesystemUsage usage = filesystem_->Usage();
   status.set_inodes(usage.inodes);
   status.set_open_files(usage.open_files);
+  status.set_inodes_refused(usage.inodes_refused);
   status.set_connections_accepted(connections_accepted_);
   status.set_connections_refused(connections_refused_);
   return status;

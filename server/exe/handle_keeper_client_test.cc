@@ -1,0 +1,163 @@
+// The data plane's broker with a real handle keeper, on a file system of the host's.
+#include "server/exe/handle_keeper_client.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "server/worker/handle_keeper.h"
+
+namespace fsd::exe {
+namespace {
+
+using passthrough::IssuedHandle;
+
+class HandleKeeperClientTest : public ::testing::Test {
+ protected:
+  HandleKeeperClientTest() {
+    char path[] = "/tmp/fsd-handles-XXXXXX";
+    directory_ = ::mkdtemp(path);
+    int sockets[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
+    client_ = std::make_unique<HandleKeeperClient>(os::UniqueFd(sockets[0]));
+    thread_ = std::thread([socket = os::UniqueFd(sockets[1])] {
+      worker::HandleKeeper({1, 2}).Serve(socket.get());
+    });
+    mount_ = os::UniqueFd(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  ~HandleKeeperClientTest() override {
+    client_.reset();
+    thread_.join();
+    std::filesystem::remove_all(directory_);
+  }
+
+  os::UniqueFd Make(const std::string& name) {
+    const std::string path = directory_ + "/" + name;
+    std::ofstream(path) << name;
+    return os::UniqueFd(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  }
+  IssuedHandle IssueFor(const os::UniqueFd& file) {
+    const int fd = file.get();
+    IssuedHandle issued{};
+    EXPECT_TRUE(client_->Issue({&fd, 1}, {&issued, 1}).ok());
+    EXPECT_GT(issued.handle.size, 0u);
+    return issued;
+  }
+  int ErrorOf(int mount, const IssuedHandle& handle) {
+    const auto opened = client_->Open(mount, handle);
+    return opened.ok() ? 0 : opened.error().value();
+  }
+
+  std::string directory_;
+  std::unique_ptr<HandleKeeperClient> client_;
+  std::thread thread_;
+  os::UniqueFd mount_;
+};
+
+ino_t InodeOf(int fd) {
+  struct stat info {};
+  EXPECT_EQ(::fstat(fd, &info), 0);
+  return info.st_ino;
+}
+
+TEST_F(HandleKeeperClientTest, WhatWasIssuedOpensTheSameInodeAsAPath) {
+  const os::UniqueFd file = Make("file");
+  const auto opened = client_->Open(mount_.get(), IssueFor(file));
+  ASSERT_TRUE(opened.ok());
+  EXPECT_EQ(InodeOf(opened->get()), InodeOf(file.get()));
+  EXPECT_EQ(::fcntl(opened->get(), F_GETFL) & O_PATH, O_PATH);
+  EXPECT_EQ(::fcntl(opened->get(), F_GETFD), FD_CLOEXEC);
+}
+
+TEST_F(HandleKeeperClientTest, ABatchIsIssuedAtOnce) {
+  std::vector<os::UniqueFd> files;
+  std::vector<int> fds;
+  for (size_t i = 0; i < HandleKeeperClient::kMaxBatch; ++i) {
+    files.push_back(Make("file" + std::to_string(i)));
+    fds.push_back(files.back().get());
+  }
+  std::vector<IssuedHandle> issued(fds.size());
+  ASSERT_TRUE(client_->Issue(fds, issued).ok());
+  for (size_t i = 0; i < fds.size(); ++i) {
+    const auto opened = client_->Open(mount_.get(), issued[i]);
+    ASSERT_TRUE(opened.ok());
+    EXPECT_EQ(InodeOf(opened->get()), InodeOf(fds[i]));
+  }
+}
+
+TEST_F(HandleKeeperClientTest, AnAlteredHandleIsRefused) {
+  const IssuedHandle issued = IssueFor(Make("file"));
+  IssuedHandle other_inode = issued;
+  other_inode.handle.bytes[0] ^= std::byte{1};
+  EXPECT_EQ(ErrorOf(mount_.get(), other_inode), EPERM);
+  IssuedHandle other_type = issued;
+  ++other_type.handle.type;
+  EXPECT_EQ(ErrorOf(mount_.get(), other_type), EPERM);
+  IssuedHandle other_proof = issued;
+  other_proof.proof ^= 1;
+  EXPECT_EQ(ErrorOf(mount_.get(), other_proof), EPERM);
+  EXPECT_EQ(ErrorOf(mount_.get(), issued), 0);
+}
+
+TEST_F(HandleKeeperClientTest, AHandleThatTheKeeperHasNotIssuedIsRefused) {
+  // Of a file outside, which the caller knows the handle of all the same.
+  const os::UniqueFd outside(::open("/etc/passwd", O_PATH | O_CLOEXEC));
+  IssuedHandle forged{.handle = *passthrough::HandleOf(outside.get()), .proof = 0};
+  EXPECT_EQ(ErrorOf(mount_.get(), forged), EPERM);
+  forged.proof = IssueFor(Make("file")).proof;
+  EXPECT_EQ(ErrorOf(mount_.get(), forged), EPERM);
+}
+
+TEST_F(HandleKeeperClientTest, AHandleIsOpenedOnItsOwnMountOnly) {
+  const IssuedHandle issued = IssueFor(Make("file"));
+  const os::UniqueFd other(::open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_TRUE(other.valid());
+  EXPECT_EQ(ErrorOf(other.get(), issued), EPERM);
+}
+
+TEST_F(HandleKeeperClientTest, ALengthBeyondTheRoomIsRefused) {
+  IssuedHandle issued = IssueFor(Make("file"));
+  issued.handle.size = 1000;
+  EXPECT_EQ(ErrorOf(mount_.get(), issued), EINVAL);
+  issued.handle.size = 0;
+  EXPECT_EQ(ErrorOf(mount_.get(), issued), EINVAL);
+}
+
+TEST_F(HandleKeeperClientTest, AnInodeThatIsGoneIsStale) {
+  os::UniqueFd file = Make("file");
+  const IssuedHandle issued = IssueFor(file);
+  file.reset();
+  ASSERT_EQ(::unlink((directory_ + "/file").c_str()), 0);
+  EXPECT_EQ(ErrorOf(mount_.get(), issued), ESTALE);
+}
+
+TEST(HandleKeeper, WhatIsNoRequestIsInvalid) {
+  const worker::HandleKeeper keeper({1, 2});
+  os::UniqueFd opened;
+  ipc::HandleRequest request{};
+  const auto bytes = std::as_bytes(std::span(&request, 1));
+  std::vector<os::UniqueFd> one;
+  one.emplace_back(::open("/", O_PATH | O_CLOEXEC));
+  EXPECT_EQ(keeper.Answer(bytes, one, opened).error, EINVAL);
+  request.operation = ipc::HandleOperation::kIssue;
+  EXPECT_EQ(keeper.Answer(bytes, {}, opened).error, EINVAL);
+  EXPECT_EQ(keeper.Answer(bytes.first(8), one, opened).error, EINVAL);
+  EXPECT_EQ(keeper.Answer(bytes, one, opened).error, 0);
+  request.operation = ipc::HandleOperation::kOpen;
+  EXPECT_EQ(keeper.Answer(bytes, {}, opened).error, EINVAL);
+  EXPECT_FALSE(opened.valid());
+}
+
+}  // namespace
+}  // namespace fsd::exe

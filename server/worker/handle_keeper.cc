@@ -1,0 +1,137 @@
+#include "server/worker/handle_keeper.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <cstring>
+#include <utility>
+
+#include "server/errors/status_macros.h"
+#include "server/os/unix_socket.h"
+
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x00004000U  // linux/stat.h of Linux 6.8
+#endif
+
+namespace fsd::worker {
+namespace {
+
+struct RawHandle {
+  alignas(file_handle) std::byte bytes[sizeof(file_handle) + ipc::kMaxHandleBytes];
+  file_handle* get() { return reinterpret_cast<file_handle*>(bytes); }
+};
+
+// The mount that `fd` is on; by an id that never passes to another, from Linux 6.8 on.
+ErrnoOr<uint64_t> MountOf(int fd) {
+  struct statx found;
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID | STATX_MNT_ID_UNIQUE,
+              &found) != 0) {
+    return Errno::Last();
+  }
+  return found.stx_mnt_id;
+}
+
+}  // namespace
+
+ErrnoOr<HandleKeeper> HandleKeeper::Create() {
+  SipHashKey key;
+  if (::getrandom(key.data(), sizeof key, 0) != sizeof key) return Errno::Last();
+  return HandleKeeper(key);
+}
+
+uint64_t HandleKeeper::Proof(uint64_t mount, const ipc::IssuedHandle& handle) const {
+  std::array<std::byte, sizeof mount + offsetof(ipc::IssuedHandle, proof)> proven;
+  std::memcpy(proven.data(), &mount, sizeof mount);
+  std::memcpy(proven.data() + sizeof mount, &handle, offsetof(ipc::IssuedHandle, proof));
+  return SipHash(key_, proven);
+}
+
+ipc::IssuedHandle HandleKeeper::Issue(int fd) const {
+  RawHandle raw;
+  raw.get()->handle_bytes = ipc::kMaxHandleBytes;
+  int reusable_id;
+  if (::name_to_handle_at(fd, "", raw.get(), &reusable_id, AT_EMPTY_PATH) != 0) return {};
+  const ErrnoOr<uint64_t> mount = MountOf(fd);
+  if (!mount.ok()) return {};
+  ipc::IssuedHandle handle{.type = raw.get()->handle_type,
+                           .size = std::min(raw.get()->handle_bytes, ipc::kMaxHandleBytes),
+                           .bytes = {},
+                           .proof = 0};
+  std::memcpy(handle.bytes, raw.get()->f_handle, handle.size);
+  handle.proof = Proof(*mount, handle);
+  return handle;
+}
+
+ErrnoOr<os::UniqueFd> HandleKeeper::Open(int mount_fd, const ipc::IssuedHandle& handle) const {
+  if (handle.size == 0 || handle.size > ipc::kMaxHandleBytes) return Errno(EINVAL);
+  FSD_ASSIGN_OR_RETURN_ERRNO(const uint64_t mount, MountOf(mount_fd));
+  if (handle.proof != Proof(mount, handle)) return Errno(EPERM);
+  RawHandle raw;
+  raw.get()->handle_type = handle.type;
+  raw.get()->handle_bytes = handle.size;
+  std::memcpy(raw.get()->f_handle, handle.bytes, handle.size);
+  os::UniqueFd fd(::open_by_handle_at(mount_fd, raw.get(), O_PATH | O_CLOEXEC));
+  if (!fd.valid()) return Errno::Last();
+  return fd;
+}
+
+ipc::HandleAnswer HandleKeeper::Answer(std::span<const std::byte> request,
+                                       std::span<const os::UniqueFd> fds,
+                                       os::UniqueFd& opened) const {
+  ipc::HandleAnswer answer{};
+  ipc::HandleRequest asked;
+  if (request.size() == sizeof asked) {
+    std::memcpy(&asked, request.data(), sizeof asked);
+    if (asked.operation == ipc::HandleOperation::kIssue && !fds.empty() &&
+        fds.size() <= ipc::kMaxHandlesPerRequest) {
+      for (const os::UniqueFd& fd : fds) answer.handles[answer.count++] = Issue(fd.get());
+      return answer;
+    }
+    if (asked.operation == ipc::HandleOperation::kOpen && fds.size() == 1) {
+      ErrnoOr<os::UniqueFd> fd = Open(fds[0].get(), asked.handle);
+      if (fd.ok()) {
+        opened = *std::move(fd);
+      } else {
+        answer.error = fd.error().value();
+      }
+      return answer;
+    }
+  }
+  answer.error = EINVAL;
+  return answer;
+}
+
+void HandleKeeper::Serve(int socket) const {
+  std::array<std::byte, sizeof(ipc::HandleRequest)> request;
+  while (true) {
+    const ErrnoOr<os::Received> received =
+        os::ReceiveWithFds(socket, request, ipc::kMaxHandlesPerRequest);
+    if (!received.ok() || received->bytes == 0) return;
+    os::UniqueFd opened;
+    // A request that was cut off is none.
+    const size_t size = received->truncated ? 0 : received->bytes;
+    const ipc::HandleAnswer answer = Answer(std::span(request).first(size), received->fds, opened);
+    const int fd = opened.get();
+    const ErrnoOr<size_t> sent = os::SendWithFds(socket, std::as_bytes(std::span(&answer, 1)),
+                                                 std::span(&fd, opened.valid() ? 1 : 0));
+    if (!sent.ok()) return;
+  }
+}
+
+absl::StatusOr<pid_t> ForkHandleKeeper(int socket, const std::function<int(int)>& keep_handles) {
+  const pid_t pid = ::fork();
+  if (pid < 0) return ErrnoStatus(Errno::Last(), "fork of the handle keeper");
+  if (pid > 0) return pid;
+  constexpr int kSocket = STDERR_FILENO + 1;
+  if (socket != kSocket && ::dup2(socket, kSocket) != kSocket) ::_exit(EXIT_FAILURE);
+  if (::close_range(kSocket + 1, UINT_MAX, 0) != 0) ::_exit(EXIT_FAILURE);
+  // No destructors: what they would close is the caller's.
+  ::_exit(keep_handles(kSocket));
+}
+
+}  // namespace fsd::worker

@@ -1,0 +1,60 @@
+// HandleKeeper: opens host handles for the data plane, and only those that it has issued.
+//
+// open_by_handle_at(2) reaches every file of a file system, inside the export or not, and needs
+// CAP_DAC_READ_SEARCH. So a process of its own has the capability, and the data plane, which talks
+// to guests, asks it. A handle is issued for what the data plane already has open, with a keyed
+// hash over it and its mount as the proof; the key is in this process only. Requests are structs of
+// one size (server/ipc/handle_channel.h); nothing a guest writes gets here but by way of a data
+// plane that it has taken over.
+//
+// It shares no table of descriptors with the data plane: in a shared one the mount that a handle is
+// opened on could be exchanged after it was checked. Descriptors travel in messages.
+//
+// One thread.
+#ifndef FSD_SERVER_WORKER_HANDLE_KEEPER_H_
+#define FSD_SERVER_WORKER_HANDLE_KEEPER_H_
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "absl/status/statusor.h"
+#include "server/errors/errno_or.h"
+#include "server/ipc/handle_channel.h"
+#include "server/os/unique_fd.h"
+#include "server/worker/sip_hash.h"
+
+namespace fsd::worker {
+
+class HandleKeeper {
+ public:
+  // Draws the key.
+  static ErrnoOr<HandleKeeper> Create();
+  explicit HandleKeeper(const SipHashKey& key) : key_(key) {}
+
+  // The answer to one request and, for kOpen, its fd. EINVAL for what is no request.
+  ipc::HandleAnswer Answer(std::span<const std::byte> request, std::span<const os::UniqueFd> fds,
+                           os::UniqueFd& opened) const;
+
+  // Answers what comes in until the other side has closed.
+  void Serve(int socket) const;
+
+ private:
+  ipc::IssuedHandle Issue(int fd) const;
+  ErrnoOr<os::UniqueFd> Open(int mount_fd, const ipc::IssuedHandle& handle) const;
+  uint64_t Proof(uint64_t mount, const ipc::IssuedHandle& handle) const;
+
+  SipHashKey key_;
+};
+
+// Starts a process that has, of all descriptors, `socket` (at another number, which `keep_handles`
+// is given) and the standard ones, and exits when `keep_handles` returns. Call single-threaded and
+// before the data plane is forked. `socket` stays open in the caller.
+absl::StatusOr<pid_t> ForkHandleKeeper(int socket, const std::function<int(int)>& keep_handles);
+
+}  // namespace fsd::worker
+
+#endif  // FSD_SERVER_WORKER_HANDLE_KEEPER_H_

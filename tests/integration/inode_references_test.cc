@@ -1,0 +1,149 @@
+// A worker whose guest knows more files than it may keep descriptors of: the data plane, its jail
+// and the handle keeper together.
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/harness/front_end.h"
+#include "tests/harness/fuse_client.h"
+#include "tests/harness/running_supervisor.h"
+
+namespace fsd {
+namespace {
+
+using harness::FuseReply;
+using internal::ExportSpec;
+using ::testing::Contains;
+using ::testing::Field;
+
+class InodeReferencesTest : public ::testing::Test {
+ protected:
+  static constexpr uint64_t kBudget = 64;
+
+  void Serve(ExportSpec::HostHandles host_handles) {
+    auto started = harness::RunningSupervisor::Start(
+        std::filesystem::canonical("server/exe/fsd-worker").string());
+    ASSERT_TRUE(started.ok()) << started.status();
+    supervisor_ = *std::move(started);
+    std::filesystem::create_directories(share());
+    ExportSpec spec;
+    spec.set_id("web");
+    spec.set_tag("web");
+    spec.set_source_path(share());
+    spec.set_max_inode_fds(kBudget);
+    spec.set_host_handles(host_handles);
+    const auto made = supervisor_->Create(std::move(spec));
+    ASSERT_TRUE(made.ok()) << made.status();
+    keeper_ = made->worker_pid;
+    auto connected = harness::FrontEnd::Connect(made->record.spec().socket_path(), {});
+    ASSERT_TRUE(connected.ok()) << connected.status();
+    front_end_ = *std::move(connected);
+    ASSERT_TRUE(front_end_->Start().ok());
+    fuse_ = std::make_unique<harness::FuseClient>(*front_end_);
+    ASSERT_TRUE(fuse_->Init().ok());
+  }
+
+  void TearDown() override {
+    const auto view = supervisor_->Get("web");
+    ASSERT_TRUE(view.ok());
+    EXPECT_EQ(view->restarts, 0u) << "the worker died";
+  }
+
+  std::string share() const { return supervisor_->share("web"); }
+  void WriteHost(const std::string& name, const std::string& contents) {
+    std::ofstream(share() + "/" + name, std::ios::trunc) << contents;
+  }
+
+  // The reply of a call; EIO if the worker is gone.
+  static FuseReply Answer(absl::StatusOr<FuseReply> reply) {
+    EXPECT_TRUE(reply.ok()) << reply.status();
+    return reply.ok() ? *std::move(reply) : FuseReply{.error = EIO, .body = {}};
+  }
+  fuse_entry_out Lookup(const std::string& name) {
+    const FuseReply reply = Answer(fuse_->Lookup(FUSE_ROOT_ID, name));
+    EXPECT_EQ(reply.error, 0) << name;
+    return reply.error == 0 ? reply.As<fuse_entry_out>() : fuse_entry_out{};
+  }
+  std::string Contents(uint64_t node) {
+    const FuseReply open = Answer(fuse_->Open(node, O_RDONLY));
+    if (open.error != 0) return ::strerrorname_np(open.error);
+    const uint64_t handle = open.As<fuse_open_out>().fh;
+    const FuseReply read = Answer(fuse_->Read(node, handle, 0, 100));
+    EXPECT_EQ(Answer(fuse_->Release(node, handle)).error, 0);
+    return {reinterpret_cast<const char*>(read.body.data()), read.body.size()};
+  }
+  std::map<std::string, fuse_entry_out> LookUpMany(const std::string& prefix, int count) {
+    std::map<std::string, fuse_entry_out> entries;
+    for (int i = 0; i < count; ++i) {
+      const std::string name = prefix + std::to_string(i);
+      WriteHost(name, name);
+      entries.emplace(name, Lookup(name));
+    }
+    return entries;
+  }
+  // What the keeper holds it shares with the data plane.
+  int Descriptors() const {
+    const std::filesystem::directory_iterator fds("/proc/" + std::to_string(keeper_) + "/fd");
+    return static_cast<int>(std::distance(begin(fds), end(fds)));
+  }
+
+  std::unique_ptr<harness::RunningSupervisor> supervisor_;
+  std::unique_ptr<harness::FrontEnd> front_end_;
+  std::unique_ptr<harness::FuseClient> fuse_;
+  pid_t keeper_ = 0;
+};
+
+TEST_F(InodeReferencesTest, ThousandsOfInodesKeepTheirIdentityWithinABudgetOfDescriptors) {
+  Serve(ExportSpec::HOST_HANDLES_ALWAYS);
+  const int before = Descriptors();
+  const auto entries = LookUpMany("file", 3000);
+  EXPECT_LE(Descriptors(), before + static_cast<int>(kBudget));
+  for (const auto& [name, entry] : entries) {
+    ASSERT_EQ(Lookup(name).nodeid, entry.nodeid);
+    ASSERT_EQ(Contents(entry.nodeid), name);
+  }
+  EXPECT_LE(Descriptors(), before + static_cast<int>(kBudget));
+}
+
+TEST_F(InodeReferencesTest, UnlinkedInodesStayAndReplacedOnesAreStale) {
+  Serve(ExportSpec::HOST_HANDLES_PREFER);
+  const auto entries = LookUpMany("file", 500);
+  const fuse_entry_out unlinked = entries.at("file0");
+  EXPECT_EQ(Answer(fuse_->Unlink(FUSE_ROOT_ID, "file0")).error, 0);
+  const fuse_entry_out replaced = entries.at("file1");
+  ASSERT_EQ(::unlink((share() + "/file1").c_str()), 0);
+  WriteHost("file1", "another");
+  LookUpMany("later", 500);
+
+  EXPECT_EQ(Contents(unlinked.nodeid), "file0");
+  EXPECT_EQ(Contents(replaced.nodeid), "ESTALE");
+  const fuse_entry_out successor = Lookup("file1");
+  EXPECT_NE(successor.nodeid, replaced.nodeid);
+  EXPECT_EQ(Contents(successor.nodeid), "another");
+}
+
+TEST_F(InodeReferencesTest, WithoutHandlesTheBudgetsEndIsEnfileAndACondition) {
+  Serve(ExportSpec::HOST_HANDLES_NEVER);
+  LookUpMany("file", kBudget - 1);
+  WriteHost("more", "");
+  EXPECT_EQ(Answer(fuse_->Lookup(FUSE_ROOT_ID, "more")).error, ENFILE);
+  const auto view = supervisor_->WaitFor(
+      "web", [](const supervisor::ExportView& seen) { return !seen.conditions.empty(); });
+  ASSERT_TRUE(view.ok()) << view.status();
+  EXPECT_THAT(view->conditions,
+              Contains(Field(&supervisor::Condition::reason, "INODE_REFERENCES_EXHAUSTED")));
+}
+
+}  // namespace
+}  // namespace fsd
