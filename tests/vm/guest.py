@@ -26,10 +26,15 @@ class GuestError(Exception):
     """The guest did not do what was asked; says what it printed."""
 
 
-def image_directory():
-    """The directory with vmlinux and initramfs.cpio, made if it is missing."""
-    made = subprocess.run([os.path.join(HERE, "guest_image.sh")], check=True, stdout=subprocess.PIPE,
-                          text=True)
+# Debian 12's own kernel (6.1, FUSE 7.37) and the newest it also has (6.12, FUSE 7.41).
+OLD_KERNEL = "cloud-amd64"
+NEW_KERNEL = "6.12-cloud-amd64"
+
+
+def image_directory(kernel):
+    """The directory with this kernel's vmlinux and initramfs.cpio, made if it is missing."""
+    made = subprocess.run([os.path.join(HERE, "guest_image.sh"), kernel], check=True,
+                          stdout=subprocess.PIPE, text=True)
     return made.stdout.strip().splitlines()[-1]
 
 
@@ -92,9 +97,10 @@ class Qmp:
 class Guest:
     """One QEMU process. Ended with kill() or, as an operator would, power_off()."""
 
-    def __init__(self, share=None, arguments=None, hotplug_ports=0, memory=MEMORY):
+    def __init__(self, share=None, arguments=None, hotplug_ports=0, memory=MEMORY,
+                 kernel=OLD_KERNEL):
         """share: (socket path, tag). arguments: QEMU arguments in its stead, e.g. fsctl's."""
-        image = image_directory()
+        image = image_directory(kernel)
         self._directory = tempfile.mkdtemp(prefix="fsd-guest-")
         qmp_path = os.path.join(self._directory, "qmp.sock")
         command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "qemu64", "-smp", "1",

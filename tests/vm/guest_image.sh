@@ -1,10 +1,12 @@
 #!/bin/bash
-# Makes what a test guest boots from, once a machine: Debian's cloud kernel, uncompressed, and an
+# guest_image.sh [KERNEL]: makes what a test guest boots from, once a machine: one of Debian's cloud
+# kernels (the package linux-image-KERNEL, by default the release's own), uncompressed, and an
 # initramfs of busybox and the virtio-fs modules. Prints the directory that holds `vmlinux` and
 # `initramfs.cpio`. Needs root's apt, busybox-static, cpio, and the decompressors.
 set -euo pipefail
 
-target=${FSD_GUEST_DIR:-/var/cache/fsd/guest}
+kernel=${1:-cloud-amd64}
+target=${FSD_GUEST_DIR:-/var/cache/fsd/guest}/$kernel
 here=$(cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")" && pwd)
 mkdir -p "$target"
 exec 9>"$target/.lock"
@@ -21,12 +23,17 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 say() { echo "guest image: $*" >&2; }
 
-say "downloading Debian's cloud kernel"
-package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image-/{print $2; exit}')
+say "downloading Debian's kernel $kernel"
+# A meta-package: the kernel is what it depends on.
+find_package() {
+  apt-cache depends "linux-image-$kernel" 2>/dev/null | awk '/Depends: linux-image-/{print $2; exit}'
+}
+package=$(find_package)
 if [ -z "$package" ]; then
   apt-get update -q >&2
-  package=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/{print $2; exit}')
+  package=$(find_package)
 fi
+[ -n "$package" ] || { say "apt knows no linux-image-$kernel: its sources lack a suite that has it"; exit 1; }
 (cd "$work" && apt-get -oAPT::Sandbox::User=root download -q "$package" >&2)
 dpkg -x "$work"/linux-image-*.deb "$work/kernel"
 
