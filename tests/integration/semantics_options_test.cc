@@ -284,6 +284,20 @@ int LookUpMany(GuestOfExport& guest, int count) {
   return 0;
 }
 
+TEST_F(SemanticsOptionsTest, WithoutHostHandlesTheBudgetOfFdsIsTheEndAndTold) {
+  auto guest = Mounted("web", [](ExportSpec& spec) {
+    spec.set_host_handles(ExportSpec::HOST_HANDLES_NEVER);
+    spec.set_max_inode_fds(64);
+  });
+
+  EXPECT_EQ(LookUpMany(*guest, 100), ENFILE);
+
+  const auto view = supervisor_->WaitFor(
+      "web", [](const supervisor::ExportView& seen) { return !seen.conditions.empty(); });
+  ASSERT_TRUE(view.ok()) << view.status();
+  EXPECT_EQ(view->conditions.front().reason, "INODE_REFERENCES_EXHAUSTED");
+}
+
 TEST_F(SemanticsOptionsTest, WithHostHandlesFilesBeyondTheBudgetStayKnown) {
   auto guest = Mounted("web", [](ExportSpec& spec) { spec.set_max_inode_fds(64); });
 
