@@ -5,12 +5,17 @@
 
 #include <algorithm>
 #include <array>
+#include <thread>
 
 #include "backends/passthrough/safe_open.h"
 #include "server/errors/status_macros.h"
 
 namespace fsd::passthrough {
 namespace {
+
+// How often to try for room while inodes are being used, and to wait for removals of names.
+constexpr int kAttempts = 4;
+constexpr int kSpins = 100;
 
 std::atomic_ref<int32_t> FdOf(InodeRecord& record) { return std::atomic_ref(record.fd); }
 
@@ -67,7 +72,15 @@ bool InodeReferences::MakeRoom() {
   os::MutexLock lock(batch_);
   // Waiting for the lock, one has waited for somebody who made room.
   if (fds() < std::min(before, max_fds_)) return true;
-  return DemoteBatch() > 0;
+  // A batch may have had nothing but inodes that cannot be demoted, which are then no candidates
+  // any more, or that were just being used.
+  int in_use = 0;
+  while (in_use < kAttempts && handles_->candidates.size() != 0) {
+    const uint64_t candidates = handles_->candidates.size();
+    if (DemoteBatch() > 0) return true;
+    if (handles_->candidates.size() >= candidates) ++in_use;
+  }
+  return false;
 }
 
 bool InodeReferences::BeginUnguarded() {
@@ -80,7 +93,11 @@ bool InodeReferences::BeginUnguarded() {
 }
 
 size_t InodeReferences::DemoteBatch() {
-  if (unguarded_.load() != 0) return 0;
+  // They began before near_budget_ was set, and so are about to end.
+  for (int spins = 0; unguarded_.load() != 0; ++spins) {
+    if (spins == kSpins) return 0;
+    std::this_thread::yield();
+  }
   std::array<Victim, HandleBroker::kMaxBatch> room;
   // Of a small budget, not all at once.
   const size_t most = std::clamp<uint64_t>(max_fds_ / 8, 1, room.size());

@@ -129,6 +129,15 @@ TEST_F(InodeReferencesTest, ARemovedNameLeavesTheInodeReachable) {
   EXPECT_EQ(Must(fs->GetAttributes(directory)).stx_nlink, 0u);
 }
 
+TEST_F(InodeReferencesTest, InodesWithoutANameDoNotKeepOthersFromMakingRoom) {
+  constexpr int kNameless = kBudget - 20;
+  const std::map<std::string, Entry> nameless = LookUpMany("nameless", kNameless);
+  for (const auto& [name, entry] : nameless) EXPECT_SUCCESS(fs->Unlink(kRoot, name));
+  LookUpMany("file", 3 * kBudget);
+  for (const auto& [name, entry] : nameless) EXPECT_EQ(Must(fs->Contents(entry.node)), name);
+  EXPECT_EQ(filesystem_->Usage().inodes_refused, 0u);
+}
+
 TEST_F(InodeReferencesTest, AnInodeThatTheHostHasReplacedIsStaleAndItsSuccessorIsAnotherNode) {
   const Entry old = MakeFileToBeRecycled("file");
   const Entry successor = Must(fs->Lookup(kRoot, "file"));

@@ -17,7 +17,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -33,7 +35,9 @@
 namespace fsd::exe {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 constexpr int kPatienceMs = 60'000;
 
@@ -117,11 +121,14 @@ class WorkerMainTest : public ::testing::Test {
     return message.ok() && message->has_value() ? **message : internal::FromWorker();
   }
 
-  // The data plane's process id: the keeper's only child.
+  // The keeper's children: the data plane and, if host handles are used, the handle keeper.
+  std::vector<pid_t> Children() const {
+    std::ifstream children(absl::StrCat("/proc/", worker_, "/task/", worker_, "/children"));
+    return {std::istream_iterator<pid_t>(children), {}};
+  }
   pid_t DataPlane() const {
-    pid_t child = 0;
-    std::ifstream(absl::StrCat("/proc/", worker_, "/task/", worker_, "/children")) >> child;
-    return child;
+    const std::vector<pid_t> children = Children();
+    return children.empty() ? 0 : children[0];
   }
 
   std::string directory_;
@@ -138,6 +145,18 @@ std::string StatusLine(pid_t pid, std::string_view name) {
     if (line.starts_with(name)) return line.substr(name.size() + 2);
   }
   return "no such line";
+}
+
+// What they lead to.
+std::vector<std::string> FdsBesideStandard(pid_t pid) {
+  std::vector<std::string> targets;
+  for (int fd = STDERR_FILENO + 1; fd < 1000; ++fd) {
+    std::error_code closed;
+    const auto target =
+        std::filesystem::read_symlink(absl::StrCat("/proc/", pid, "/fd/", fd), closed);
+    if (!closed) targets.push_back(target.string());
+  }
+  return targets;
 }
 
 // The keeper confines itself while the data plane already serves.
@@ -175,6 +194,51 @@ TEST_F(WorkerMainTest, BothProcessesAreJailedAndFiltered) {
     EXPECT_EQ(StatusLine(pid, "CapEff"), "00000000880000db");
     EXPECT_TRUE(std::filesystem::equivalent(absl::StrCat("/proc/", pid, "/root/"), share()));
   }
+}
+
+TEST_F(WorkerMainTest, TheHandleKeeperHasItsCapabilityItsSocketAndNothingElse) {
+  Start();
+  ipc::WorkerChannel channel = Dial();
+  ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1");
+
+  ASSERT_EQ(Children().size(), 2u);
+  const pid_t handle_keeper = Children()[1];
+  EXPECT_TRUE(IsFilteredInTime(handle_keeper));
+  EXPECT_EQ(StatusLine(handle_keeper, "NoNewPrivs"), "1");
+  EXPECT_EQ(StatusLine(handle_keeper, "CapPrm"), "0000000000000004");
+  // What the last request came with is closed after its answer.
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+  std::vector<std::string> given = FdsBesideStandard(handle_keeper);
+  while (given.size() != 1 && std::chrono::steady_clock::now() < end) {
+    ::poll(nullptr, 0, 1);
+    given = FdsBesideStandard(handle_keeper);
+  }
+  EXPECT_THAT(given, ElementsAre(StartsWith("socket:")));
+  EXPECT_TRUE(
+      std::filesystem::equivalent(absl::StrCat("/proc/", handle_keeper, "/root/"), share()));
+}
+
+TEST_F(WorkerMainTest, WithoutHostHandlesThereIsNoHandleKeeper) {
+  spec_.mutable_spec()->set_host_handles(internal::ExportSpec::HOST_HANDLES_NEVER);
+  Start();
+  ipc::WorkerChannel channel = Dial();
+  ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1");
+  EXPECT_EQ(Children().size(), 1u);
+  EXPECT_EQ(StatusLine(DataPlane(), "CapBnd"), "00000000880000db");
+}
+
+TEST_F(WorkerMainTest, ADeadHandleKeeperDoesNotEndTheWorker) {
+  Start();
+  ipc::WorkerChannel channel = Dial();
+  ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1");
+  ASSERT_EQ(Children().size(), 2u);
+
+  ::kill(Children()[1], SIGKILL);
+
+  internal::ToWorker query;
+  query.mutable_query_status();
+  ASSERT_TRUE(channel.Send(query).ok());
+  EXPECT_TRUE(Receive(channel).has_status());
 }
 
 TEST_F(WorkerMainTest, NoDescriptorLeadsOutOfTheJail) {

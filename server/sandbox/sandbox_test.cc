@@ -364,6 +364,36 @@ TEST_F(IdMappedTest, WhatTheHostMakesIsTheInnerIdsAndTheRestNobodys) {
             "3:4 65534:65534 EOVERFLOW EACCES ");
 }
 
+TEST_F(IdMappedTest, AFileSystemThatCannotTranslateIsAnErrorThatNamesTheStep) {
+  EXPECT_THAT(InsideMapped([](const Jail&) { return "inside"; }), "inside");
+  EXPECT_THAT(InNewPidNamespace([&]() -> std::string {
+                if (::unshare(CLONE_NEWNS) != 0 ||
+                    ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, "") != 0 ||
+                    ::mount("none", (source_ + "/sub").c_str(), "ramfs", 0, nullptr) != 0) {
+                  return ::strerrorname_np(errno);
+                }
+                const std::vector<IdRange> ranges = {{.outside_first = 100'000, .count = 10}};
+                return Enter({.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH),
+                              .ids = {.uids = ranges, .gids = ranges}})
+                    .status()
+                    .ToString();
+              }),
+              HasSubstr("mount_setattr(MOUNT_ATTR_IDMAP) of the export's tree (its file system, or "
+                        "one mounted below it, cannot translate ids)"));
+}
+
+TEST_F(IdMappedTest, RangesThatTheKernelRefusesAreAnErrorThatNamesTheMap) {
+  EXPECT_THAT(InNewPidNamespace([&] {
+                const std::vector<IdRange> overlapping = {{.outside_first = 100, .count = 10},
+                                                          {.outside_first = 105, .count = 10}};
+                return Enter({.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH),
+                              .ids = {.uids = overlapping, .gids = overlapping}})
+                    .status()
+                    .ToString();
+              }),
+              HasSubstr("write of uid_map: Invalid argument"));
+}
+
 TEST_F(SandboxTest, OutsideAPidNamespaceOfItsOwnItRefuses) {
   const auto jail = Enter({.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH)});
   EXPECT_EQ(jail.status().code(), absl::StatusCode::kFailedPrecondition);
