@@ -1,6 +1,7 @@
-// The contract that every backend keeps, as a test suite.
+// The contract that every backend keeps, as test suites, one file per family of operations.
 //
-// A backend's test instantiates it with a factory for each way of making an empty file system:
+// A backend's test instantiates FilesystemContract with a factory for each way of making an empty
+// file system, and the suites of the optional families with those that have them:
 //
 //   INSTANTIATE_TEST_SUITE_P(Memory, FilesystemContract, ::testing::Values(FilesystemFactory{…}));
 #ifndef FSD_BACKENDS_FILESYSTEM_CONTRACT_H_
@@ -25,21 +26,38 @@ class FilesystemUnderTest {
   virtual Filesystem& filesystem() = 0;
 };
 
+// What not every file system has. What it lacks it refuses: ENOSYS, of an operation's flag EINVAL
+// or EOPNOTSUPP.
+struct FilesystemFeatures {
+  bool xattrs = true;     // XattrContract
+  bool locks = true;      // LockContract
+  bool ioctls = true;     // whichever: others are ENOTTY
+  bool whiteouts = true;  // RENAME_WHITEOUT
+};
+
 struct FilesystemFactory {
   std::string name;
   // An empty file system.
   std::function<std::unique_ptr<FilesystemUnderTest>()> make;
+  FilesystemFeatures features = {};
 
   friend void PrintTo(const FilesystemFactory& factory, std::ostream* out) { *out << factory.name; }
 };
 
 class FilesystemContract : public ::testing::TestWithParam<FilesystemFactory> {
  protected:
+  static constexpr NodeId kRoot = kRootNodeId;
+
   FilesystemContract() : under_test_(GetParam().make()), fs(under_test_->filesystem()) {}
+
+  const FilesystemFeatures& features() const { return GetParam().features; }
 
   std::unique_ptr<FilesystemUnderTest> under_test_;
   FilesystemDriver fs;
 };
+
+class XattrContract : public FilesystemContract {};
+class LockContract : public FilesystemContract {};
 
 }  // namespace fsd::backends
 

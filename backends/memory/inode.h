@@ -1,18 +1,44 @@
-// The nouns of the memory file system's tree. No logic but an inode's own.
+// The nouns of the memory file system's tree, for its implementation. No logic but their own.
 #ifndef FSD_BACKENDS_MEMORY_INODE_H_
 #define FSD_BACKENDS_MEMORY_INODE_H_
 
 #include <cstdint>
 #include <ctime>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "backends/filesystem.h"
+#include "backends/memory/file_locks.h"
 #include "backends/memory/memory_filesystem.h"
 #include "backends/memory/sparse_data.h"
+#include "server/errors/errno_or.h"
 
 namespace fsd::memory {
+
+inline constexpr size_t kNameMaxBytes = 255;
+inline constexpr uint32_t kPermissions = 07777;
+
+inline ErrnoOr<void> CheckName(std::string_view name) {
+  if (name.empty() || name.find('/') != name.npos || name.find('\0') != name.npos) {
+    return Errno(EINVAL);
+  }
+  if (name.size() > kNameMaxBytes) return Errno(ENAMETOOLONG);
+  return {};
+}
+
+inline bool IsDots(std::string_view name) { return name == "." || name == ".."; }
+
+// The bytes of `text` that fit.
+inline size_t Copy(std::string_view text, backends::IoVectors destination) {
+  size_t copied = 0;
+  for (const iovec& piece : destination) {
+    copied += text.copy(static_cast<char*>(piece.iov_base), piece.iov_len, copied);
+  }
+  return copied;
+}
 
 struct MemoryFilesystem::Inode {
   struct DirectoryItem {
@@ -20,8 +46,9 @@ struct MemoryFilesystem::Inode {
     InodeRef inode;
   };
 
-  Inode(uint64_t number, uint32_t mode, PageBudget& budget, uint64_t& live)
-      : ino(number), mode(mode), data(budget), live(live) {
+  Inode(uint64_t number, uint32_t mode, PageBudget& pages, FileLocks::Budget& lock_budget,
+        uint64_t& live)
+      : ino(number), mode(mode), data(pages), locks(lock_budget), live(live) {
     ++live;
   }
   ~Inode() { --live; }
@@ -42,7 +69,10 @@ struct MemoryFilesystem::Inode {
   uint32_t device_minor = 0;
   timespec access_time{}, modification_time{}, change_time{}, birth_time{};
   SparseData data;
+  FileLocks locks;
   std::string target;  // of a symlink
+  std::map<std::string, std::string, std::less<>> xattrs;
+  bool may_get_name = false;  // made without one (O_TMPFILE)
 
   // A directory's entries by name, and in the order they were made: an entry's cookie never
   // changes, so reading on from one is safe whatever comes or goes.

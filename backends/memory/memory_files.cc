@@ -1,11 +1,13 @@
-// Open files and directories of the memory file system.
-#include <dirent.h>
+// Open files of the memory file system, and locks on them.
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
+#include "backends/lock_ranges.h"
 #include "backends/memory/inode.h"
 #include "backends/memory/memory_filesystem.h"
 #include "server/errors/status_macros.h"
@@ -16,6 +18,13 @@ using backends::Call;
 using backends::FileHandle;
 using backends::NodeId;
 using backends::Outcome;
+
+namespace {
+
+// Of one COPY_FILE_RANGE; the guest comes back for the rest.
+constexpr uint64_t kMaxCopyBytes = uint64_t{1} << 20;
+
+}  // namespace
 
 ErrnoOr<MemoryFilesystem::Handle*> MemoryFilesystem::FindHandle(NodeId node, FileHandle handle,
                                                                 bool directory) {
@@ -63,7 +72,7 @@ Outcome<backends::CreatedFile> MemoryFilesystem::Create(Call<backends::CreatedFi
                                                         const backends::Creation& creation) {
   os::MutexLock lock(mutex_);
   ErrnoOr<InodeRef> inode =
-      Make(parent, name, S_IFREG | (mode & 07777 & ~creation.umask), call.caller());
+      Make(parent, name, S_IFREG | (mode & kPermissions & ~creation.umask), call.caller());
   if (!inode.ok() && inode.error() == Errno(EEXIST) && (options.flags & O_EXCL) == 0) {
     FSD_ASSIGN_OR_RETURN_ERRNO(const InodeRef directory, Directory(parent));
     inode = Child(*directory, name);
@@ -71,8 +80,31 @@ Outcome<backends::CreatedFile> MemoryFilesystem::Create(Call<backends::CreatedFi
     if (inode.ok() && !(*inode)->is_file()) return Errno(EISDIR);
   }
   if (!inode.ok()) return inode.error();
-  FSD_ASSIGN_OR_RETURN_ERRNO(const FileHandle handle, OpenInode(*inode, options.flags));
-  return backends::CreatedFile{.entry = EntryOf(*inode), .handle = handle};
+  return OpenMade(*inode, options);
+}
+
+ErrnoOr<backends::CreatedFile> MemoryFilesystem::OpenMade(const InodeRef& inode,
+                                                          const backends::OpenOptions& options) {
+  FSD_ASSIGN_OR_RETURN_ERRNO(const FileHandle handle, OpenInode(inode, options.flags));
+  const backends::Entry entry = EntryOf(inode);
+  if (options.keep_open) return backends::CreatedFile{.entry = entry, .handle = handle};
+  handles_.erase(static_cast<uint64_t>(handle));
+  return backends::CreatedFile{.entry = entry, .handle = backends::kNoHandle};
+}
+
+Outcome<backends::CreatedFile> MemoryFilesystem::CreateTemporary(
+    Call<backends::CreatedFile> call, NodeId parent, uint32_t mode, backends::OpenOptions options,
+    const backends::Creation& creation) {
+  os::MutexLock lock(mutex_);
+  if ((options.flags & O_ACCMODE) == O_RDONLY) return Errno(EINVAL);
+  FSD_ASSIGN_OR_RETURN_ERRNO(const InodeRef directory, Directory(parent));
+  if (directory->nlink == 0) return Errno(ENOENT);
+  FSD_ASSIGN_OR_RETURN_ERRNO(
+      const InodeRef inode,
+      MakeInode(*directory, S_IFREG | (mode & kPermissions & ~creation.umask), call.caller()));
+  inode->nlink = 0;
+  inode->may_get_name = (options.flags & O_EXCL) == 0;
+  return OpenMade(inode, options);
 }
 
 Outcome<size_t> MemoryFilesystem::Read(Call<size_t>, NodeId node, FileHandle handle,
@@ -98,14 +130,20 @@ Outcome<size_t> MemoryFilesystem::Write(Call<size_t>, NodeId node, FileHandle ha
   return written;
 }
 
-Outcome<void> MemoryFilesystem::Flush(Call<void>, NodeId node, FileHandle handle, uint64_t) {
+Outcome<void> MemoryFilesystem::Flush(Call<void>, NodeId node, FileHandle handle,
+                                      uint64_t lock_owner) {
+  DueCompletions due;
   os::MutexLock lock(mutex_);
-  FSD_RETURN_IF_ERRNO(FindHandle(node, handle, false));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const Handle* open, FindHandle(node, handle, false));
+  open->inode->locks.DropOwner(lock_owner, due);
   return ErrnoOr<void>();
 }
 
 Outcome<void> MemoryFilesystem::Release(Call<void>, NodeId node, FileHandle handle) {
+  DueCompletions due;
   os::MutexLock lock(mutex_);
+  FSD_ASSIGN_OR_RETURN_ERRNO(const Handle* open, FindHandle(node, handle, false));
+  open->inode->locks.DropHandle(handle, due);
   return CloseHandle(node, handle, false);
 }
 
@@ -135,6 +173,13 @@ Outcome<void> MemoryFilesystem::Fallocate(Call<void>, NodeId node, FileHandle ha
     case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
       data.Punch(offset, length);
       break;
+    case FALLOC_FL_ZERO_RANGE:
+      if (offset + length > data.size()) FSD_RETURN_IF_ERRNO(data.Resize(offset + length));
+      data.Punch(offset, length);
+      break;
+    case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+      data.Punch(offset, length);
+      break;
     default:
       return Errno(EOPNOTSUPP);
   }
@@ -156,69 +201,58 @@ Outcome<uint64_t> MemoryFilesystem::Seek(Call<uint64_t>, NodeId node, FileHandle
   }
 }
 
-Outcome<backends::OpenFile> MemoryFilesystem::OpenDirectory(Call<backends::OpenFile>, NodeId node,
-                                                            uint32_t flags) {
+Outcome<uint64_t> MemoryFilesystem::CopyRange(Call<uint64_t>, backends::FileRange from,
+                                              backends::FileRange to, uint64_t length,
+                                              uint32_t flags) {
   os::MutexLock lock(mutex_);
-  FSD_ASSIGN_OR_RETURN_ERRNO(const InodeRef inode, Directory(node));
-  FSD_ASSIGN_OR_RETURN_ERRNO(const FileHandle handle, OpenInode(inode, flags));
-  return backends::OpenFile{.handle = handle};
-}
-
-ErrnoOr<void> MemoryFilesystem::List(NodeId node, FileHandle handle, uint64_t offset,
-                                     backends::DirectorySink& sink, bool plus) {
-  FSD_ASSIGN_OR_RETURN_ERRNO(const Handle* open, FindHandle(node, handle, true));
-  const Inode& directory = *open->inode;
-  if (offset < 1) {
-    if (!sink.Fits(".")) return {};
-    sink.Add({.name = ".", .ino = directory.ino, .next_offset = 1, .type = DT_DIR}, nullptr);
+  FSD_ASSIGN_OR_RETURN_ERRNO(const Handle* source, FindHandle(from.node, from.handle, false));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const Handle* target, FindHandle(to.node, to.handle, false));
+  if ((source->flags & O_ACCMODE) == O_WRONLY) return Errno(EBADF);
+  if ((target->flags & O_ACCMODE) == O_RDONLY) return Errno(EBADF);
+  if (flags != 0 || from.offset > INT64_MAX || to.offset > INT64_MAX) return Errno(EINVAL);
+  const uint64_t size = source->inode->data.size();
+  if (from.offset >= size) return uint64_t{0};
+  length = std::min({length, kMaxCopyBytes, size - from.offset});
+  if (source->inode == target->inode && from.offset < to.offset + length &&
+      to.offset < from.offset + length) {
+    return Errno(EINVAL);
   }
-  if (offset < 2) {
-    if (!sink.Fits("..")) return {};
-    const InodeRef above = directory.parent.lock();
-    sink.Add({.name = "..",
-              .ino = above != nullptr ? above->ino : directory.ino,
-              .next_offset = 2,
-              .type = DT_DIR},
-             nullptr);
+  std::vector<char> bytes(length);
+  const iovec buffer{bytes.data(), bytes.size()};
+  source->inode->data.Read(from.offset, {&buffer, 1});
+  FSD_ASSIGN_OR_RETURN_ERRNO(const size_t written,
+                             target->inode->data.Write(to.offset, {&buffer, 1}));
+  target->inode->TouchContents();
+  return uint64_t{written};
+}
+
+Outcome<backends::FileLock> MemoryFilesystem::GetLock(Call<backends::FileLock>, NodeId node,
+                                                      FileHandle handle, uint64_t owner,
+                                                      const backends::FileLock& file_lock) {
+  os::MutexLock lock(mutex_);
+  FSD_ASSIGN_OR_RETURN_ERRNO(const Handle* open, FindHandle(node, handle, false));
+  FSD_RETURN_IF_ERRNO(backends::CheckLock(file_lock));
+  if (file_lock.type == F_UNLCK) return Errno(EINVAL);
+  return open->inode->locks.Find(owner, file_lock);
+}
+
+Outcome<void> MemoryFilesystem::SetLock(Call<void> call, NodeId node, FileHandle handle,
+                                        const backends::FileLock& file_lock,
+                                        backends::LockOptions options) {
+  DueCompletions due;
+  os::MutexLock lock(mutex_);
+  FSD_ASSIGN_OR_RETURN_ERRNO(const Handle* open, FindHandle(node, handle, false));
+  FSD_RETURN_IF_ERRNO(backends::CheckLock(file_lock));
+  const uint32_t access = open->flags & O_ACCMODE;
+  if (!options.flock && ((file_lock.type == F_RDLCK && access == O_WRONLY) ||
+                         (file_lock.type == F_WRLCK && access == O_RDONLY))) {
+    return Errno(EBADF);
   }
-  for (auto item = directory.items.upper_bound(offset); item != directory.items.end(); ++item) {
-    const auto& [cookie, child] = *item;
-    if (!sink.Fits(child.name)) break;
-    const backends::DirectoryEntry entry{.name = child.name,
-                                         .ino = child.inode->ino,
-                                         .next_offset = cookie,
-                                         .type = static_cast<uint32_t>(IFTODT(child.inode->mode))};
-    if (plus) {
-      const backends::Entry looked_up = EntryOf(child.inode);
-      sink.Add(entry, &looked_up);
-    } else {
-      sink.Add(entry, nullptr);
-    }
-  }
-  return {};
-}
-
-Outcome<void> MemoryFilesystem::ReadDirectory(Call<void>, NodeId node, FileHandle handle,
-                                              uint64_t offset, backends::DirectorySink& sink) {
-  os::MutexLock lock(mutex_);
-  return List(node, handle, offset, sink, false);
-}
-
-Outcome<void> MemoryFilesystem::ReadDirectoryPlus(Call<void>, NodeId node, FileHandle handle,
-                                                  uint64_t offset, backends::DirectorySink& sink) {
-  os::MutexLock lock(mutex_);
-  return List(node, handle, offset, sink, true);
-}
-
-Outcome<void> MemoryFilesystem::ReleaseDirectory(Call<void>, NodeId node, FileHandle handle) {
-  os::MutexLock lock(mutex_);
-  return CloseHandle(node, handle, true);
-}
-
-Outcome<void> MemoryFilesystem::FsyncDirectory(Call<void>, NodeId node, FileHandle handle, bool) {
-  os::MutexLock lock(mutex_);
-  FSD_RETURN_IF_ERRNO(FindHandle(node, handle, true));
-  return ErrnoOr<void>();
+  FileLocks& locks = open->inode->locks;
+  const FileLocks::Request request{.handle = handle, .lock = file_lock, .options = options};
+  const ErrnoOr<void> result = locks.Set(request, due);
+  if (result.ok() || result.error() != Errno(EAGAIN) || !options.wait) return result;
+  return locks.Wait(request, call);
 }
 
 }  // namespace fsd::memory

@@ -2,7 +2,10 @@
 //
 // The reference of the contract suite, the floor that benchmarks measure the rest of the house
 // against, and a file system for fuzzing that touches no host file. One lock around all of it; it
-// checks no permissions (the guest does, from the attributes).
+// checks no permissions (the guest does, from the attributes). Only who waits for a lock is
+// pending.
+//
+// It has no ioctls, no whiteouts and no ACLs, and nothing of it works without handles.
 #ifndef FSD_BACKENDS_MEMORY_MEMORY_FILESYSTEM_H_
 #define FSD_BACKENDS_MEMORY_MEMORY_FILESYSTEM_H_
 
@@ -10,11 +13,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "backends/filesystem.h"
+#include "backends/memory/file_locks.h"
 #include "backends/memory/sparse_data.h"
 #include "server/os/mutex.h"
 
@@ -24,6 +29,7 @@ struct MemoryLimits {
   uint64_t pages = 65536;    // of SparseData::kPageBytes, in all files together
   uint64_t inodes = 100000;  // ENOSPC beyond
   uint64_t handles = 65536;  // ENFILE beyond
+  uint64_t locks = 65536;    // and who waits for one; ENOLCK beyond
 };
 
 class MemoryFilesystem : public backends::Filesystem {
@@ -32,6 +38,7 @@ class MemoryFilesystem : public backends::Filesystem {
   ~MemoryFilesystem() override;
 
   void Reset() override;
+  void EndWaits() override;
   backends::FilesystemUsage Usage() const override;
 
   backends::Outcome<backends::Entry> Lookup(backends::Call<backends::Entry>,
@@ -99,6 +106,30 @@ class MemoryFilesystem : public backends::Filesystem {
   backends::Outcome<uint64_t> Seek(backends::Call<uint64_t>, backends::NodeId node,
                                    backends::FileHandle handle, uint64_t offset,
                                    uint32_t whence) override;
+  backends::Outcome<backends::CreatedFile> CreateTemporary(
+      backends::Call<backends::CreatedFile>, backends::NodeId parent, uint32_t mode,
+      backends::OpenOptions options, const backends::Creation& creation) override;
+  backends::Outcome<uint64_t> CopyRange(backends::Call<uint64_t>, backends::FileRange from,
+                                        backends::FileRange to, uint64_t length,
+                                        uint32_t flags) override;
+  backends::Outcome<void> SyncFilesystem(backends::Call<void>, backends::NodeId node) override;
+  backends::Outcome<backends::FileLock> GetLock(backends::Call<backends::FileLock>,
+                                                backends::NodeId node, backends::FileHandle handle,
+                                                uint64_t owner,
+                                                const backends::FileLock& lock) override;
+  backends::Outcome<void> SetLock(backends::Call<void>, backends::NodeId node,
+                                  backends::FileHandle handle, const backends::FileLock& lock,
+                                  backends::LockOptions options) override;
+  backends::Outcome<void> SetXattr(backends::Call<void>, backends::NodeId node,
+                                   std::string_view name, std::span<const char> value,
+                                   uint32_t flags, bool kill_sgid) override;
+  backends::Outcome<size_t> GetXattr(backends::Call<size_t>, backends::NodeId node,
+                                     std::string_view name,
+                                     backends::IoVectors destination) override;
+  backends::Outcome<size_t> ListXattr(backends::Call<size_t>, backends::NodeId node,
+                                      backends::IoVectors destination) override;
+  backends::Outcome<void> RemoveXattr(backends::Call<void>, backends::NodeId node,
+                                      std::string_view name) override;
   backends::Outcome<backends::OpenFile> OpenDirectory(backends::Call<backends::OpenFile>,
                                                       backends::NodeId node,
                                                       uint32_t flags) override;
@@ -126,6 +157,9 @@ class MemoryFilesystem : public backends::Filesystem {
   ErrnoOr<Handle*> FindHandle(backends::NodeId node, backends::FileHandle handle, bool directory)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // Makes an inode that has no name yet, as if in `directory`.
+  ErrnoOr<InodeRef> MakeInode(const Inode& directory, uint32_t mode, const backends::Caller& caller)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes an inode under `name` in `parent`; EEXIST if there is one.
   ErrnoOr<InodeRef> Make(backends::NodeId parent, std::string_view name, uint32_t mode,
                          const backends::Caller& caller) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -136,6 +170,9 @@ class MemoryFilesystem : public backends::Filesystem {
   backends::Entry EntryOf(const InodeRef& inode) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ErrnoOr<backends::FileHandle> OpenInode(const InodeRef& inode, uint32_t flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ErrnoOr<backends::CreatedFile> OpenMade(const InodeRef& inode,
+                                          const backends::OpenOptions& options)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ErrnoOr<void> CloseHandle(backends::NodeId node, backends::FileHandle handle, bool directory)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ErrnoOr<void> List(backends::NodeId node, backends::FileHandle handle, uint64_t offset,
@@ -145,6 +182,7 @@ class MemoryFilesystem : public backends::Filesystem {
   const MemoryLimits limits_;
   mutable os::Mutex mutex_;
   PageBudget budget_ ABSL_GUARDED_BY(mutex_);
+  FileLocks::Budget lock_budget_ ABSL_GUARDED_BY(mutex_);
   uint64_t inode_count_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_ino_ ABSL_GUARDED_BY(mutex_) = 1;
   // Numbers are never given twice, so a forgotten one never names another inode.

@@ -35,7 +35,7 @@ WALLS = {
         "backends/", "server/sandbox/", "server/ipc/", "server/worker/", "server/supervisor/",
         "server/control/"],
     "backends/passthrough/": FLOOR + BACKEND_INTERFACE + ["backends/lock_ranges.h"],
-    "backends/memory/": FLOOR + BACKEND_INTERFACE,
+    "backends/memory/": FLOOR + BACKEND_INTERFACE + ["backends/lock_ranges.h"],
     "backends/": FLOOR,
     "cli/": PUBLIC_PROTO + ["server/errors/status_macros.h"],
 }
