@@ -48,7 +48,8 @@ uint64_t MaxInodeFds(const Options& options) {
 // Finds the root again by its handle. Results in an fd to open handles of its mount through.
 absl::StatusOr<os::UniqueFd> TryHandles(HandleBroker* broker, int proc_self_fd, int root,
                                         const Attributes& attributes) {
-  if (broker == nullptr) return absl::FailedPreconditionError("nobody opens them");
+  if (broker == nullptr)
+    return absl::FailedPreconditionError("nobody may open them (CAP_DAC_READ_SEARCH)");
   IssuedHandle issued{};
   const ErrnoOr<void> answered = broker->Issue({&root, 1}, {&issued, 1});
   if (!answered.ok()) return ErrnoStatus(answered.error(), "getting the root's handle");

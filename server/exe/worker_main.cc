@@ -159,23 +159,22 @@ int Main() {
   ::tzset();
   FSD_LOG(kInfo, name, "worker starts, serving %s", spec->spec().source_path());
 
-  const bool host_handles = UsesHostHandles(spec->spec());
   auto jail = sandbox::Enter({.source_directory = std::move(fds->source_directory),
                               .read_only = spec->spec().read_only(),
-                              .host_handles = host_handles,
+                              .host_handles = UsesHostHandles(spec->spec()),
                               .ids = MountIds(spec->spec())});
   if (!jail.ok()) return Fail(ipc::kWorkerJailUnavailable, name, jail.status());
 
   // The first for the data plane, the second for the handle keeper.
   int handle_sockets[2] = {-1, -1};
-  if (host_handles &&
+  if (jail->host_handles &&
       ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, handle_sockets) != 0) {
     return Fail(ipc::kWorkerSetUpFailed, name, ErrnoStatus(Errno::Last(), "socketpair"));
   }
   const auto data_plane = worker::ForkDataPlane(
       [&] { return RunDataPlane(*spec, *std::move(fds), *jail, os::UniqueFd(handle_sockets[0])); });
   if (!data_plane.ok()) return Fail(ipc::kWorkerSetUpFailed, name, data_plane.status());
-  if (host_handles) {
+  if (jail->host_handles) {
     const auto handle_keeper = worker::ForkHandleKeeper(
         handle_sockets[1], [&](int socket) { return RunHandleKeeper(name, socket); });
     // The data plane gets along without it, if the export allows, as soon as the socket closes.

@@ -75,6 +75,14 @@ absl::Status DropCapabilities(Capabilities capabilities) {
   return absl::OkStatus();
 }
 
+bool MayOpenHandles() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+  if (::syscall(SYS_capget, &header, sets) != 0) return false;
+  return (sets[CAP_TO_INDEX(CAP_DAC_READ_SEARCH)].permitted & CAP_TO_MASK(CAP_DAC_READ_SEARCH)) !=
+         0;
+}
+
 absl::Status KeepFileCapabilities() { return SetOwnSets(kKept); }
 absl::Status KeepHandleCapability() { return SetOwnSets(kHandles); }
 

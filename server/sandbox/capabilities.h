@@ -17,6 +17,9 @@ enum class Capabilities { kFiles, kFilesAndHandles };
 // relies on it. PERMISSION_DENIED if one of them is not there to keep.
 absl::Status DropCapabilities(Capabilities kept);
 
+// Whether DAC_READ_SEARCH is there to keep: containers are rarely given it.
+bool MayOpenHandles();
+
 // Of what DropCapabilities(kFilesAndHandles) has left: the eight, or DAC_READ_SEARCH alone.
 absl::Status KeepFileCapabilities();
 absl::Status KeepHandleCapability();

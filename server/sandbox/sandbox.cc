@@ -51,11 +51,12 @@ absl::StatusOr<Jail> Enter(JailOptions options) {
   options.source_directory.reset();
   FSD_RETURN_IF_ERROR(UnshareNamespaces());
   Jail jail;
+  jail.host_handles = options.host_handles && MayOpenHandles();
   FSD_ASSIGN_OR_RETURN(jail.proc, MountProc());
   FSD_ASSIGN_OR_RETURN(jail.root,
                        PivotInto(std::move(tree), options.read_only, user_namespace.get()));
-  FSD_RETURN_IF_ERROR(DropCapabilities(options.host_handles ? Capabilities::kFilesAndHandles
-                                                            : Capabilities::kFiles));
+  FSD_RETURN_IF_ERROR(
+      DropCapabilities(jail.host_handles ? Capabilities::kFilesAndHandles : Capabilities::kFiles));
   FSD_RETURN_IF_ERROR(CloseProcess());
   return jail;
 }

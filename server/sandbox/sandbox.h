@@ -27,7 +27,7 @@ struct JailOptions {
   // The mount itself is read-only too, and stays as it is: what the host mounts below the directory
   // later is not seen. In a writable export it is.
   bool read_only = false;
-  // One of the processes to come opens host handles.
+  // One of the processes to come opens host handles, if this one may.
   bool host_handles = false;
   // The mount itself translates owners: see id_mappings.h. It then stays as it is, as a read-only
   // one does, since what the host mounts later would not translate.
@@ -40,6 +40,8 @@ struct Jail {
   // A proc of the new pid namespace, showing processes only, mounted nowhere. The data plane opens
   // "self/fd" in it (after the fork: "self" of the keeper is the keeper's) to re-open O_PATH fds.
   os::UniqueFd proc;
+  // Whether the capability to open host handles was asked for and is there.
+  bool host_handles = false;
 };
 
 // Wall 1. Call once, single-threaded. The error names the step that failed, e.g. "pivot_root:

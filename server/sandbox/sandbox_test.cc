@@ -263,6 +263,22 @@ TEST_F(SandboxTest, OnlyTheHandleKeeperMayOpenHandles) {
   EXPECT_EQ(left_to(Process::kKeeper), others);
 }
 
+TEST_F(SandboxTest, WithoutTheCapabilityForHandlesThereIsAJailAllTheSame) {
+  EXPECT_EQ(InNewPidNamespace([&]() -> std::string {
+              __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+              __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+              if (::syscall(SYS_capget, &header, sets) != 0) return "capget";
+              sets[0].permitted &= ~CAP_TO_MASK(CAP_DAC_READ_SEARCH);
+              sets[0].effective &= ~CAP_TO_MASK(CAP_DAC_READ_SEARCH);
+              if (::syscall(SYS_capset, &header, sets) != 0) return "capset";
+              const auto jail = Enter({.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH),
+                                       .host_handles = true});
+              if (!jail.ok()) return jail.status().ToString();
+              return absl::StrCat(jail->host_handles, " ", StatusLine(*jail, "CapPrm"));
+            }),
+            "0 00000000880000db");
+}
+
 TEST_F(SandboxTest, LeavingFsuidZeroLowersTheFileCapabilitiesAndReturningRaisesThem) {
   EXPECT_EQ(Inside([](const Jail& jail) {
               ::setfsuid(1000);
