@@ -33,8 +33,13 @@ ErrnoOr<void> PassthroughFilesystem::TryLock(NodeId node, FileHandle handle, con
   FSD_ASSIGN_OR_RETURN_ERRNO(const HandleTable::Pin open,
                              PinHandle(node, handle, HandleKind::kFile));
   if (options.flock) return SetFlock(open->fd, lock.type);
-  return locks_->Set({.node = node, .owner = options.owner, .handle = handle, .file = open->fd},
-                     lock, epoch);
+  const LockTable::Locker locker{
+      .node = node, .owner = options.owner, .handle = handle, .file = open->fd};
+  const ErrnoOr<void> result = WithRoom([&] { return locks_->Set(locker, lock, epoch); });
+  if (!result.ok() && (result.error() == Errno(EMFILE) || result.error() == Errno(ENFILE))) {
+    return Errno(ENOLCK);
+  }
+  return result;
 }
 
 Outcome<FileLock> PassthroughFilesystem::GetLock(Call<FileLock>, NodeId node, FileHandle handle,

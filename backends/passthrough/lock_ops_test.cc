@@ -2,8 +2,10 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "backends/passthrough/passthrough_fixture.h"
@@ -394,6 +396,42 @@ TEST_F(LockOps, ManyWaitersEachHaveTheirTurn) {
     EXPECT_SUCCESS(session.fs.Flush(session.node, handle, owner));
     EXPECT_SUCCESS(calls[owner]->Wait());
   }
+}
+
+TEST_F(LockOps, NothingStaysOfWhatRacesWithReset) {
+  Session session = MakeSession();
+  Session other = MakeSession();
+  const FileHandle theirs = other.Open();
+  const int before = OpenFdCount();
+  std::vector<std::thread> threads;
+  std::atomic<int> running = 4;
+  for (uint64_t owner = 1; owner <= 4; ++owner) {
+    threads.emplace_back([&session, &running, owner] {
+      const FilesystemDriver mine(*session.filesystem);
+      // Whether each succeeds depends on when the reset comes; that each is answered does not.
+      for (int round = 0; round < 200; ++round) {
+        const auto found = mine.Lookup(kRoot, "file");
+        if (!found.ok()) continue;
+        const auto handle = mine.Open(found->node, O_RDWR);
+        if (!handle.ok()) continue;
+        (void)mine.SetLock(found->node, *handle, Whole(F_WRLCK), {.owner = owner, .wait = true});
+        (void)mine.SetLock(found->node, *handle, Whole(F_WRLCK),
+                           {.owner = owner, .flock = true, .wait = true});
+        if (round % 3 != 0) (void)mine.Flush(found->node, *handle, owner);
+        if (round % 5 != 0) (void)mine.Release(found->node, *handle);
+      }
+      --running;
+    });
+  }
+  while (running > 0) {
+    session.filesystem->Reset();
+    std::this_thread::yield();
+  }
+  for (std::thread& thread : threads) thread.join();
+  session.filesystem->Reset();
+  EXPECT_EQ(OpenFdCount(), before - 1);  // the file's inode, which it knew
+  EXPECT_SUCCESS(other.Lock(theirs, 1, Whole(F_WRLCK)));
+  EXPECT_SUCCESS(other.Flock(theirs, F_WRLCK));
 }
 
 TEST_F(LockOps, AGuestsLocksAreBounded) {

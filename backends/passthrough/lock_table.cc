@@ -81,10 +81,7 @@ ErrnoOr<LockTable::Reference> LockTable::Create(const Locker& locker, uint32_t e
     fd = Reopen(proc_self_fd_, locker.file, S_IFREG, mode);
     if (fd.ok() || fd.error() == Errno(EMFILE) || fd.error() == Errno(ENFILE)) break;
   }
-  if (!fd.ok()) {
-    const bool out_of_fds = fd.error() == Errno(EMFILE) || fd.error() == Errno(ENFILE);
-    return out_of_fds ? Errno(ENOLCK) : fd.error();
-  }
+  if (!fd.ok()) return fd.error();
   const Key key = KeyOf(locker.node, locker.owner);
   auto description = std::make_shared<Description>(key, locker.handle, *std::move(fd));
   os::MutexLock lock(mutex_);

@@ -51,7 +51,8 @@ class LockTable {
   };
 
   // Takes, changes or drops a lock, without waiting. EAGAIN: another's is in the way; ENOLCK: the
-  // limits; EINVAL; EBADF: not open for it; ESTALE: `epoch` has passed.
+  // limits; EMFILE, ENFILE: no descriptor; EINVAL; EBADF: not open for it; ESTALE: `epoch` has
+  // passed.
   ErrnoOr<void> Set(const Locker& locker, const backends::FileLock& lock, uint32_t epoch);
   // As Filesystem::GetLock(). The pid is 0 unless the holder is the session's.
   ErrnoOr<backends::FileLock> Get(const Locker& locker, const backends::FileLock& lock);
