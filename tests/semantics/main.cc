@@ -46,6 +46,7 @@ bool ReadExpectations(const char* path, std::vector<Expectation>& expected) {
 
 void AddAll(Registry& registry) {
   AddAppendChecks(registry);
+  AddCopyChecks(registry);
   AddDirectoryChecks(registry);
   AddFallocateChecks(registry);
   AddFileAttributeChecks(registry);
@@ -64,6 +65,7 @@ void AddAll(Registry& registry) {
   AddSparseChecks(registry);
   AddStickyChecks(registry);
   AddSymlinkChecks(registry);
+  AddSyncChecks(registry);
   AddTemporaryFileChecks(registry);
   AddTimeChecks(registry);
   AddUnlinkedChecks(registry);

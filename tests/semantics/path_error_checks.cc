@@ -24,21 +24,6 @@ std::string Padded(size_t size, const std::string& last) {
   return "dir" + std::string(size - 3 - last.size(), '/') + last;
 }
 
-// `dir/file`, `link` -> dir, `loop` -> loop, `dangling` -> absent.
-void MakeScene(Report& r) {
-  r.Call("mkdir", mkdir("dir", 0755));
-  r.Call("file", MakeFile("dir/file", "text"));
-  r.Call("file", MakeFile("file", "text"));
-  r.Call("source", MakeFile("source", "text"));
-  r.Call("subdirectory", mkdir("dir/sub", 0755));
-  r.Call("symlink", symlink("file", "dir/symlink"));
-  r.Call("link", symlink("dir", "link"));
-  r.Call("loop", symlink("loop", "loop"));
-  r.Call("one", symlink("two", "one"));
-  r.Call("two", symlink("one", "two"));
-  r.Call("dangling", symlink("absent", "dangling"));
-}
-
 std::string Last(Target target) {
   switch (target) {
     case Target::kFile:
@@ -51,6 +36,25 @@ std::string Last(Target target) {
       break;
   }
   return "fresh";
+}
+
+// The operation's object in `dir`, and whatever else the path goes through.
+void MakeScene(Report& r, const PathOperation& operation, const std::string& path) {
+  r.Call("mkdir", mkdir("dir", 0755));
+  r.Call("subdirectory", mkdir("dir/sub", 0755));
+  if (operation.target == Target::kFile) r.Call("file", MakeFile("dir/file", "text"));
+  if (operation.target == Target::kSymlink) r.Call("symlink", symlink("sub", "dir/symlink"));
+  const std::string name = operation.name;
+  if (name == "link-to" || name == "rename-to") r.Call("source", MakeFile("source", "text"));
+  const std::string first = path.substr(0, path.find('/'));
+  if (first == "file") r.Call("file", MakeFile("file", "text"));
+  if (first == "link") r.Call("link", symlink("dir", "link"));
+  if (first == "loop") r.Call("loop", symlink("loop", "loop"));
+  if (first == "dangling") r.Call("dangling", symlink("absent", "dangling"));
+  if (first == "one") {
+    r.Call("one", symlink("two", "one"));
+    r.Call("two", symlink("one", "two"));
+  }
 }
 
 }  // namespace
@@ -78,20 +82,20 @@ void AddPathErrorChecks(Registry& registry) {
     for (const Walk& walk : walks) {
       registry.Add(std::string("path/") + operation.name + "/" + walk.name,
                    [&operation, walk](Report& r) {
-                     MakeScene(r);
+                     MakeScene(r, operation, walk.path);
                      r.Call(walk.name, operation.run(walk.path.c_str()), walk.want);
                    });
     }
     if (operation.target != Target::kNothing) {
       registry.Add(std::string("path/") + operation.name + "/absent", [&operation](Report& r) {
-        MakeScene(r);
+        MakeScene(r, operation, "dir/absent");
         r.Call("the operation", operation.run("dir/absent"), ENOENT);
       });
     }
     // Search permission on the way is asked of every operation.
     registry.Add(std::string("path/") + operation.name + "/unsearchable directory",
                  [&operation, last](Report& r) {
-                   MakeScene(r);
+                   MakeScene(r, operation, "dir");
                    r.Call("cwd", chmod(".", 0777));
                    r.Call("chmod", chmod("dir", 0766));
                    const std::string path = "dir/" + last;
@@ -102,26 +106,26 @@ void AddPathErrorChecks(Registry& registry) {
     if (operation.target == Target::kFile) {
       registry.Add(std::string("path/") + operation.name + "/a file with a trailing slash",
                    [&operation](Report& r) {
-                     MakeScene(r);
+                     MakeScene(r, operation, "file/");
                      r.Call("the operation", operation.run("file/"), ENOTDIR);
                    });
       registry.Add(std::string("path/") + operation.name + "/a dangling symlink at the end",
                    [&operation](Report& r) {
-                     MakeScene(r);
+                     MakeScene(r, operation, "dangling");
                      // Extended attributes of a symlink and links of it are areas of their own.
                      r.Call("the operation", operation.run("dangling"),
                             operation.follows ? ENOENT : 0);
                    });
       registry.Add(std::string("path/") + operation.name + "/a loop at the end",
                    [&operation](Report& r) {
-                     MakeScene(r);
+                     MakeScene(r, operation, "loop");
                      r.Call("the operation", operation.run("loop"), operation.follows ? ELOOP : 0);
                    });
     }
     if (operation.target == Target::kDirectory) {
       registry.Add(std::string("path/") + operation.name + "/a file in its stead",
                    [&operation](Report& r) {
-                     MakeScene(r);
+                     MakeScene(r, operation, "file");
                      r.Call("the operation", operation.run("file"), ENOTDIR);
                    });
     }
