@@ -45,6 +45,12 @@ def share_arguments(path, tag, memory=MEMORY):
         f"-object memory-backend-memfd,id=mem,size={memory},share=on -numa node,memdev=mem")
 
 
+def share_device(path, tag):
+    """The arguments for one of several shares; the memory is given by Guest."""
+    return ["-chardev", f"socket,id=c-{tag},path={path}",
+            "-device", f"vhost-user-fs-pci,chardev=c-{tag},tag={tag},queue-size=1024"]
+
+
 class Qmp:
     """QEMU's machine protocol over a unix socket."""
 
@@ -99,7 +105,8 @@ class Guest:
 
     def __init__(self, share=None, arguments=None, hotplug_ports=0, memory=MEMORY,
                  kernel=OLD_KERNEL):
-        """share: (socket path, tag). arguments: QEMU arguments in its stead, e.g. fsctl's."""
+        """share: (socket path, tag). arguments: QEMU arguments in its stead, e.g. fsctl's or those of
+        several shares (share_device); shared memory is added if they have none."""
         image = image_directory(kernel)
         self._directory = tempfile.mkdtemp(prefix="fsd-guest-")
         qmp_path = os.path.join(self._directory, "qmp.sock")
@@ -112,8 +119,10 @@ class Guest:
         if arguments is None and share is not None:
             arguments = share_arguments(*share, memory=memory)
         if arguments is None:
+            arguments = []
+        if "-object" not in arguments:
             arguments = shlex.split(f"-object memory-backend-memfd,id=mem,size={memory},share=on "
-                                    "-numa node,memdev=mem")
+                                    "-numa node,memdev=mem") + arguments
         for port in range(hotplug_ports):
             command += ["-device", f"pcie-root-port,id=rp{port},chassis={port + 1},slot={port + 1}"]
         self.process = subprocess.Popen(command + arguments, stdin=subprocess.PIPE,

@@ -9,7 +9,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "harness"))
-from running_fsd import RunningFsd, wait_for  # pylint: disable=wrong-import-position
+from running_fsd import RunningFsd, binary, wait_for  # pylint: disable=wrong-import-position
 
 
 def process_tree(pid):
