@@ -63,15 +63,6 @@ ErrnoOr<size_t> Transfer(IoVectors vectors, uint64_t offset, Move move) {
   return done;
 }
 
-// Whether a write has setuid or setgid to clear. It costs less than dropping a capability for each
-// write of a guest's ordinary users would; and only the mode is asked for, because a write that
-// follows a look at the times has to journal finer ones.
-bool MayHaveSuidgid(int fd) {
-  Attributes attributes;
-  return ::statx(fd, "", AT_EMPTY_PATH, STATX_MODE, &attributes) != 0 ||
-         (attributes.stx_mode & (S_ISUID | S_ISGID)) != 0;
-}
-
 }  // namespace
 
 ErrnoOr<OpenFileCache::Reference> PassthroughFilesystem::UseUnopened(NodeId node, Use use) {

@@ -63,4 +63,10 @@ ErrnoOr<uint32_t> CachedLinkCount(int fd) {
   return found.stx_nlink;
 }
 
+bool MayHaveSuidgid(int fd) {
+  Attributes attributes;
+  return ::statx(fd, "", AT_EMPTY_PATH, STATX_MODE, &attributes) != 0 ||
+         (attributes.stx_mode & (S_ISUID | S_ISGID)) != 0;
+}
+
 }  // namespace fsd::passthrough

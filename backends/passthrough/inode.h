@@ -55,6 +55,11 @@ bool SameInode(const InodeRecord& record, const Attributes& attributes);
 ErrnoOr<Attributes> StatFd(int fd);
 ErrnoOr<Attributes> StatChild(int directory, const ComponentName& name);
 
+// Whether a write to `fd` has setuid or setgid to clear. It costs less than dropping a capability
+// for each write of a guest's ordinary users would; and only the mode is asked for, because a write
+// that follows a look at the times has to journal finer ones.
+bool MayHaveSuidgid(int fd);
+
 // How many names the inode has, as the host knows without asking a server.
 ErrnoOr<uint32_t> CachedLinkCount(int fd);
 

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "backends/passthrough/caller_credentials.h"
+#include "backends/passthrough/inode.h"
 #include "backends/passthrough/passthrough_filesystem.h"
 #include "backends/passthrough/safe_open.h"
 #include "backends/passthrough/scatter.h"
@@ -42,14 +44,20 @@ constexpr ServedIoctl kServedIoctls[] = {
 };
 static_assert(sizeof(fsxattr) == 28);
 
+// FALLOCATE and COPY_FILE_RANGE have no flag that says whether setuid and setgid are to be cleared,
+// and a guest that has agreed to HANDLE_KILLPRIV_V2 leaves it to us. Its root alone may keep them.
+bool IsOrdinary(const backends::Caller& caller) { return caller.uid != 0; }
+
 }  // namespace
 
-Outcome<void> PassthroughFilesystem::Fallocate(Call<void>, NodeId node, FileHandle handle,
+Outcome<void> PassthroughFilesystem::Fallocate(Call<void> call, NodeId node, FileHandle handle,
                                                uint32_t mode, uint64_t offset, uint64_t length) {
   if (read_only_) return Errno(EROFS);
   FSD_ASSIGN_OR_RETURN_ERRNO(const FileInUse file, UseFile(node, handle, Use::kWrite));
   if (offset > INT64_MAX || length > INT64_MAX) return Errno(EINVAL);
   FSD_RETURN_IF_ERRNO(DropStoredCapability(file.fd));
+  const WithoutFsetid without_fsetid(IsOrdinary(call.caller()) && MayHaveSuidgid(file.fd));
+  FSD_RETURN_IF_ERRNO(without_fsetid.status());
   while (::fallocate(file.fd, static_cast<int>(mode), static_cast<off_t>(offset),
                      static_cast<off_t>(length)) != 0) {
     if (errno != EINTR) return Errno::Last();
@@ -69,13 +77,15 @@ Outcome<uint64_t> PassthroughFilesystem::Seek(Call<uint64_t>, NodeId node, FileH
   return static_cast<uint64_t>(found);
 }
 
-Outcome<uint64_t> PassthroughFilesystem::CopyRange(Call<uint64_t>, FileRange from, FileRange to,
-                                                   uint64_t length, uint32_t flags) {
+Outcome<uint64_t> PassthroughFilesystem::CopyRange(Call<uint64_t> call, FileRange from,
+                                                   FileRange to, uint64_t length, uint32_t flags) {
   if (read_only_) return Errno(EROFS);
   if (from.offset > INT64_MAX || to.offset > INT64_MAX) return Errno(EINVAL);
   FSD_ASSIGN_OR_RETURN_ERRNO(const FileInUse source, UseFile(from.node, from.handle, Use::kRead));
   FSD_ASSIGN_OR_RETURN_ERRNO(const FileInUse target, UseFile(to.node, to.handle, Use::kWrite));
   FSD_RETURN_IF_ERRNO(DropStoredCapability(target.fd));
+  const WithoutFsetid without_fsetid(IsOrdinary(call.caller()) && MayHaveSuidgid(target.fd));
+  FSD_RETURN_IF_ERRNO(without_fsetid.status());
   while (true) {
     auto source_offset = static_cast<off64_t>(from.offset);
     auto target_offset = static_cast<off64_t>(to.offset);

@@ -8,8 +8,8 @@ from guest import Guest, HERE, NEW_KERNEL, OLD_KERNEL, share_device
 from host_files import Images, in_own_mount_namespace
 from service import Service, binary
 
-CHECK_SECONDS = 900
-EVERYTHING = ("--xattr", "on", "--posix-acl", "auto")
+CHECK_SECONDS = 1500
+EVERYTHING = ("--xattr", "on", "--posix-acl", "auto", "--preserve-noatime")
 LOCKS = ("--locks", "shared")
 DIRECT = ("--direct-io",)
 
@@ -25,7 +25,7 @@ NEW_SHARES = {
     "always": (*EVERYTHING, *LOCKS, "--cache", "always", "--negative-timeout", "1d",
                "--cache-symlinks"),
     "writeback": (*EVERYTHING, *LOCKS, *DIRECT, "--cache", "always", "--writeback"),
-    "openless": (*EVERYTHING, "--cache", "always", "--zero-message-open"),
+    "openless": ("--xattr", "on", "--posix-acl", "auto", "--cache", "always", "--zero-message-open"),
     "handles": (*EVERYTHING, "--host-handles", "always", "--max-inode-fds", "256"),
 }
 
@@ -73,7 +73,7 @@ class Semantics(unittest.TestCase):
                 guest.run("wait", CHECK_SECONDS)
                 for name, export in exports.items():
                     with self.subTest(share=name):
-                        output = guest.run(f"tail -n 200 /tmp/output-{name}")
+                        output = guest.run(f"tail -n 400 /tmp/output-{name}")
                         print(f"{kernel_name} {name}: {' '.join(output.splitlines()[-2:])}", flush=True)
                         self.assertTrue(output.endswith("status=0"), f"{kernel_name} {name}:\n{output}")
                         self.assertEqual(export.get()["status"].get("restarts", "0"), "0")
