@@ -7,6 +7,7 @@
 namespace posix_check {
 
 void AddAclChecks(Registry& registry);
+void AddAclSettingChecks(Registry& registry);
 void AddAppendChecks(Registry& registry);
 void AddCopyChecks(Registry& registry);
 void AddDirectIoChecks(Registry& registry);
@@ -35,6 +36,7 @@ void AddTemporaryFileChecks(Registry& registry);
 void AddTimeChecks(Registry& registry);
 void AddUnlinkedChecks(Registry& registry);
 void AddXattrChecks(Registry& registry);
+void AddXattrNameChecks(Registry& registry);
 
 }  // namespace posix_check
 

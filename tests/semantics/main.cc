@@ -45,6 +45,8 @@ bool ReadExpectations(const char* path, std::vector<Expectation>& expected) {
 }
 
 void AddAll(Registry& registry) {
+  AddAclChecks(registry);
+  AddAclSettingChecks(registry);
   AddAppendChecks(registry);
   AddCopyChecks(registry);
   AddDirectoryChecks(registry);
@@ -53,7 +55,9 @@ void AddAll(Registry& registry) {
   AddFileLockChecks(registry);
   AddKillPrivilegeChecks(registry);
   AddLargeOffsetChecks(registry);
+  AddLimitChecks(registry);
   AddLinkChecks(registry);
+  AddMappingChecks(registry);
   AddModeChecks(registry);
   AddNameChecks(registry);
   AddOpenFlagChecks(registry);
@@ -69,6 +73,8 @@ void AddAll(Registry& registry) {
   AddTemporaryFileChecks(registry);
   AddTimeChecks(registry);
   AddUnlinkedChecks(registry);
+  AddXattrChecks(registry);
+  AddXattrNameChecks(registry);
 }
 
 int Main(int argc, char** argv) {
