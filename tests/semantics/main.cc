@@ -49,6 +49,8 @@ void AddAll(Registry& registry) {
   AddAclSettingChecks(registry);
   AddAppendChecks(registry);
   AddCopyChecks(registry);
+  AddDirectIoChecks(registry);
+  AddDirectIoFileChecks(registry);
   AddDirectoryChecks(registry);
   AddFallocateChecks(registry);
   AddFileAttributeChecks(registry);
@@ -57,6 +59,7 @@ void AddAll(Registry& registry) {
   AddLargeOffsetChecks(registry);
   AddLimitChecks(registry);
   AddLinkChecks(registry);
+  AddMappingChangeChecks(registry);
   AddMappingChecks(registry);
   AddModeChecks(registry);
   AddNameChecks(registry);

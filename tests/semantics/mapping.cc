@@ -1,7 +1,6 @@
 #include "tests/semantics/mapping.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <cerrno>
 
@@ -9,11 +8,9 @@
 
 namespace posix_check {
 
-const size_t kPage = sysconf(_SC_PAGESIZE);
-
 void AddMappingCheck(Registry& registry, const std::string& name, const Body& body) {
   registry.Add("mapping/" + name, [body](Report& r) {
-    r.Call("make", MakeFile("file", Pattern(kFilePages * kPage)));
+    r.Call("make", MakeFile("file", Pattern(kFileSize)));
     const Fd fd = Open("file", O_RDWR);
     if (!FileMap(fd.get(), kPage, kReadWrite, MAP_SHARED).ok() && errno == ENODEV) {
       return r.Unsupported("no shared maps");

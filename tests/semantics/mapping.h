@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <string>
 
@@ -11,7 +12,8 @@
 
 namespace posix_check {
 
-extern const size_t kPage;
+inline const size_t kPage = sysconf(_SC_PAGESIZE);
+inline const size_t kFileSize = 4 * kPage;
 inline constexpr int kReadWrite = PROT_READ | PROT_WRITE;
 
 // A map, unmapped at the end. Not ok() when mmap failed; errno is then mmap's.
@@ -35,9 +37,8 @@ class FileMap {
   const size_t size_;
 };
 
-// Adds the check "mapping/NAME". `body` finds the file `file` with Pattern(kFilePages * kPage); it is
-// not run where files cannot be mapped shared, as in a guest's mount without a page cache.
-inline constexpr size_t kFilePages = 4;
+// Adds the check "mapping/NAME". `body` finds the file `file` with Pattern(kFileSize); it is not
+// run where files cannot be mapped shared, as in a guest's mount without a page cache.
 void AddMappingCheck(Registry& registry, const std::string& name, const Body& body);
 
 }  // namespace posix_check

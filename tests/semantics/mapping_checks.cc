@@ -29,8 +29,8 @@ const Stretch kStretches[] = {
     {"a page", kPage, kPage},
     {"across two pages", kPage - 10, 20},
     {"across three pages", kPage / 2, 2 * kPage},
-    {"the last byte", kFilePages* kPage - 1, 1},
-    {"all", 0, kFilePages* kPage},
+    {"the last byte", kFileSize - 1, 1},
+    {"all", 0, kFileSize},
 };
 
 using Store = bool (*)(int fd, const FileMap& map, const std::string& bytes, size_t offset);
@@ -55,7 +55,7 @@ const Writer kWriters[] = {
      }},
     {"another map",
      [](int fd, const FileMap&, const std::string& bytes, size_t offset) {
-       const FileMap other(fd, kFilePages * kPage, kReadWrite, MAP_SHARED);
+       const FileMap other(fd, kFileSize, kReadWrite, MAP_SHARED);
        return other.ok() && WriteInto(other, bytes, offset);
      }},
     {"pwrite",
@@ -87,7 +87,7 @@ const Writer kWriters[] = {
      [](int, const FileMap&, const std::string& bytes, size_t offset) {
        return RunInChild([&] {
                 const Fd other = Open("file", O_RDWR);
-                const FileMap map(other.get(), kFilePages * kPage, kReadWrite, MAP_SHARED);
+                const FileMap map(other.get(), kFileSize, kReadWrite, MAP_SHARED);
                 return map.ok() && WriteInto(map, bytes, offset) ? 0 : 1;
               }) == 0;
      }},
@@ -103,7 +103,8 @@ struct Reader {
 };
 
 const Reader kReaders[] = {
-    {"map", [](int, const FileMap& map, size_t size, size_t offset) { return map.Text(offset, size); }},
+    {"map",
+     [](int, const FileMap& map, size_t size, size_t offset) { return map.Text(offset, size); }},
     {"pread",
      [](int fd, const FileMap&, size_t size, size_t offset) { return ReadAt(fd, size, offset); }},
     {"read of a new descriptor",
@@ -113,7 +114,7 @@ const Reader kReaders[] = {
      }},
     {"private map",
      [](int fd, const FileMap&, size_t size, size_t offset) {
-       const FileMap other(fd, kFilePages * kPage, PROT_READ, MAP_PRIVATE);
+       const FileMap other(fd, kFileSize, PROT_READ, MAP_PRIVATE);
        return other.ok() ? other.Text(offset, size) : "no map";
      }},
 };
@@ -123,22 +124,23 @@ void AddCoherence(Registry& registry) {
   for (const Writer& writer : kWriters) {
     for (const Reader& reader : kReaders) {
       AddMappingCheck(registry, std::string("coherence/") + writer.name + " then " + reader.name,
-          [&writer, &reader](Report& r) {
-            const Fd fd = Open("file", O_RDWR);
-            const FileMap map(fd.get(), kFilePages * kPage, kReadWrite, MAP_SHARED);
-            if (!r.True("mmap", map.ok())) return;
-            std::string want = Pattern(kFilePages * kPage);
-            r.True("the first content", map.Text(0, want.size()) == want);
-            unsigned seed = 2;
-            for (const Stretch& one : kStretches) {
-              const std::string bytes = Pattern(one.size, seed++);
-              want.replace(one.offset, one.size, bytes);
-              r.True(std::string("store ") + one.name,
-                     writer.store(fd.get(), map, bytes, one.offset));
-              r.True(one.name, reader.load(fd.get(), map, one.size, one.offset) == bytes);
-            }
-            r.True("the whole", reader.load(fd.get(), map, want.size(), 0) == want);
-          });
+                      [&writer, &reader](Report& r) {
+                        const Fd fd = Open("file", O_RDWR);
+                        const FileMap map(fd.get(), kFileSize, kReadWrite, MAP_SHARED);
+                        if (!r.True("mmap", map.ok())) return;
+                        std::string want = Pattern(kFileSize);
+                        r.True("the first content", map.Text(0, want.size()) == want);
+                        unsigned seed = 2;
+                        for (const Stretch& one : kStretches) {
+                          const std::string bytes = Pattern(one.size, seed++);
+                          want.replace(one.offset, one.size, bytes);
+                          r.True(std::string("store ") + one.name,
+                                 writer.store(fd.get(), map, bytes, one.offset));
+                          r.True(one.name,
+                                 reader.load(fd.get(), map, one.size, one.offset) == bytes);
+                        }
+                        r.True("the whole", reader.load(fd.get(), map, want.size(), 0) == want);
+                      });
     }
   }
 }
@@ -223,10 +225,10 @@ struct Touch {
 };
 
 const Touch kTouches[] = {
-    {"the first byte", kFilePages* kPage, 0, 0},
-    {"the last byte", kFilePages* kPage, kFilePages* kPage - 1, 0},
-    {"the page after the end", kFilePages* kPage, kFilePages* kPage, SIGBUS},
-    {"far after the end", kFilePages* kPage, 7 * kPage, SIGBUS},
+    {"the first byte", kFileSize, 0, 0},
+    {"the last byte", kFileSize, kFileSize - 1, 0},
+    {"the page after the end", kFileSize, kFileSize, SIGBUS},
+    {"far after the end", kFileSize, 7 * kPage, SIGBUS},
     {"the last byte of a partial page", kPage + 1, kPage, 0},
     {"the rest of a partial page", kPage + 1, 2 * kPage - 1, 0},
     {"the page after a partial one", kPage + 1, 2 * kPage, SIGBUS},
@@ -242,17 +244,17 @@ void AddEnds(Registry& registry) {
     for (const bool write : {false, true}) {
       for (const int kind : {MAP_SHARED, MAP_PRIVATE}) {
         AddMappingCheck(registry,
-            std::string("end/") + (kind == MAP_SHARED ? "shared/" : "private/") +
-                (write ? "write/" : "read/") + one.name,
-            [&one, write, kind](Report& r) {
-              const Fd fd = Open("file", O_RDWR);
-              const FileMap map(fd.get(), 8 * kPage, kReadWrite, kind);
-              if (!r.True("mmap", map.ok())) return;
-              r.Equal("before", SignalOfTouch(map, 0, write), 0);
-              r.Call("ftruncate", ftruncate(fd.get(), one.file_size));
-              r.Equal("signal", SignalOfTouch(map, one.offset, write), one.want);
-              r.Equal("size", Look(fd.get()).st_size, one.file_size);
-            });
+                        std::string("end/") + (kind == MAP_SHARED ? "shared/" : "private/") +
+                            (write ? "write/" : "read/") + one.name,
+                        [&one, write, kind](Report& r) {
+                          const Fd fd = Open("file", O_RDWR);
+                          const FileMap map(fd.get(), 8 * kPage, kReadWrite, kind);
+                          if (!r.True("mmap", map.ok())) return;
+                          r.Equal("before", SignalOfTouch(map, 0, write), 0);
+                          r.Call("ftruncate", ftruncate(fd.get(), one.file_size));
+                          r.Equal("signal", SignalOfTouch(map, one.offset, write), one.want);
+                          r.Equal("size", Look(fd.get()).st_size, one.file_size);
+                        });
       }
     }
   }
