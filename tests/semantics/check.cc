@@ -1,7 +1,7 @@
 #include "tests/semantics/check.h"
 
+#include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,11 +14,20 @@
 namespace posix_check {
 namespace {
 
-int RemoveEntry(const char* path, const struct stat*, int, struct FTW*) { return remove(path); }
-
+// Relative to descriptors: on a share that caches nothing each component of a path is a request.
 // False when something of it is left.
-bool RemoveTree(const std::string& path) {
-  return nftw(path.c_str(), RemoveEntry, 16, FTW_DEPTH | FTW_PHYS) == 0;
+bool RemoveTree(int parent, const char* name) {
+  const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR* directory = fd < 0 ? nullptr : fdopendir(fd);
+  if (directory == nullptr) return false;
+  while (const dirent* entry = readdir(directory)) {
+    const std::string_view child = entry->d_name;
+    if (child == "." || child == "..") continue;
+    if (entry->d_type != DT_DIR && unlinkat(fd, entry->d_name, 0) == 0) continue;
+    RemoveTree(fd, entry->d_name);
+  }
+  closedir(directory);
+  return unlinkat(parent, name, AT_REMOVEDIR) == 0;
 }
 
 bool Selected(const std::string& name, const std::vector<std::string>& only) {
@@ -28,15 +37,16 @@ bool Selected(const std::string& name, const std::vector<std::string>& only) {
   return only.empty();
 }
 
-Report RunOne(const Registry::Check& check, const std::string& directory) {
+Report RunOne(const Registry::Check& check, int root, const std::string& name) {
   Report report;
   // Checks change the umask; each begins with the same.
   umask(022);
-  if (!report.Call("mkdir of the check's directory", mkdir(directory.c_str(), 0755))) return report;
-  if (report.Call("chdir", chdir(directory.c_str()))) check.body(report);
+  report.Call("fchdir", fchdir(root));
+  if (!report.Call("mkdir of the check's directory", mkdir(name.c_str(), 0755))) return report;
+  if (report.Call("chdir", chdir(name.c_str()))) check.body(report);
   umask(022);
-  report.Call("chdir out of it", chdir("/"));
-  report.True("the check's directory can be removed", RemoveTree(directory));
+  report.Call("fchdir out of it", fchdir(root));
+  report.True("the check's directory can be removed", RemoveTree(root, name.c_str()));
   return report;
 }
 
@@ -104,12 +114,13 @@ int RunChecks(const Registry& registry, const RunOptions& options) {
            ErrnoName(errno).c_str());
     return 1;
   }
+  const int directory = open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   int run = 0;
   int failed = 0;
   int unsupported = 0;
   for (const Registry::Check& check : registry.checks()) {
     if (!Selected(check.name, options.only)) continue;
-    const Report report = RunOne(check, root + "/" + std::to_string(run));
+    const Report report = RunOne(check, directory, std::to_string(run));
     ++run;
     const bool differs = report.failed() || (report.unsupported() && options.require_all);
     const std::string& found = report.failed() ? report.difference() : report.why_unsupported();
@@ -137,7 +148,8 @@ int RunChecks(const Registry& registry, const RunOptions& options) {
     ++failed;
     printf("FAIL %s: got no check of this name, expected one that differs\n", name.c_str());
   }
-  if (!RemoveTree(root)) {
+  close(directory);
+  if (chdir("/") != 0 || !RemoveTree(AT_FDCWD, root.c_str())) {
     ++failed;
     printf("FAIL clean-up: got %s, expected %s to be removed\n", ErrnoName(errno).c_str(),
            root.c_str());
