@@ -255,6 +255,22 @@ TEST_F(PrivilegesTest, CreateWithTruncOfAnExistingFileClearsSetuidIfTheGuestSays
   EXPECT_EQ(created.entry.attributes.stx_mode & 07777, 0755);
 }
 
+// Neither request has a flag that says so.
+TEST_F(PrivilegesTest, AllocatingAndCopyingClearSetuidUnlessTheGuestsRootDoesIt) {
+  const NodeId file = MakePrivileged("file");
+  const FileHandle handle = Must(fs->Open(file, O_RDWR));
+  EXPECT_SUCCESS(fs->Fallocate(file, handle, 0, 0, 4096));
+  EXPECT_EQ(ModeOf(file), 06755u);
+  fs->set_caller(kUser);
+  EXPECT_SUCCESS(fs->Fallocate(file, handle, 0, 0, 8192));
+  EXPECT_EQ(ModeOf(file), 0755u);
+
+  const NodeId target = MakePrivileged("target");
+  const FileHandle to = Must(fs->Open(target, O_RDWR));
+  Must(fs->CopyRange({.node = file, .handle = handle}, {.node = target, .handle = to}, 100, 0));
+  EXPECT_EQ(ModeOf(target), 0755u);
+}
+
 TEST_F(PrivilegesTest, AChangeOfOwnerClearsSetuid) {
   const NodeId file = MakePrivileged("file");
   EXPECT_EQ(Must(fs->SetAttributes(file, {.uid = 5})).stx_mode & 07777, 0755);
