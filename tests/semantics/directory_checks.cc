@@ -91,7 +91,7 @@ void AddSizes(Registry& registry) {
 }
 
 void AddPositions(Registry& registry) {
-  for (const int files : {3, 100, 1000}) {
+  for (const int files : {3, 100, 300}) {
     registry.Add("directories/seekdir to each position/" + std::to_string(files),
                  [files](Report& r) {
                    Fill(r, "d", files);

@@ -1,6 +1,7 @@
 #include "tests/semantics/mapping.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -10,6 +11,9 @@ namespace posix_check {
 
 void AddMappingCheck(Registry& registry, const std::string& name, const Body& body) {
   registry.Add("mapping/" + name, [body](Report& r) {
+    if (sysconf(_SC_PAGESIZE) != static_cast<long>(kPage)) {
+      return r.Unsupported("pages are not of 4 KiB");
+    }
     r.Call("make", MakeFile("file", Pattern(kFileSize)));
     const Fd fd = Open("file", O_RDWR);
     if (!FileMap(fd.get(), kPage, kReadWrite, MAP_SHARED).ok() && errno == ENODEV) {

@@ -4,7 +4,6 @@
 
 #include <sys/mman.h>
 #include <sys/types.h>
-#include <unistd.h>
 
 #include <string>
 
@@ -12,8 +11,10 @@
 
 namespace posix_check {
 
-inline const size_t kPage = sysconf(_SC_PAGESIZE);
-inline const size_t kFileSize = 4 * kPage;
+// The smallest page there is. Constants, because tables of other files are made of them; where
+// pages are larger, AddMappingCheck's checks are unsupported.
+inline constexpr size_t kPage = 4096;
+inline constexpr size_t kFileSize = 4 * kPage;
 inline constexpr int kReadWrite = PROT_READ | PROT_WRITE;
 
 // A map, unmapped at the end. Not ok() when mmap failed; errno is then mmap's.
