@@ -93,7 +93,8 @@ Outcome<void> PassthroughFilesystem::SetXattr(Call<void>, NodeId node, std::stri
                  static_cast<int>(flags)) != 0) {
     return Errno::Last();
   }
-  if (!kill_sgid) return ErrnoOr<void>();
+  // Linux asks for it with a default ACL too, which by itself changes no bit.
+  if (!kill_sgid || name != "system.posix_acl_access") return ErrnoOr<void>();
   // The host keeps the bit of a file of our own group; the guest's process was in no such group.
   FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes attributes, StatFd(inode->fd));
   if ((attributes.stx_mode & S_ISGID) == 0) return ErrnoOr<void>();
