@@ -10,6 +10,8 @@ import sys
 import tempfile
 
 NAMESPACE_MARK = "FSD_TEST_MOUNT_NAMESPACE"
+# Where mkfs is, which Bazel's PATH lacks.
+SUPERUSER_PATH = "/usr/sbin:/sbin"
 
 
 def in_own_mount_namespace():
@@ -21,7 +23,10 @@ def in_own_mount_namespace():
 
 
 def call(*command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    path = os.environ.get("PATH", "/usr/bin:/bin") + ":" + SUPERUSER_PATH
+    # Through env(1), which looks for the program in the path that it is given.
+    done = subprocess.run(["env", f"PATH={path}", *command], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} exited with {done.returncode}: {done.stdout}")
 
