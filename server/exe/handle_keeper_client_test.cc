@@ -32,7 +32,7 @@ class HandleKeeperClientTest : public ::testing::Test {
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
     client_ = std::make_unique<HandleKeeperClient>(os::UniqueFd(sockets[0]));
     thread_ = std::thread([socket = os::UniqueFd(sockets[1])] {
-      worker::HandleKeeper({1, 2}).Serve(socket.get());
+      EXPECT_TRUE(worker::HandleKeeper({1, 2}).Serve(socket.get()).ok());
     });
     mount_ = os::UniqueFd(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   }

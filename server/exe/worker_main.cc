@@ -14,6 +14,7 @@
 #include <csignal>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -128,7 +129,9 @@ int RunHandleKeeper(std::string_view name, int socket) {
   if (const absl::Status confined = Confine(sandbox::Process::kHandleKeeper); !confined.ok()) {
     return Fail(ipc::kWorkerJailUnavailable, name, confined);
   }
-  keeper->Serve(socket);
+  if (const ErrnoOr<void> served = keeper->Serve(socket); !served.ok()) {
+    return Fail(ipc::kWorkerHandleKeeperDied, name, ErrnoStatus(served.error(), "keeping handles"));
+  }
   return 0;
 }
 
@@ -174,20 +177,19 @@ int Main() {
   const auto data_plane = worker::ForkDataPlane(
       [&] { return RunDataPlane(*spec, *std::move(fds), *jail, os::UniqueFd(handle_sockets[0])); });
   if (!data_plane.ok()) return Fail(ipc::kWorkerSetUpFailed, name, data_plane.status());
+  std::optional<pid_t> handle_keeper;
   if (jail->host_handles) {
-    const auto handle_keeper = worker::ForkHandleKeeper(
+    const auto forked = worker::ForkHandleKeeper(
         handle_sockets[1], [&](int socket) { return RunHandleKeeper(name, socket); });
-    // The data plane gets along without it, if the export allows, as soon as the socket closes.
-    if (!handle_keeper.ok()) {
-      FSD_LOG(kError, name, "%s", std::string(handle_keeper.status().message()));
-    }
+    // The data plane ends with this process.
+    if (!forked.ok()) ::_exit(Fail(ipc::kWorkerSetUpFailed, name, forked.status()));
+    handle_keeper = *forked;
     ::close(handle_sockets[1]);
   }
   if (const absl::Status confined = Confine(sandbox::Process::kKeeper); !confined.ok()) {
-    // The data plane ends with this process.
     ::_exit(Fail(ipc::kWorkerJailUnavailable, name, confined));
   }
-  const int status = worker::AwaitDataPlane(*data_plane, name);
+  const int status = worker::AwaitEnd(*data_plane, handle_keeper, name);
   // Without destructors: every descriptor of ours was the data plane's to close.
   ::_exit(status);
 }

@@ -28,7 +28,7 @@ constexpr uint64_t kNewNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS
 constexpr ArgumentCheck kThread = {0, CLONE_THREAD | kNewNamespaces, CLONE_THREAD};
 
 constexpr AllowedSyscall kKeeper[] = {
-    {SCMP_SYS(waitid)},                // AwaitDataPlane
+    {SCMP_SYS(waitid)},                // AwaitEnd
     {SCMP_SYS(exit_group)},            // the end
     {SCMP_SYS(write)},                 // a log line
     {SCMP_SYS(close)},                 // UniqueFd

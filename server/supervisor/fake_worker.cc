@@ -1,7 +1,7 @@
 // A worker for the supervisor's tests: what it does is told by its export's tag, and, once a
 // front-end is connected, by the letters that the front-end writes.
 //
-// Tags: "exit-1", "exit-3" at once · "exit-1-next": as "exit-1" if the source holds a file "next" ·
+// Tags: "exit-1", "exit-3", "exit-5" at once · "exit-1-next": as "exit-1" if the source holds a file "next" ·
 // "silent" says no hello · "garbage" · "wrong-uid" · "wrong-version" · "status-first" ·
 // "hello-twice" · "bad-state" · "mute": ready, then never answers ·
 // "hang-up": ready, then closes its channel · "flood": ready, then floods · "no-stop": ignores Stop
@@ -199,6 +199,7 @@ int Main(char** argv, char** envp) {
   if (tag == "report") return Report(argv, envp);
   if (tag == "exit-1") return 1;
   if (tag == "exit-3") return 3;
+  if (tag == "exit-5") return 5;
   if (tag == "exit-1-next" && ::faccessat(ipc::kSourceDirectoryFd, "next", F_OK, 0) == 0) return 1;
   pollfd polled{.fd = ipc::kControlListenerFd, .events = POLLIN, .revents = 0};
   ::poll(&polled, 1, -1);

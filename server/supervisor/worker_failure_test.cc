@@ -45,6 +45,7 @@ INSTANTIATE_TEST_SUITE_P(
     Misbehaviours, BadStartTest,
     ::testing::Values(BadStart{"exit-1", "WORKER_FAILED", "exited with status 1"},
                       BadStart{"exit-3", "SANDBOX_UNAVAILABLE", "exited with status 3"},
+                      BadStart{"exit-5", "WORKER_FAILED", "its handle keeper died"},
                       BadStart{"silent", "WORKER_FAILED", "not ready within 200ms"},
                       BadStart{"garbage", "WORKER_FAILED", "not a message"},
                       BadStart{"wrong-uid", "WORKER_FAILED", "speaks for another export"},

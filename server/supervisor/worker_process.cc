@@ -24,6 +24,9 @@ absl::Duration Since(EventLoop::Clock::time_point when) {
 
 std::string WorkerEnd::Describe() const {
   if (!misdeed.empty()) return absl::StrCat("killed: ", misdeed);
+  if (!exit.signaled && exit.code == ipc::kWorkerHandleKeeperDied) {
+    return "its handle keeper died; the log says of what";
+  }
   if (exit.signaled || exit.code <= ipc::kWorkerKilledBySignal) return exit.Describe();
   const os::ExitStatus data_plane{.signaled = true, .code = exit.code - ipc::kWorkerKilledBySignal};
   return absl::StrCat("its data plane was ", data_plane.Describe());

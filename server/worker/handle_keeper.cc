@@ -106,12 +106,13 @@ ipc::HandleAnswer HandleKeeper::Answer(std::span<const std::byte> request,
   return answer;
 }
 
-void HandleKeeper::Serve(int socket) const {
+ErrnoOr<void> HandleKeeper::Serve(int socket) const {
   std::array<std::byte, sizeof(ipc::HandleRequest)> request;
   while (true) {
     const ErrnoOr<os::Received> received =
         os::ReceiveWithFds(socket, request, ipc::kMaxHandlesPerRequest);
-    if (!received.ok() || received->bytes == 0) return;
+    if (!received.ok()) return received.error();
+    if (received->bytes == 0) return {};
     os::UniqueFd opened;
     // A request that was cut off is none.
     const size_t size = received->truncated ? 0 : received->bytes;
@@ -119,7 +120,10 @@ void HandleKeeper::Serve(int socket) const {
     const int fd = opened.get();
     const ErrnoOr<size_t> sent = os::SendWithFds(socket, std::as_bytes(std::span(&answer, 1)),
                                                  std::span(&fd, opened.valid() ? 1 : 0));
-    if (!sent.ok()) return;
+    if (!sent.ok()) {
+      if (sent.error() == Errno(EPIPE) || sent.error() == Errno(ECONNRESET)) return {};
+      return sent.error();
+    }
   }
 }
 

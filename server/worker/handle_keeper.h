@@ -39,8 +39,8 @@ class HandleKeeper {
   ipc::HandleAnswer Answer(std::span<const std::byte> request, std::span<const os::UniqueFd> fds,
                            os::UniqueFd& opened) const;
 
-  // Answers what comes in until the other side has closed.
-  void Serve(int socket) const;
+  // Answers what comes in until the other side has closed; else what made it stop.
+  ErrnoOr<void> Serve(int socket) const;
 
  private:
   ipc::IssuedHandle Issue(int fd) const;

@@ -5,6 +5,11 @@
 // same number. For now the keeper ends with the data plane and hands its status on. It parses
 // nothing that a guest, a front-end or a supervisor writes.
 //
+// A worker is whole or it ends: a dead handle keeper is not replaced. To fork another, the keeper
+// would have to keep CAP_DAC_READ_SEARCH, the handles' key and a wider seccomp list for its whole
+// life, in a process whose descriptors the data plane can change. The supervisor starts a new
+// worker instead.
+//
 // The keeper is PID 1 of its pid namespace: its end is the data plane's, by the kernel, and no
 // signal from inside the namespace reaches it.
 #ifndef FSD_SERVER_WORKER_KEEPER_H_
@@ -13,6 +18,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <optional>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -26,9 +32,11 @@ namespace fsd::worker {
 // In the data plane, pthread_kill cannot reach the main thread: glibc knows it by the keeper's id.
 absl::StatusOr<pid_t> ForkDataPlane(const std::function<int()>& data_plane);
 
-// Waits for the data plane's end and logs one that was not asked for. Returns the status to exit
-// with: its own, or 128 + N if signal N killed it.
-int AwaitDataPlane(pid_t data_plane, std::string_view export_name);
+// Waits for the worker's end and logs one that was not asked for. Returns the status to exit with
+// (server/ipc/worker_exit.h): that of the data plane, or 128 + N if signal N killed it; or that of
+// the handle keeper, kWorkerHandleKeeperDied if a signal killed it. A handle keeper that exits with
+// 0, let go by the data plane, ends nothing.
+int AwaitEnd(pid_t data_plane, std::optional<pid_t> handle_keeper, std::string_view export_name);
 
 }  // namespace fsd::worker
 

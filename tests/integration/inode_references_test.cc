@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -26,6 +27,7 @@ using harness::FuseReply;
 using internal::ExportSpec;
 using ::testing::Contains;
 using ::testing::Field;
+using ::testing::HasSubstr;
 
 class InodeReferencesTest : public ::testing::Test {
  protected:
@@ -57,7 +59,7 @@ class InodeReferencesTest : public ::testing::Test {
   void TearDown() override {
     const auto view = supervisor_->Get("web");
     ASSERT_TRUE(view.ok());
-    EXPECT_EQ(view->restarts, 0u) << "the worker died";
+    EXPECT_EQ(view->restarts, expected_restarts_) << "the worker died";
   }
 
   std::string share() const { return supervisor_->share("web"); }
@@ -102,6 +104,7 @@ class InodeReferencesTest : public ::testing::Test {
   std::unique_ptr<harness::FrontEnd> front_end_;
   std::unique_ptr<harness::FuseClient> fuse_;
   pid_t keeper_ = 0;
+  uint64_t expected_restarts_ = 0;
 };
 
 TEST_F(InodeReferencesTest, ThousandsOfInodesKeepTheirIdentityWithinABudgetOfDescriptors) {
@@ -131,6 +134,29 @@ TEST_F(InodeReferencesTest, UnlinkedInodesStayAndReplacedOnesAreStale) {
   const fuse_entry_out successor = Lookup("file1");
   EXPECT_NE(successor.nodeid, replaced.nodeid);
   EXPECT_EQ(Contents(successor.nodeid), "another");
+}
+
+TEST_F(InodeReferencesTest, AKilledHandleKeeperIsReportedAndAnotherWorkerServes) {
+  Serve(ExportSpec::HOST_HANDLES_PREFER);
+  const std::string keeper = std::to_string(keeper_);
+  pid_t data_plane = 0;
+  pid_t handle_keeper = 0;
+  std::ifstream("/proc/" + keeper + "/task/" + keeper + "/children") >> data_plane >> handle_keeper;
+  ASSERT_GT(handle_keeper, 0);
+
+  ASSERT_EQ(::kill(handle_keeper, SIGKILL), 0);
+
+  expected_restarts_ = 1;
+  const auto view = supervisor_->WaitFor("web", [](const supervisor::ExportView& seen) {
+    return seen.restarts == 1 && seen.state == supervisor::ExportState::kListening;
+  });
+  ASSERT_TRUE(view.ok()) << view.status();
+  EXPECT_THAT(view->conditions, Contains(Field(&supervisor::Condition::message,
+                                               HasSubstr("its handle keeper died"))));
+  auto again = harness::FrontEnd::Connect(view->record.spec().socket_path(), {});
+  ASSERT_TRUE(again.ok() && (*again)->Start().ok());
+  harness::FuseClient guest(**again);
+  EXPECT_TRUE(guest.Init().ok());
 }
 
 TEST_F(InodeReferencesTest, WithoutHandlesTheBudgetsEndIsEnfileAndACondition) {
