@@ -34,7 +34,9 @@ ErrnoOr<void> PassthroughFilesystem::TryLock(NodeId node, FileHandle handle, con
                              PinHandle(node, handle, HandleKind::kFile));
   if (options.flock) return SetFlock(open->fd, lock.type);
   const LockTable::Locker locker{
-      .node = node, .owner = options.owner, .handle = handle, .file = open->fd};
+      .node = node, .owner = options.owner, .handle = handle, .file = open->fd, .is_open = [&] {
+        return handles_.Acquire(node, handle).ok();
+      }};
   const ErrnoOr<void> result = WithRoom([&] { return locks_->Set(locker, lock, epoch); });
   if (!result.ok() && (result.error() == Errno(EMFILE) || result.error() == Errno(ENFILE))) {
     return Errno(ENOLCK);
@@ -47,7 +49,8 @@ Outcome<FileLock> PassthroughFilesystem::GetLock(Call<FileLock>, NodeId node, Fi
   if (!locks_) return Errno(ENOSYS);
   FSD_ASSIGN_OR_RETURN_ERRNO(const HandleTable::Pin open,
                              PinHandle(node, handle, HandleKind::kFile));
-  return locks_->Get({.node = node, .owner = owner, .handle = handle, .file = open->fd}, lock);
+  const LockTable::Locker locker{.node = node, .owner = owner, .handle = handle, .file = open->fd};
+  return locks_->Get(locker, lock);
 }
 
 Outcome<void> PassthroughFilesystem::SetLock(Call<void> call, NodeId node, FileHandle handle,

@@ -106,6 +106,10 @@ ErrnoOr<void> LockTable::Set(const Locker& locker, const FileLock& lock, uint32_
     os::MutexLock description_lock(description->mutex);
     if (!description->fd.valid()) continue;  // dropped meanwhile: start over
     const ErrnoOr<void> result = SetOn(*description, lock);
+    if (lock.type != F_UNLCK && description->handle == locker.handle && !locker.is_open()) {
+      Close(*description);
+      return Errno(EBADF);
+    }
     if (description->held.empty()) Close(*description);
     return result;
   }

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -48,11 +49,15 @@ class LockTable {
     uint64_t owner = 0;
     backends::FileHandle handle{};
     int file = -1;
+    // Whether the handle has not been released. One that has been when the lock is taken has had
+    // its DropHandle(), so that nothing would drop the lock. Called with a description's mutex
+    // held.
+    std::function<bool()> is_open = [] { return true; };
   };
 
   // Takes, changes or drops a lock, without waiting. EAGAIN: another's is in the way; ENOLCK: the
-  // limits; EMFILE, ENFILE: no descriptor; EINVAL; EBADF: not open for it; ESTALE: `epoch` has
-  // passed.
+  // limits; EMFILE, ENFILE: no descriptor; EINVAL; EBADF: not open for it, or released; ESTALE:
+  // `epoch` has passed.
   ErrnoOr<void> Set(const Locker& locker, const backends::FileLock& lock, uint32_t epoch);
   // As Filesystem::GetLock(). The pid is 0 unless the holder is the session's.
   ErrnoOr<backends::FileLock> Get(const Locker& locker, const backends::FileLock& lock);

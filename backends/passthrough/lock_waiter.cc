@@ -10,19 +10,25 @@ namespace fsd::passthrough {
 using backends::NodeId;
 
 LockWaiter::LockWaiter(absl::Duration limit, size_t max_waiters)
+    : LockWaiter(limit, max_waiters, [](std::function<void()> body) {
+        return os::Thread::Start("fsd-locks", std::move(body));
+      }) {}
+
+LockWaiter::LockWaiter(absl::Duration limit, size_t max_waiters, StartThread start_thread)
     : limit_(std::clamp<Clock::duration>(absl::ToChronoNanoseconds(limit), Clock::duration::zero(),
                                          std::chrono::hours(24))),
-      max_waiters_(max_waiters) {}
+      max_waiters_(max_waiters),
+      start_thread_(std::move(start_thread)) {}
 
 LockWaiter::~LockWaiter() {
-  std::optional<std::thread> thread;
+  std::optional<os::Thread> thread;
   {
     os::MutexLock lock(mutex_);
     stopping_ = true;
     thread.swap(thread_);
   }
   changed_.NotifyOne();
-  if (thread) thread->join();
+  if (thread) thread->Join();
   Reset();
 }
 
@@ -32,13 +38,17 @@ backends::Outcome<void> LockWaiter::Wait(const backends::Call<void>& call, Claim
     os::MutexLock lock(mutex_);
     if (stopping_ || epoch != epoch_.load(std::memory_order_relaxed)) return Errno(EINTR);
     if (waiting_.load(std::memory_order_relaxed) >= max_waiters_) return Errno(ENOLCK);
+    if (!thread_) {
+      ErrnoOr<os::Thread> thread = start_thread_([this] { Run(); });
+      if (!thread.ok()) return Errno(ENOLCK);
+      thread_ = *std::move(thread);
+    }
     const Clock::time_point now = Clock::now();
     const auto [queue, first] = queues_.try_emplace(claim.file);
     if (first) queue->second.next_round = now + kFirstPause;
     queue->second.waiters.try_emplace(next_number_++,
                                       Waiter{call.Defer(), std::move(claim), now + limit_});
     waiting_.fetch_add(1, std::memory_order_relaxed);
-    if (!thread_) thread_.emplace([this] { Run(); });
   }
   changed_.NotifyOne();
   return backends::kPending;

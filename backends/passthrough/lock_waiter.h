@@ -20,13 +20,13 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
 #include "backends/filesystem.h"
 #include "server/errors/errno_or.h"
 #include "server/os/mutex.h"
+#include "server/os/thread.h"
 
 namespace fsd::passthrough {
 
@@ -44,8 +44,12 @@ class LockWaiter {
     std::function<ErrnoOr<void>()> attempt;
   };
 
+  // Makes the thread; as os::Thread::Start.
+  using StartThread = std::function<ErrnoOr<os::Thread>(std::function<void()> body)>;
+
   // Who has waited `limit` gets ETIMEDOUT.
   LockWaiter(absl::Duration limit, size_t max_waiters);
+  LockWaiter(absl::Duration limit, size_t max_waiters, StartThread start_thread);
   // As Reset().
   ~LockWaiter();
 
@@ -53,7 +57,7 @@ class LockWaiter {
   uint32_t epoch() const { return epoch_.load(std::memory_order_acquire); }
 
   // Completes `call` with the first result of `claim.attempt` that is not EAGAIN. ENOLCK: too many
-  // wait; EINTR: `epoch` has passed.
+  // wait, or there is no thread to be had; EINTR: `epoch` has passed.
   backends::Outcome<void> Wait(const backends::Call<void>& call, Claim claim, uint32_t epoch);
   // Something was unlocked on `file`.
   void Retry(backends::NodeId file);
@@ -93,6 +97,7 @@ class LockWaiter {
 
   const Clock::duration limit_;
   const size_t max_waiters_;
+  const StartThread start_thread_;
   std::atomic<uint32_t> epoch_{0};
   std::atomic<size_t> waiting_{0};
   os::Mutex mutex_;
@@ -103,7 +108,7 @@ class LockWaiter {
   bool trying_ ABSL_GUARDED_BY(mutex_) = false;
   int ending_ ABSL_GUARDED_BY(mutex_) = 0;  // EndAll()s, for which nothing more is tried
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::optional<std::thread> thread_ ABSL_GUARDED_BY(mutex_);
+  std::optional<os::Thread> thread_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace fsd::passthrough

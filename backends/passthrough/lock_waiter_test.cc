@@ -5,11 +5,13 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "backends/errno_expectations.h"
 #include "backends/filesystem_driver.h"
 #include "gmock/gmock.h"
+#include "server/os/thread.h"
 
 namespace fsd::passthrough {
 namespace {
@@ -60,6 +62,19 @@ TEST(LockWaiter, WhoHasWaitedLongEnoughTimesOut) {
   });
   EXPECT_ERRNO(call->Wait(), ETIMEDOUT);
   EXPECT_GE(tries, 1);
+}
+
+TEST(LockWaiter, WithoutAThreadNobodyWaits) {
+  int threads_left = 0;
+  LockWaiter waiter(kLong, 10, [&](std::function<void()> body) -> ErrnoOr<os::Thread> {
+    if (threads_left == 0) return Errno(EAGAIN);
+    --threads_left;
+    return os::Thread::Start("test", std::move(body));
+  });
+  EXPECT_ERRNO(Start(waiter, Never())->Wait(), ENOLCK);
+  EXPECT_EQ(waiter.waiting(), 0u);
+  threads_left = 1;
+  EXPECT_SUCCESS(Start(waiter, [] { return ErrnoOr<void>(); })->Wait());
 }
 
 TEST(LockWaiter, TriesInTheOrderOfArrival) {
