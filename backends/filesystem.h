@@ -19,6 +19,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -141,6 +142,9 @@ class DirectorySink {
 // Guest memory to fill or to take from.
 using IoVectors = std::span<const iovec>;
 
+// Why inodes cannot be held by host handle though they were to be, if that can be done without.
+enum class HandleLack : uint8_t { kNone, kNotPermitted, kUnsupported };
+
 // What a backend holds for the session, for status and tests.
 struct FilesystemUsage {
   uint64_t inodes = 0;      // known to the guest, the root included
@@ -148,6 +152,7 @@ struct FilesystemUsage {
   // Requests that failed with ENFILE because no more inodes can be referred to: the budget of fds
   // is spent and the host's file system has no handles.
   uint64_t inodes_refused = 0;
+  HandleLack handle_lack = HandleLack::kNone;  // never changes
 };
 
 // Each operation answers ENOSYS unless a backend overrides it. Names of operations are those of
@@ -163,6 +168,9 @@ class Filesystem {
   // a lock, at once, with EAGAIN. (Linux restarts no call for an EINTR that no signal has caused.)
   virtual void EndWaits() {}
   virtual FilesystemUsage Usage() const { return {}; }
+  // Has `tell` called when FilesystemUsage::inodes_refused is no longer 0: once, from any thread,
+  // in the middle of an operation. To be called before the first operation.
+  virtual void WhenInodesAreRefused(std::function<void()> /*tell*/) {}
 
   // --- names ---
   virtual Outcome<Entry> Lookup(Call<Entry>, NodeId /*parent*/, std::string_view /*name*/) {

@@ -60,7 +60,7 @@ ErrnoOr<InodeReferences::Share> InodeReferences::TakeShare() {
     if (before < max_fds_) return Share(this);
     fds_.fetch_sub(1, std::memory_order_relaxed);
     if (MakeRoom()) continue;
-    refused_.fetch_add(1, std::memory_order_relaxed);
+    if (refused_.fetch_add(1, std::memory_order_relaxed) == 0) when_refused_();
     return Errno(ENFILE);
   }
 }

@@ -111,6 +111,8 @@ class InodeReferences {
 
   uint64_t fds() const { return fds_.load(std::memory_order_relaxed); }
   uint64_t demoted() const { return demoted_.load(std::memory_order_relaxed); }
+  // Has `tell` called at the first time that there is no room. Before the first TakeShare().
+  void WhenRefused(std::function<void()> tell) { when_refused_ = std::move(tell); }
   // How often there was no room.
   uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
 
@@ -131,6 +133,7 @@ class InodeReferences {
   const LockOf lock_of_;
   const uint64_t max_fds_;
   std::optional<Handles> handles_;
+  std::function<void()> when_refused_ = [] {};
   MountReferences mounts_;
   std::atomic<uint64_t> fds_{0};
   std::atomic<uint64_t> demoted_{0};

@@ -183,10 +183,15 @@ TEST_F(InodeReferencesTest, ForgettingAndResettingLeaveNothingBehind) {
 
 TEST_F(InodeReferencesTest, WithoutHandlesTheBudgetsEndIsEnfile) {
   ServeWithBroker({.host_handles = HostHandles::kNever});
+  int told = 0;
+  filesystem_->WhenInodesAreRefused([&told] { ++told; });
   const Entry first = LookUpMany("file", kBudget - 1).begin()->second;
+  EXPECT_EQ(told, 0);
   WriteHost(Host("more"), "");
   EXPECT_ERRNO(fs->Lookup(kRoot, "more"), ENFILE);
-  EXPECT_EQ(filesystem_->Usage().inodes_refused, 1u);
+  EXPECT_ERRNO(fs->Lookup(kRoot, "more"), ENFILE);
+  EXPECT_EQ(filesystem_->Usage().inodes_refused, 2u);
+  EXPECT_EQ(told, 1);
   EXPECT_EQ(Must(fs->Lookup(kRoot, "file1")).attributes.stx_mode & S_IFMT, uint32_t{S_IFREG});
   filesystem_->Forget(first.node, 1);
   EXPECT_SUCCESS(fs->Lookup(kRoot, "more"));
@@ -224,6 +229,20 @@ TEST_F(InodeReferencesTest, HandlesThatAreRequiredMustWork) {
   EXPECT_EQ(status.message(),
             "host handles are required (ALWAYS) but cannot be used: its file system gives no "
             "handles, or longer ones than 40 bytes");
+}
+
+TEST_F(InodeReferencesTest, HandlesThatArePreferredAndMissingAreToldAndWhy) {
+  const auto lack = [&](Options options) {
+    options.root.reset(::open(Host("").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    options.proc_self_fd.reset(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    return (*PassthroughFilesystem::Create(std::move(options)))->Usage().handle_lack;
+  };
+  using backends::HandleLack;
+  EXPECT_EQ(lack({.host_handles = HostHandles::kNever}), HandleLack::kNone);
+  EXPECT_EQ(lack({}), HandleLack::kNotPermitted);
+  EXPECT_EQ(lack({.broker = std::make_unique<OwnHandleBroker>(log_)}), HandleLack::kNone);
+  log_.without_handles = true;
+  EXPECT_EQ(lack({.broker = std::make_unique<OwnHandleBroker>(log_)}), HandleLack::kUnsupported);
 }
 
 TEST_F(InodeReferencesTest, TheEndOfTheProcesssFdsMakesRoomToo) {

@@ -113,6 +113,9 @@ class InodeTable {
   // Forgets all but the root. Pinned inodes are closed when their pins go.
   void Reset();
 
+  // As InodeReferences::WhenRefused().
+  void WhenRefused(std::function<void()> tell) { references_.WhenRefused(std::move(tell)); }
+
   // Known inodes, the root included.
   uint64_t size() const { return slots_.live(); }
   const InodeReferences& references() const { return references_; }

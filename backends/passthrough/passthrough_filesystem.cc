@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,9 @@
 #include "server/errors/status_macros.h"
 
 namespace fsd::passthrough {
+
+using backends::HandleLack;
+
 namespace {
 
 // Finds out at the start what would else be every OPEN's failure: an fd of another process's "fd".
@@ -49,7 +53,7 @@ uint64_t MaxInodeFds(const Options& options) {
 absl::StatusOr<os::UniqueFd> TryHandles(HandleBroker* broker, int proc_self_fd, int root,
                                         const Attributes& attributes) {
   if (broker == nullptr)
-    return absl::FailedPreconditionError("nobody may open them (CAP_DAC_READ_SEARCH)");
+    return absl::PermissionDeniedError("nobody may open them (CAP_DAC_READ_SEARCH)");
   IssuedHandle issued{};
   const ErrnoOr<void> answered = broker->Issue({&root, 1}, {&issued, 1});
   if (!answered.ok()) return ErrnoStatus(answered.error(), "getting the root's handle");
@@ -68,14 +72,19 @@ absl::StatusOr<os::UniqueFd> TryHandles(HandleBroker* broker, int proc_self_fd, 
   return *std::move(mount);
 }
 
-// Nothing if inodes are not to be, or cannot be, held by handle.
+// Nothing if inodes are not to be, or cannot be, held by handle; `lack` is why not, then.
 absl::StatusOr<std::optional<InodeReferences::Handles>> SetUpHandles(Options& options,
-                                                                     const Attributes& root) {
+                                                                     const Attributes& root,
+                                                                     HandleLack& lack) {
   if (options.host_handles == HostHandles::kNever) return std::nullopt;
   auto mount =
       TryHandles(options.broker.get(), options.proc_self_fd.get(), options.root.get(), root);
   if (!mount.ok()) {
-    if (options.host_handles == HostHandles::kPrefer) return std::nullopt;
+    if (options.host_handles == HostHandles::kPrefer) {
+      lack = absl::IsPermissionDenied(mount.status()) ? HandleLack::kNotPermitted
+                                                      : HandleLack::kUnsupported;
+      return std::nullopt;
+    }
     return Annotate(mount.status(), "host handles are required (ALWAYS) but cannot be used");
   }
   auto handles = InodeReferences::Handles::Create(
@@ -104,19 +113,23 @@ absl::StatusOr<std::unique_ptr<PassthroughFilesystem>> PassthroughFilesystem::Cr
   if (!inodes.ok()) return ErrnoStatus(inodes.error(), "memory for the inode table");
   ErrnoOr<SlotMemory> handles = HandleTable::Slots::Reserve("fsd-handles", options.max_handles);
   if (!handles.ok()) return ErrnoStatus(handles.error(), "memory for the handle table");
-  FSD_ASSIGN_OR_RETURN(auto host_handles, SetUpHandles(options, *root));
+  HandleLack handle_lack = HandleLack::kNone;
+  FSD_ASSIGN_OR_RETURN(auto host_handles, SetUpHandles(options, *root, handle_lack));
 
   ::umask(0);
-  return std::unique_ptr<PassthroughFilesystem>(new PassthroughFilesystem(
-      std::move(options), *root, *std::move(inodes), *std::move(handles), std::move(host_handles)));
+  return std::unique_ptr<PassthroughFilesystem>(
+      new PassthroughFilesystem(std::move(options), *root, *std::move(inodes), *std::move(handles),
+                                std::move(host_handles), handle_lack));
 }
 
 PassthroughFilesystem::PassthroughFilesystem(Options options, const Attributes& root,
                                              SlotMemory inodes, SlotMemory handles,
-                                             std::optional<InodeReferences::Handles> host_handles)
+                                             std::optional<InodeReferences::Handles> host_handles,
+                                             HandleLack handle_lack)
     : proc_self_fd_(std::move(options.proc_self_fd)),
       read_only_(options.read_only),
       root_ino_(root.stx_ino),
+      handle_lack_(handle_lack),
       xattr_(options.xattr),
       xattr_map_(options.xattr_map),
       posix_acl_(options.posix_acl),
@@ -148,7 +161,12 @@ void PassthroughFilesystem::Reset() {
 backends::FilesystemUsage PassthroughFilesystem::Usage() const {
   return {.inodes = inodes_.size(),
           .open_files = handles_.size(),
-          .inodes_refused = inodes_.references().refused()};
+          .inodes_refused = inodes_.references().refused(),
+          .handle_lack = handle_lack_};
+}
+
+void PassthroughFilesystem::WhenInodesAreRefused(std::function<void()> tell) {
+  inodes_.WhenRefused(std::move(tell));
 }
 
 ErrnoOr<InodeTable::Pin> PassthroughFilesystem::PinNode(NodeId node) {

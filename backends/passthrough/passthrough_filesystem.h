@@ -17,6 +17,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -55,7 +56,8 @@ struct Options {
   // are held by handle, or refused (ENFILE).
   uint64_t max_inode_fds = 0;
   HostHandles host_handles = HostHandles::kPrefer;
-  // Needed for handles; without it, or where the root's file system has none, kPrefer is kNever.
+  // Needed for handles; without it, or where the root's file system has none, kPrefer is kNever and
+  // Usage() tells.
   std::unique_ptr<HandleBroker> broker;
   // Bounds of what one guest can make us hold. Each handle is one fd, so RLIMIT_NOFILE (EMFILE) may
   // come first.
@@ -97,6 +99,7 @@ class PassthroughFilesystem final : public backends::Filesystem {
   void Reset() override;
   void EndWaits() override;
   backends::FilesystemUsage Usage() const override;
+  void WhenInodesAreRefused(std::function<void()> tell) override;
 
   // --- names ---
   backends::Outcome<backends::Entry> Lookup(backends::Call<backends::Entry> call, NodeId parent,
@@ -209,7 +212,8 @@ class PassthroughFilesystem final : public backends::Filesystem {
   };
 
   PassthroughFilesystem(Options options, const Attributes& root, SlotMemory inodes,
-                        SlotMemory handles, std::optional<InodeReferences::Handles> host_handles);
+                        SlotMemory handles, std::optional<InodeReferences::Handles> host_handles,
+                        backends::HandleLack handle_lack);
 
   Epochs Begin() const { return {.inodes = inodes_.epoch(), .handles = handles_.epoch()}; }
 
@@ -327,6 +331,7 @@ class PassthroughFilesystem final : public backends::Filesystem {
   const os::UniqueFd proc_self_fd_;
   const bool read_only_;
   const uint64_t root_ino_;
+  const backends::HandleLack handle_lack_;
   const bool xattr_;
   const XattrMap xattr_map_;
   const bool posix_acl_;

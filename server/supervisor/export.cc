@@ -189,19 +189,37 @@ void Export::OnStatus(const internal::WorkerStatus& status) {
   const bool inodes_refused = status_.inodes_refused() == 0 && status.inodes_refused() > 0;
   status_ = status;
   if (inodes_refused) ReportRefusedInodes();
+  ReportHandleLack(status.handle_lack());
   SetState(StateFor(status.state()));
   if (started_ != nullptr) std::exchange(started_, nullptr)(absl::OkStatus());
 }
 
 void Export::ReportRefusedInodes() {
   constexpr std::string_view kReason = "INODE_REFERENCES_EXHAUSTED";
-  const auto is_there = [](const Condition& condition) { return condition.reason == kReason; };
-  if (std::any_of(conditions_.begin(), conditions_.end(), is_there)) return;
+  if (HasCondition(kReason)) return;
   AddCondition(kReason,
                "the guest knows more files than the worker may keep descriptors of, and requests "
                "failed with ENFILE; raise the export's inodes.max_file_descriptors or, if its file "
                "system has host handles, do not set inodes.host_handles to NEVER");
   FSD_LOG(kWarning, id(), "%s", conditions_.back().message);
+  surroundings_.changed(*this);
+}
+
+void Export::ReportHandleLack(internal::WorkerStatus::HandleLack lack) {
+  constexpr std::string_view kReason = "HOST_HANDLES_UNAVAILABLE";
+  const bool lacking = lack != internal::WorkerStatus::HANDLE_LACK_NONE;
+  if (lacking == HasCondition(kReason)) return;
+  if (lacking) {
+    AddCondition(kReason,
+                 absl::StrCat("inodes are held by descriptor only, as if inodes.host_handles were "
+                              "NEVER: ",
+                              lack == internal::WorkerStatus::HANDLE_LACK_NOT_PERMITTED
+                                  ? "the server lacks CAP_DAC_READ_SEARCH"
+                                  : "the export's file system has no handles that can be used"));
+    FSD_LOG(kWarning, id(), "%s", conditions_.back().message);
+  } else {
+    RemoveCondition(kReason);
+  }
   surroundings_.changed(*this);
 }
 
@@ -262,6 +280,11 @@ void Export::AddCondition(std::string_view reason, std::string_view message) {
   RemoveCondition(reason);
   conditions_.push_back(
       {.reason = std::string(reason), .message = std::string(message), .since = absl::Now()});
+}
+
+bool Export::HasCondition(std::string_view reason) const {
+  return std::any_of(conditions_.begin(), conditions_.end(),
+                     [reason](const Condition& c) { return c.reason == reason; });
 }
 
 void Export::RemoveCondition(std::string_view reason) {

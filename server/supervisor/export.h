@@ -97,6 +97,8 @@ class Export {
   absl::StatusOr<os::UniqueFd> MakeWorkerSpec() const;
   void OnStatus(const internal::WorkerStatus& status);
   void ReportRefusedInodes();
+  void ReportHandleLack(internal::WorkerStatus::HandleLack lack);
+  bool HasCondition(std::string_view reason) const;
   void OnWorkerEnd(const WorkerEnd& end);
   void OnFailure(std::string_view reason, const std::string& how, absl::Duration healthy_for);
   void Restart();

@@ -1,13 +1,13 @@
 // A worker for the supervisor's tests: what it does is told by its export's tag, and, once a
 // front-end is connected, by the letters that the front-end writes.
 //
-// Tags: "exit-1", "exit-3", "exit-5" at once · "exit-1-next": as "exit-1" if the source holds a file "next" ·
-// "silent" says no hello · "garbage" · "wrong-uid" · "wrong-version" · "status-first" ·
-// "hello-twice" · "bad-state" · "mute": ready, then never answers ·
-// "hang-up": ready, then closes its channel · "flood": ready, then floods · "no-stop": ignores Stop
-// · "report": writes what it was born with to fd 1 and ends · anything else: behaves. Letters: 'm'
-// a guest mounts · 'r' a request is refused an inode · 'x' exit(7) · 'a' abort · 'p' answers with
-// "pong".
+// Tags: "exit-1", "exit-3", "exit-5" at once · "exit-1-next": as "exit-1" if the source holds a
+// file "next" · "silent" says no hello · "garbage" · "wrong-uid" · "wrong-version" · "status-first"
+// · "hello-twice" · "bad-state" · "mute": ready, then never answers · "hang-up": ready, then closes
+// its channel · "flood": ready, then floods · "no-stop": ignores Stop · "report": writes what it
+// was born with to fd 1 and ends · anything else: behaves. Letters: 'm' a guest mounts · 'r' a
+// request is refused an inode · 'h' host handles are missing, or not any more · 'x' exit(7) · 'a'
+// abort · 'p' answers with "pong".
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -56,6 +56,7 @@ class FakeWorker {
   ipc::WorkerChannel channel_;
   os::UniqueFd front_end_;
   uint64_t inodes_refused_ = 0;
+  internal::WorkerStatus::HandleLack handle_lack_ = internal::WorkerStatus::HANDLE_LACK_NONE;
   bool ready_ = false;
   bool channel_open_ = true;
 };
@@ -75,6 +76,7 @@ void FakeWorker::Status(WorkerStatus::State state) {
   FromWorker message;
   message.mutable_status()->set_state(state);
   message.mutable_status()->set_inodes_refused(inodes_refused_);
+  message.mutable_status()->set_handle_lack(handle_lack_);
   (void)channel_.Send(message);
 }
 
@@ -116,6 +118,12 @@ void FakeWorker::OnFrontEnd() {
   if (letter == 'm') Status(WorkerStatus::STATE_MOUNTED);
   if (letter == 'r') {
     ++inodes_refused_;
+    Status(WorkerStatus::STATE_CONNECTED);
+  }
+  if (letter == 'h') {
+    handle_lack_ = handle_lack_ == WorkerStatus::HANDLE_LACK_NONE
+                       ? WorkerStatus::HANDLE_LACK_NOT_PERMITTED
+                       : WorkerStatus::HANDLE_LACK_NONE;
     Status(WorkerStatus::STATE_CONNECTED);
   }
   if (letter == 'x') std::exit(7);

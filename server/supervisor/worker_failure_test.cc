@@ -128,6 +128,23 @@ TEST_F(SupervisorTest, RefusedInodesAreOneConditionSinceTheFirst) {
   EXPECT_EQ(second[0].since, first[0].since);
 }
 
+TEST_F(SupervisorTest, MissingHostHandlesAreAConditionForAsLongAsTheyAre) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  const os::UniqueFd front_end = Connect("web");
+  supervisor.Await("web", ExportState::kConnected);
+
+  Write(front_end, 'h');
+  Write(front_end, 'm');
+  const ExportView lacking = supervisor.Await("web", ExportState::kMounted);
+  ASSERT_EQ(lacking.conditions.size(), 1u);
+  EXPECT_EQ(lacking.conditions[0].reason, "HOST_HANDLES_UNAVAILABLE");
+  EXPECT_THAT(lacking.conditions[0].message, HasSubstr("lacks CAP_DAC_READ_SEARCH"));
+
+  Write(front_end, 'h');
+  EXPECT_THAT(supervisor.Await("web", ExportState::kConnected).conditions, IsEmpty());
+}
+
 TEST_F(SupervisorTest, AWorkerKilledFromOutsideIsNamedSoAndOthersAreUndisturbed) {
   auto& supervisor = Start();
   const auto web = supervisor.Create(SpecOf("web"));

@@ -9,8 +9,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -43,6 +45,8 @@ class GatedFilesystem final : public backends::Filesystem {
 
   void Reset() override;
   void EndWaits() override;
+  backends::FilesystemUsage Usage() const override { return {.inodes_refused = refused_}; }
+  void WhenInodesAreRefused(std::function<void()> tell) override { refusal_ = std::move(tell); }
   backends::Outcome<backends::Attributes> GetAttributes(
       backends::Call<backends::Attributes> call, backends::NodeId node,
       std::optional<backends::FileHandle>) override;
@@ -55,12 +59,19 @@ class GatedFilesystem final : public backends::Filesystem {
   // Waits until a request of kWaitingNode is pending. False after a minute.
   [[nodiscard]] bool AwaitWaiting();
 
+  // As if a request had failed for want of inode references.
+  void RefuseInode() {
+    if (refused_++ == 0) refusal_();
+  }
+
   Gate blocking_gate;  // of kBlockingNode
   Gate fsync_gate;
   Gate reset_gate;
   std::atomic<size_t> resets = 0;
 
  private:
+  std::atomic<uint64_t> refused_ = 0;
+  std::function<void()> refusal_;
   os::Mutex mutex_;
   os::CondVar deferred_;
   std::map<uint64_t, backends::Completion<backends::Attributes>> pending_ ABSL_GUARDED_BY(mutex_);

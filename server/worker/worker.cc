@@ -23,6 +23,18 @@ bool PeerIsGone(int socket) {
   return ::poll(&entry, 1, 0) == 1;
 }
 
+internal::WorkerStatus::HandleLack HandleLackOf(const backends::FilesystemUsage& usage) {
+  switch (usage.handle_lack) {
+    case backends::HandleLack::kNone:
+      return internal::WorkerStatus::HANDLE_LACK_NONE;
+    case backends::HandleLack::kNotPermitted:
+      return internal::WorkerStatus::HANDLE_LACK_NOT_PERMITTED;
+    case backends::HandleLack::kUnsupported:
+      break;
+  }
+  return internal::WorkerStatus::HANDLE_LACK_UNSUPPORTED;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(Options options) {
@@ -52,6 +64,9 @@ Worker::Worker(internal::WorkerSpec spec, std::unique_ptr<backends::Filesystem> 
 Worker::~Worker() = default;
 
 absl::Status Worker::SetUp(Options& options) {
+  // A change of the worker's conditions is told at once; the numbers are when they are asked for.
+  filesystem_->WhenInodesAreRefused(
+      [this] { tasks_->Post([this] { supervisors_->PushStatus(); }); });
   session_ = std::make_unique<fuse::Session>(
       *filesystem_, SessionOptionsOf(spec_.spec()),
       [this](const fuse::NegotiatedInit& init) { tasks_->Post([this, init] { OnMounted(init); }); },
@@ -197,6 +212,7 @@ internal::WorkerStatus Worker::Status() const {
     connection.set_init_flags(init_.flags);
   }
   const backends::FilesystemUsage usage = filesystem_->Usage();
+  status.set_handle_lack(HandleLackOf(usage));
   status.set_inodes(usage.inodes);
   status.set_open_files(usage.open_files);
   status.set_inodes_refused(usage.inodes_refused);

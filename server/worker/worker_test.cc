@@ -317,6 +317,18 @@ TEST_F(WorkerTest, TellsEachChangeOfState) {
   EXPECT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING).has_value());
 }
 
+TEST_F(WorkerTest, TellsTheFirstRefusedInodeUnasked) {
+  FakeSupervisor supervisor(control_path());
+  supervisor.Hello();
+  ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING).has_value());
+
+  filesystem_->RefuseInode();
+
+  const std::optional<FromWorker> told = supervisor.Next();
+  ASSERT_TRUE(told.has_value());
+  EXPECT_EQ(told->status().inodes_refused(), 1u);
+}
+
 TEST_F(WorkerTest, ASecondFrontEndIsClosedAndTheFirstGoesOn) {
   FakeSupervisor supervisor(control_path());
   supervisor.Hello();

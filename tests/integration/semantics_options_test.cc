@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/xattr.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -296,6 +297,27 @@ TEST_F(SemanticsOptionsTest, WithoutHostHandlesTheBudgetOfFdsIsTheEndAndTold) {
       "web", [](const supervisor::ExportView& seen) { return !seen.conditions.empty(); });
   ASSERT_TRUE(view.ok()) << view.status();
   EXPECT_EQ(view->conditions.front().reason, "INODE_REFERENCES_EXHAUSTED");
+}
+
+TEST_F(SemanticsOptionsTest, AFileSystemWithoutHandlesIsToldUnlessNoneAreWanted) {
+  for (const bool wanted : {true, false}) {
+    const std::string id = wanted ? "wanted" : "not-wanted";
+    const std::string share = supervisor_->share(id);
+    std::filesystem::create_directories(share);
+    ASSERT_EQ(::mount("ramfs", share.c_str(), "ramfs", 0, nullptr), 0);
+    auto guest = Mounted(id, [wanted](ExportSpec& spec) {
+      if (!wanted) spec.set_host_handles(ExportSpec::HOST_HANDLES_NEVER);
+    });
+
+    const auto view = supervisor_->Get(id);
+
+    ASSERT_TRUE(view.ok()) << view.status();
+    EXPECT_EQ(std::ranges::count(view->conditions, "HOST_HANDLES_UNAVAILABLE",
+                                 &supervisor::Condition::reason),
+              wanted ? 1 : 0);
+    guest.reset();
+    EXPECT_EQ(::umount2(share.c_str(), MNT_DETACH), 0);
+  }
 }
 
 TEST_F(SemanticsOptionsTest, WithHostHandlesFilesBeyondTheBudgetStayKnown) {
