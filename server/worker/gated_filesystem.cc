@@ -37,6 +37,11 @@ bool Gate::AwaitWaiting(size_t count) {
   return true;
 }
 
+size_t Gate::waiting() {
+  const os::MutexLock lock(mutex_);
+  return waiting_;
+}
+
 void GatedFilesystem::Reset() {
   reset_gate.Pass();
   ++resets;

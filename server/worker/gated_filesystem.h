@@ -29,6 +29,8 @@ class Gate {
   void Pass();
   // Waits until so many are waiting. False after a minute.
   [[nodiscard]] bool AwaitWaiting(size_t count);
+  // How many are waiting.
+  size_t waiting();
 
  private:
   os::Mutex mutex_;

@@ -60,16 +60,10 @@ absl::StatusOr<std::unique_ptr<QueueThread>> QueueThread::Start(const QueueServi
   ErrnoOr<os::UniqueFd> epoll = WatchBoth(wake->fd(), setup.kick.get());
   if (!epoll.ok()) return Exhausted(epoll.error(), "watch a queue's kick");
 
-  const std::string name = absl::StrCat("fsd-queue-", setup.index);
   std::unique_ptr<QueueThread> made(new QueueThread(services, std::move(setup), *std::move(slots),
                                                     *std::move(wake), *std::move(epoll)));
-  ErrnoOr<os::Thread> thread =
-      os::Thread::Start(name.c_str(), [queue = made.get()] { queue->Loop(); });
-  if (!thread.ok()) {
-    made->holds_.store(0);
-    return Exhausted(thread.error(), "start a queue's thread");
-  }
-  made->thread_ = *std::move(thread);
+  made->Hold();
+  services.ring_lane.Submit(*made);
   return made;
 }
 
@@ -105,22 +99,81 @@ void QueueThread::SetDirtyLog(std::shared_ptr<const virtqueue::DirtyLog> log) {
   log_.swap(log);
 }
 
-void QueueThread::Loop() {
+void QueueThread::Run() {
+  Turn turn;
+  {
+    const os::MutexLock lock(custody_mutex_);
+    custody_ = Custody::kRunning;
+    turn.word = word_.load(std::memory_order_relaxed);
+    turn_ = &turn;
+  }
+  const bool kept = Loop(turn);
+  {
+    // If the ring was taken away, its taker has done with `turn` once it lets go of this.
+    const os::MutexLock lock(custody_mutex_);
+    if (kept) {
+      custody_ = Custody::kNone;
+      turn_ = nullptr;
+    }
+  }
+  turn.memory.reset();
+  if (kept) services_.session.EndWaits();
+  Release();
+}
+
+bool QueueThread::Loop(Turn& turn) {
+  // For what a turn before this one has completed.
+  CallIfNeeded();
   while (!stopping_.load(std::memory_order_acquire)) {
-    TakeMemory();
-    ServeRing();
+    awake_.store(true, std::memory_order_seq_cst);
+    services_.watch.Rouse();
+    TakeMemory(turn);
+    if (!ServeRing(turn)) return false;
+    awake_.store(false, std::memory_order_release);
     const bool polling = !kick_.valid() && Serving();
     std::array<epoll_event, 2> events;
     ::epoll_wait(epoll_.get(), events.data(), events.size(), polling ? kPollIntervalMs : -1);
   }
-  memory_.reset();
-  services_.session.EndWaits();
-  Release();
+  return true;
 }
 
-void QueueThread::TakeMemory() {
-  if (memory_ != nullptr && memory_generation_ == services_.memory.generation()) return;
-  memory_ = services_.memory.Take(memory_generation_);
+void QueueThread::HandOverIfStuck() {
+  const uint64_t word = word_.load(std::memory_order_acquire);
+  const bool stuck = word % 2 != 0 && word == seen_word_;
+  seen_word_ = word;
+  if (!stuck) return;
+  {
+    const os::MutexLock lock(custody_mutex_);
+    if (!TakeAway(word)) return;
+    custody_ = Custody::kWaiting;
+  }
+  Hold();
+  services_.ring_lane.Submit(*this);
+}
+
+bool QueueThread::TakeAway(uint64_t word) {
+  if (custody_ != Custody::kRunning || word % 2 == 0) return false;
+  if (!word_.compare_exchange_strong(word, word + 1, std::memory_order_acq_rel)) return false;
+  Hold();
+  // It may have been replied to meanwhile, or be pending.
+  if (!turn_->slot->Detach(turn_->memory)) Release();
+  turn_ = nullptr;
+  return true;
+}
+
+void QueueThread::Enter(Turn& turn, RequestSlot& slot) {
+  turn.slot = &slot;
+  word_.store(++turn.word, std::memory_order_release);
+}
+
+bool QueueThread::Leave(Turn& turn) {
+  uint64_t entered = turn.word++;
+  return word_.compare_exchange_strong(entered, turn.word, std::memory_order_acq_rel);
+}
+
+void QueueThread::TakeMemory(Turn& turn) {
+  if (turn.memory != nullptr && turn.memory_generation == services_.memory.generation()) return;
+  turn.memory = services_.memory.Take(turn.memory_generation);
 }
 
 bool QueueThread::Serving() const {
@@ -128,7 +181,7 @@ bool QueueThread::Serving() const {
          !stopping_.load(std::memory_order_acquire);
 }
 
-void QueueThread::ServeRing() {
+bool QueueThread::ServeRing(Turn& turn) {
   bool more = true;
   while (more && Serving()) {
     {
@@ -136,36 +189,39 @@ void QueueThread::ServeRing() {
       queue_->SuppressKicks(log_.get());
     }
     batch_of_this_thread = this;
-    while (ServeBatch()) CallIfNeeded();
+    Batch batch = Batch::kMore;
+    while ((batch = ServeBatch(turn)) == Batch::kMore) CallIfNeeded();
     batch_of_this_thread = nullptr;
+    if (batch == Batch::kLost) return false;
     CallIfNeeded();
     const os::MutexLock lock(publish_mutex_);
     more = queue_->RequestKicks(log_.get());
   }
-}
-
-bool QueueThread::ServeBatch() {
-  for (size_t served = 0; served < kMaxBatch; ++served) {
-    if (!Serving()) return false;
-    TakeMemory();
-    const std::optional<uint16_t> head = queue_->Pop();
-    if (!head.has_value()) {
-      if (queue_->broken()) Refuse(queue_->broken_reason());
-      return false;
-    }
-    ServeHead(*head);
-  }
   return true;
 }
 
-void QueueThread::ServeHead(uint16_t head) {
-  const ErrnoOr<virtqueue::Chain> chain = queue_->Gather(head, *memory_, slots_.scratch());
+QueueThread::Batch QueueThread::ServeBatch(Turn& turn) {
+  for (size_t served = 0; served < kMaxBatch; ++served) {
+    if (!Serving()) return Batch::kEnd;
+    TakeMemory(turn);
+    const std::optional<uint16_t> head = queue_->Pop();
+    if (!head.has_value()) {
+      if (queue_->broken()) Refuse(queue_->broken_reason());
+      return Batch::kEnd;
+    }
+    if (!ServeHead(turn, *head)) return Batch::kLost;
+  }
+  return Batch::kMore;
+}
+
+bool QueueThread::ServeHead(Turn& turn, uint16_t head) {
+  const ErrnoOr<virtqueue::Chain> chain = queue_->Gather(head, *turn.memory, slots_.scratch());
   RequestSlot* const slot = slots_.Take(head);
   if (slot == nullptr) {
     // Neither served, which would take the slot from its request, nor completed, which would tell
     // the driver that its request is done.
     Refuse(absl::StrCat("descriptor head ", head, " was offered again while in flight"));
-    return;
+    return true;
   }
   if (!chain.ok()) {
     if (const absl::Time now = absl::Now(); now >= next_warning_) {
@@ -176,21 +232,24 @@ void QueueThread::ServeHead(uint16_t head) {
     slot->Free();
     const os::MutexLock lock(publish_mutex_);
     queue_->Complete(head, 0, log_.get());
-    return;
+    return true;
   }
-  slots_.Keep(*slot, *chain, *memory_);
+  slots_.Keep(*slot, *chain, *turn.memory);
   slot->Begin(slot->chain().readable, slot->chain().writable, *this);
   if (services_.session.Prepare(*slot) == fuse::Session::Lane::kSlow) {
     Hold();
-    slot->Detach(memory_);
+    slot->Detach(turn.memory);
     services_.slow_lane.Submit(*slot);
-    return;
+    return true;
   }
+  Enter(turn, *slot);
   services_.session.Serve(*slot);
-  if (!slot->taken()) return;
+  if (!Leave(turn)) return false;
+  if (!slot->taken()) return true;
   // Pending. Its reply may come at this very moment.
   Hold();
-  if (!slot->Detach(memory_)) Release();
+  if (!slot->Detach(turn.memory)) Release();
+  return true;
 }
 
 void QueueThread::Refuse(const std::string& reason) {
@@ -206,14 +265,17 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
   // Once the slot is free, its request no longer keeps this queue from being destroyed.
   if (!in_batch) Hold();
   MemoryLease lease;
+  bool call = false;
   {
     const os::MutexLock lock(publish_mutex_);
     if (log_ != nullptr) MarkWritten(slot, std::max<size_t>(written, slot.touched_bytes()));
     // Before it is published: the driver may use the head again at once.
     lease = slot.Free();
     queue_->Complete(head, written, log_.get());
+    // A detached request's thread may have lost the ring, and with it the batch's end.
+    call = (!in_batch || lease != nullptr) && queue_->CallNeeded();
   }
-  if (!in_batch) CallIfNeeded();
+  if (call) call_.Notify();
   const bool was_detached = lease != nullptr;
   lease.reset();
   if (was_detached) Release();

@@ -1,8 +1,20 @@
-// QueueThread: a started vring and the thread that serves it.
+// QueueThread: a started vring, and what the thread does that serves it.
 //
 // Kick → pop a batch → serve each request inline, straight from and into guest memory → push used →
 // one call at the end if the driver wants one. What is known to block goes to the slow lane; that
 // and what the backend leaves pending is completed, and called for, from other threads.
+//
+// Any request may block, whatever its opcode, in a file system that hangs. So a ring is a job of a
+// lane of threads, one for each ring and some to spare, and a thread that is stuck in one request
+// loses it:
+//
+//   waiting for a thread ──> running ── leaves the ring as it is to stop ──> none
+//       ^                      │
+//       └── stuck in a request ┘
+//
+// The control thread takes the ring away while the thread is in a request, by changing word_: the
+// thread finds that out before it touches the ring again, and only finishes its request, which is
+// detached like those of the slow lane. If no thread is left, the ring waits for one.
 //
 // The kick's descriptor is the front-end's, so it is only waited for (edge-triggered) and never
 // read: a read could block, or take what somebody else waits for.
@@ -26,7 +38,6 @@
 #include "server/fuse/session.h"
 #include "server/os/event_fd.h"
 #include "server/os/mutex.h"
-#include "server/os/thread.h"
 #include "server/os/unique_fd.h"
 #include "server/virtqueue/dirty_log.h"
 #include "server/virtqueue/virtqueue.h"
@@ -34,6 +45,7 @@
 #include "server/worker/notifier.h"
 #include "server/worker/request_slot.h"
 #include "server/worker/slow_lane.h"
+#include "server/worker/stuck_watch.h"
 #include "server/worker/task_queue.h"
 
 namespace fsd::worker {
@@ -43,6 +55,8 @@ struct QueueServices {
   std::string export_name;  // for the log
   fuse::Session& session;
   SlowLane& slow_lane;
+  SlowLane& ring_lane;  // whose threads serve rings
+  StuckWatch& watch;
   MemoryLeases& memory;
   TaskQueue& tasks;  // the control thread's
 };
@@ -58,10 +72,10 @@ struct QueueSetup {
   std::shared_ptr<const virtqueue::DirtyLog> log;
 };
 
-class QueueThread final : private fuse::RequestOwner {
+class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
  public:
-  // INVALID_ARGUMENT: the kick is no descriptor for this. RESOURCE_EXHAUSTED: memory, descriptors
-  // or threads.
+  // There is a thread for it in the lane. INVALID_ARGUMENT: the kick is no descriptor for this.
+  // RESOURCE_EXHAUSTED: memory or descriptors.
   static absl::StatusOr<std::unique_ptr<QueueThread>> Start(const QueueServices& services,
                                                             QueueSetup setup);
   // Once Stop's `stopped` has been called.
@@ -73,6 +87,11 @@ class QueueThread final : private fuse::RequestOwner {
   void SetEnabled(bool enabled);
   // Returns when nothing is completed any more without being marked in `log`.
   void SetDirtyLog(std::shared_ptr<const virtqueue::DirtyLog> log);
+  // At each tick of the watch: if the thread is still in the request that it was in at the last
+  // one, another gets the ring.
+  void HandOverIfStuck();
+  // Whether the watch has to tick for this ring.
+  bool awake() const { return awake_.load(std::memory_order_seq_cst); }
   // Makes the thread give back its lease on guest memory if that is out of date.
   void RefreshMemory() { wake_.Signal(); }
 
@@ -83,21 +102,43 @@ class QueueThread final : private fuse::RequestOwner {
   QueueThread(const QueueServices& services, QueueSetup setup, SlotTable slots, os::EventFd wake,
               os::UniqueFd epoll);
 
-  // The thread's.
-  void Loop();
-  void TakeMemory();
+  enum class Custody { kWaiting, kRunning, kNone };
+  // One thread's time with the ring.
+  struct Turn {
+    uint64_t word = 0;  // what word_ is as long as the ring is this turn's
+    MemoryLease memory;
+    uint64_t memory_generation = 0;
+    RequestSlot* slot = nullptr;  // the request it is in
+  };
+  // What came of a batch: there may be more in the ring, there is none to be served, or the ring
+  // was taken away.
+  enum class Batch { kMore, kEnd, kLost };
+
+  // In the lane: a turn.
+  void Run() override;
+  // The rest is the turn's that has the ring. False if the ring was taken away.
+  [[nodiscard]] bool Loop(Turn& turn);
+  // Serves until the ring is empty, or the thread is to stop or pause. False as Loop.
+  [[nodiscard]] bool ServeRing(Turn& turn);
+  // Serves some requests without a call.
+  Batch ServeBatch(Turn& turn);
+  // False as Loop.
+  [[nodiscard]] bool ServeHead(Turn& turn, uint16_t head);
+  void Enter(Turn& turn, RequestSlot& slot);
+  [[nodiscard]] bool Leave(Turn& turn);
+  void TakeMemory(Turn& turn);
   bool Serving() const;
-  // Serves until the ring is empty, or the thread is to stop or pause.
-  void ServeRing();
-  // Serves some requests without a call. False if the ring had no more.
-  bool ServeBatch();
-  void ServeHead(uint16_t head);
   void Refuse(const std::string& reason);
+
+  // Control thread: detaches the request that the running turn is in. False if it is in none, or in
+  // another than when word_ was `word`.
+  bool TakeAway(uint64_t word) ABSL_EXCLUSIVE_LOCKS_REQUIRED(custody_mutex_);
 
   // Any thread's.
   void OnReplied(fuse::Request& request, uint32_t written) override;
   void MarkWritten(const RequestSlot& slot, size_t written)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
+  // The turn's: requests that complete elsewhere call for themselves.
   void CallIfNeeded();
   // Keeps Stop's `stopped` from being called.
   void Hold() { holds_.fetch_add(1, std::memory_order_relaxed); }
@@ -114,22 +155,30 @@ class QueueThread final : private fuse::RequestOwner {
 
   std::atomic<bool> enabled_;
   std::atomic<bool> stopping_ = false;
-  // The thread itself, each detached request, and each other thread that is completing one.
-  std::atomic<size_t> holds_ = 1;
+  // Each turn, from its submission on, each detached request, and each thread that is completing
+  // one outside of a turn.
+  std::atomic<size_t> holds_ = 0;
   std::function<void()> stopped_;  // written before stopping_, read by the last hold
 
   // Completing a request takes no other lock, and none but the virtqueue's own inside it.
   os::Mutex publish_mutex_;
   std::shared_ptr<const virtqueue::DirtyLog> log_ ABSL_GUARDED_BY(publish_mutex_);
 
-  // The thread's.
+  // Odd while the turn is in a request. A turn's own changes cost no more than a store and an
+  // uncontended compare-and-exchange for each request; it never repeats a value.
+  std::atomic<uint64_t> word_ = 0;
+  std::atomic<bool> awake_ = false;
+  uint64_t seen_word_ = 0;  // at the watch's last tick; the control thread's
+
+  // Not held while a request is served. Before publish_mutex_.
+  os::Mutex custody_mutex_;
+  Custody custody_ ABSL_GUARDED_BY(custody_mutex_) = Custody::kWaiting;
+  Turn* turn_ ABSL_GUARDED_BY(custody_mutex_) = nullptr;  // while running
+
+  // The turn's that has the ring.
   SlotTable slots_;
-  MemoryLease memory_;
-  uint64_t memory_generation_ = 0;
   bool refused_ = false;  // the driver broke the rules; nothing more is popped
   absl::Time next_warning_ = absl::InfinitePast();
-
-  os::Thread thread_;  // last: it uses all of the above
 };
 
 }  // namespace fsd::worker

@@ -2,19 +2,31 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "server/errors/errno_or.h"
+#include "server/errors/status_macros.h"
 
 namespace fsd::worker {
 
-absl::StatusOr<std::unique_ptr<SlowLane>> SlowLane::Create(size_t max_threads) {
-  std::unique_ptr<SlowLane> lane(new SlowLane(max_threads));
-  const os::MutexLock lock(lane->mutex_);
-  // The others may fail to come, this one may not: somebody has to run what was submitted.
-  if (!lane->AddThread()) return absl::ResourceExhaustedError("no thread for the slow lane");
+absl::StatusOr<std::unique_ptr<SlowLane>> SlowLane::Create(const char* name, size_t max_threads,
+                                                           size_t threads) {
+  std::unique_ptr<SlowLane> lane(new SlowLane(name, max_threads));
+  // The others may fail to come, these may not: somebody has to run what was submitted.
+  FSD_RETURN_IF_ERROR(lane->Reserve(threads));
   return lane;
 }
 
-SlowLane::SlowLane(size_t max_threads) : max_threads_(max_threads) {
+absl::Status SlowLane::Reserve(size_t threads) {
+  const os::MutexLock lock(mutex_);
+  while (threads_.size() < threads) {
+    if (!AddThread()) {
+      return absl::ResourceExhaustedError(absl::StrCat("no thread left for ", name_));
+    }
+  }
+  return absl::OkStatus();
+}
+
+SlowLane::SlowLane(const char* name, size_t max_threads) : name_(name), max_threads_(max_threads) {
   const os::MutexLock lock(mutex_);
   threads_.reserve(max_threads);
 }
@@ -30,7 +42,7 @@ SlowLane::~SlowLane() {
 }
 
 bool SlowLane::AddThread() {
-  ErrnoOr<os::Thread> thread = os::Thread::Start("fsd-slow", [this] { Work(); });
+  ErrnoOr<os::Thread> thread = os::Thread::Start(name_, [this] { Work(); });
   if (!thread.ok()) return false;
   threads_.push_back(*std::move(thread));
   ++idle_;

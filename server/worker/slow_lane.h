@@ -1,4 +1,5 @@
-// SlowLane: a few threads for what is known to block.
+// SlowLane: a few threads for what is known to block. (Rings are served by a lane of their own, as
+// any request may block.)
 //
 // First in, first out, without allocation: a job is linked through itself. How many can wait is
 // bounded by how many jobs exist, one for each slot of a ring. Threads are made when all others are
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/os/mutex.h"
 #include "server/os/thread.h"
@@ -33,23 +35,28 @@ class SlowLane {
     Job* next_ = nullptr;
   };
 
-  // RESOURCE_EXHAUSTED: not even the first thread could be made.
-  static absl::StatusOr<std::unique_ptr<SlowLane>> Create(size_t max_threads);
+  // `name` is its threads' (os::Thread). RESOURCE_EXHAUSTED: not even the first `threads` (≥ 1, or
+  // Reserve has to be called before Submit) could be made.
+  static absl::StatusOr<std::unique_ptr<SlowLane>> Create(const char* name, size_t max_threads,
+                                                          size_t threads = 1);
   SlowLane(const SlowLane&) = delete;
   SlowLane& operator=(const SlowLane&) = delete;
   // Runs every job that was submitted, then ends the threads.
   ~SlowLane();
 
+  // Makes threads until there are that many. Any thread. RESOURCE_EXHAUSTED.
+  absl::Status Reserve(size_t threads);
   // Any thread. `job` is not in the lane.
   void Submit(Job& job);
 
  private:
-  explicit SlowLane(size_t max_threads);
+  SlowLane(const char* name, size_t max_threads);
   bool AddThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Work();
   // The job to run next, waiting for one; nullptr when the lane ends.
   Job* Next();
 
+  const char* const name_;
   const size_t max_threads_;
   os::Mutex mutex_;
   os::CondVar wake_;

@@ -56,7 +56,7 @@ TEST(SlowLaneTest, RunsJobsInTheOrderTheyCameAndAllBeforeItEnds) {
   TestJob second(gate, ran, 2);
   TestJob third(gate, ran, 3);
   {
-    const std::unique_ptr<SlowLane> lane = *SlowLane::Create(1);
+    const std::unique_ptr<SlowLane> lane = *SlowLane::Create("fsd-slow", 1);
     lane->Submit(first);
     lane->Submit(second);
     lane->Submit(third);
@@ -71,7 +71,7 @@ TEST(SlowLaneTest, RunsAsManyAtOnceAsItHasThreadsAndNoMore) {
   Gate gate;
   gate.Close();
   std::vector<std::unique_ptr<CountingJob>> jobs;
-  const std::unique_ptr<SlowLane> lane = *SlowLane::Create(3);
+  const std::unique_ptr<SlowLane> lane = *SlowLane::Create("fsd-slow", 3);
   for (int i = 0; i < 10; ++i) {
     jobs.push_back(std::make_unique<CountingJob>(gate));
     lane->Submit(*jobs.back());
@@ -85,7 +85,7 @@ TEST(SlowLaneTest, HasOneThreadWhileOneIsEnough) {
   const size_t before = CountThreads();
   Gate open;
   CountingJob job(open);
-  const std::unique_ptr<SlowLane> lane = *SlowLane::Create(4);
+  const std::unique_ptr<SlowLane> lane = *SlowLane::Create("fsd-slow", 4);
   lane->Submit(job);
   EXPECT_EQ(CountThreads(), before + 1);
 }
@@ -101,7 +101,7 @@ TEST(SlowLaneTest, AJobMaySubmitItselfAgain) {
   };
   Repeating job;
   {
-    const std::unique_ptr<SlowLane> lane = *SlowLane::Create(2);
+    const std::unique_ptr<SlowLane> lane = *SlowLane::Create("fsd-slow", 2);
     job.lane = lane.get();
     lane->Submit(job);
     while (job.runs < 100) std::this_thread::yield();

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "server/errors/check.h"
+#include "server/errors/errno_or.h"
 #include "server/errors/status_macros.h"
 #include "server/telemetry/log.h"
 #include "server/virtqueue/virtqueue.h"
@@ -24,17 +25,24 @@ absl::StatusOr<std::unique_ptr<VirtioFsDevice>> VirtioFsDevice::Create(Options o
     return absl::InvalidArgumentError(absl::StrCat(
         options.request_queues, " request queues; there must be 1 to ", kMaxRequestQueues));
   }
-  FSD_ASSIGN_OR_RETURN(std::unique_ptr<SlowLane> lane, SlowLane::Create(options.slow_threads));
-  return std::unique_ptr<VirtioFsDevice>(
-      new VirtioFsDevice(std::move(options), session, tasks, std::move(lane)));
+  ErrnoOr<std::unique_ptr<StuckWatch>> watch = StuckWatch::Create();
+  if (!watch.ok()) {
+    return absl::ResourceExhaustedError(ErrnoStatus(watch.error(), "make a timer").message());
+  }
+  FSD_ASSIGN_OR_RETURN(std::unique_ptr<SlowLane> slow_lane,
+                       SlowLane::Create("fsd-slow", options.slow_threads));
+  return std::unique_ptr<VirtioFsDevice>(new VirtioFsDevice(
+      std::move(options), session, tasks, *std::move(watch), std::move(slow_lane)));
 }
 
 VirtioFsDevice::VirtioFsDevice(Options options, fuse::Session& session, TaskQueue& tasks,
+                               std::unique_ptr<StuckWatch> watch,
                                std::unique_ptr<SlowLane> slow_lane)
     : options_(std::move(options)),
       session_(session),
       tasks_(tasks),
       memory_(tasks),
+      watch_(std::move(watch)),
       slow_lane_(std::move(slow_lane)) {
   config_.fill(std::byte{0});
   std::memcpy(config_.data(), options_.tag.data(), options_.tag.size());
@@ -48,6 +56,25 @@ VirtioFsDevice::VirtioFsDevice(Options options, fuse::Session& session, TaskQueu
 
 VirtioFsDevice::~VirtioFsDevice() {
   FSD_CHECK(std::ranges::all_of(vrings_, [](const auto& v) { return v->thread == nullptr; }));
+}
+
+void VirtioFsDevice::OnTick() {
+  for (const auto& vring : vrings_) {
+    if (vring->thread != nullptr) vring->thread->HandOverIfStuck();
+  }
+  if (AnyAwake()) return watch_->GoOn();
+  watch_->Rest();
+  if (AnyAwake()) watch_->Rouse();
+}
+
+size_t VirtioFsDevice::RunningVrings() const {
+  return static_cast<size_t>(
+      std::ranges::count_if(vrings_, [](const auto& v) { return v->thread != nullptr; }));
+}
+
+bool VirtioFsDevice::AnyAwake() const {
+  return std::ranges::any_of(
+      vrings_, [](const auto& v) { return v->thread != nullptr && v->thread->awake(); });
 }
 
 void VirtioFsDevice::SetMemory(std::shared_ptr<const virtqueue::GuestMemory> memory,
@@ -72,9 +99,16 @@ absl::Status VirtioFsDevice::StartVring(size_t index, vhost_user::VringStart sta
   }
   FSD_ASSIGN_OR_RETURN(std::unique_ptr<virtqueue::Virtqueue> queue,
                        virtqueue::Virtqueue::Create(start.setup, memory_.table()));
+  if (ring_lane_ == nullptr) {
+    const size_t threads = queue_count() + options_.spare_threads;
+    FSD_ASSIGN_OR_RETURN(ring_lane_, SlowLane::Create("fsd-queue", threads, 0));
+  }
+  FSD_RETURN_IF_ERROR(ring_lane_->Reserve(RunningVrings() + 1));
   const QueueServices services{.export_name = options_.export_name,
                                .session = session_,
                                .slow_lane = *slow_lane_,
+                               .ring_lane = *ring_lane_,
+                               .watch = *watch_,
                                .memory = memory_,
                                .tasks = tasks_};
   FSD_ASSIGN_OR_RETURN(vring.thread, QueueThread::Start(services, {.index = index,
@@ -168,6 +202,8 @@ void VirtioFsDevice::Run() {
 }
 
 void VirtioFsDevice::OnSessionEnded() {
+  // Without rings its threads are idle or about to be: their end is not waited for long.
+  ring_lane_.reset();
   reset_phase_ = ResetPhase::kNone;
   options_.on_session_ended();
   const auto done = std::exchange(on_reset_, nullptr);

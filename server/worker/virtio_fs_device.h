@@ -22,6 +22,7 @@
 #include "server/worker/notifier.h"
 #include "server/worker/queue_thread.h"
 #include "server/worker/slow_lane.h"
+#include "server/worker/stuck_watch.h"
 #include "server/worker/task_queue.h"
 
 namespace fsd::worker {
@@ -33,6 +34,8 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
     std::string tag;            // at most kMaxTagBytes
     size_t request_queues = 1;  // 1 … kMaxRequestQueues
     size_t slow_threads = 4;
+    // Threads that take over rings, besides one for each started ring.
+    size_t spare_threads = 4;
     // Each time Reset has ended the guest's session. Control thread.
     std::function<void()> on_session_ended = [] {};
   };
@@ -47,6 +50,11 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   // Only when no vring runs: before the first start, or after Reset's `done`. Tasks that are still
   // queued then must not be run.
   ~VirtioFsDevice() override;
+
+  // Readable when OnTick is due: while rings are being served, not while all of them sleep.
+  int tick_fd() const { return watch_->fd(); }
+  // Gives rings whose thread is stuck to others.
+  void OnTick();
 
   size_t queue_count() const override { return vrings_.size(); }
   std::span<const std::byte> config() const override { return config_; }
@@ -76,7 +84,10 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   };
 
   VirtioFsDevice(Options options, fuse::Session& session, TaskQueue& tasks,
-                 std::unique_ptr<SlowLane> slow_lane);
+                 std::unique_ptr<StuckWatch> watch, std::unique_ptr<SlowLane> slow_lane);
+
+  size_t RunningVrings() const;
+  bool AnyAwake() const;
 
   void BeginStop(size_t index);
   void OnVringStopped(size_t index);
@@ -100,8 +111,10 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   ResetPhase reset_phase_ = ResetPhase::kNone;
   std::function<void()> on_reset_;
 
-  // Last: its threads use the session and post tasks.
+  const std::unique_ptr<StuckWatch> watch_;
+  // Last: their threads use all of the above.
   const std::unique_ptr<SlowLane> slow_lane_;
+  std::unique_ptr<SlowLane> ring_lane_;  // from the first start of a ring to the session's end
 };
 
 }  // namespace fsd::worker

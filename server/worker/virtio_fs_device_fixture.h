@@ -2,6 +2,9 @@
 #ifndef FSD_SERVER_WORKER_VIRTIO_FS_DEVICE_FIXTURE_H_
 #define FSD_SERVER_WORKER_VIRTIO_FS_DEVICE_FIXTURE_H_
 
+#include <poll.h>
+
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -38,10 +41,22 @@ class VirtioFsDeviceFixture : public ::testing::Test {
   // Runs the control thread's tasks until `reached`. False after a minute without a task.
   [[nodiscard]] bool Pump(const std::function<bool()>& reached) {
     while (!reached()) {
-      if (!AwaitReadable(tasks_->fd())) return false;
-      tasks_->Run();
+      if (!RunOnce()) return false;
     }
     return true;
+  }
+  // Waits for a task or a tick and does what is due. False after a minute.
+  [[nodiscard]] bool RunOnce() {
+    std::array<pollfd, 2> fds{{{.fd = tasks_->fd(), .events = POLLIN, .revents = 0},
+                               {.fd = device_->tick_fd(), .events = POLLIN, .revents = 0}}};
+    if (::poll(fds.data(), fds.size(), 60'000) <= 0) return false;
+    if (fds[0].revents != 0) tasks_->Run();
+    if (fds[1].revents != 0) device_->OnTick();
+    return true;
+  }
+  // As AwaitUsed of the ring, while the control thread works.
+  [[nodiscard]] bool PumpUsed(uint16_t count) {
+    return Pump([&] { return ring_.UsedIndex() == count; });
   }
   [[nodiscard]] bool Reset() {
     bool done = false;

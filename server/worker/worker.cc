@@ -85,6 +85,9 @@ absl::Status Worker::SetUp(Options& options) {
   const ErrnoOr<void> watched =
       epoll_.Add(tasks_->fd(), EPOLLIN, [this](uint32_t) { tasks_->Run(); });
   if (!watched.ok()) return ErrnoStatus(watched.error(), "watch the task queue");
+  const ErrnoOr<void> ticks =
+      epoll_.Add(device_->tick_fd(), EPOLLIN, [this](uint32_t) { device_->OnTick(); });
+  if (!ticks.ok()) return ErrnoStatus(ticks.error(), "watch the device's timer");
   FSD_ASSIGN_OR_RETURN(
       control_acceptor_,
       Acceptor::Create(epoll_, std::move(options.control_listener), name_,
