@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -220,6 +221,17 @@ TEST_F(CreationTest, WhoMakesSomethingIsTranslatedBothWays) {
   }
   EXPECT_EQ(Must(fs->Lookup(kRoot, "file")).attributes.stx_uid, kUser.uid);
   EXPECT_EQ(Must(fs->GetAttributes(entries[0].node)).stx_gid, kUser.gid);
+}
+
+TEST_F(CreationTest, TheWhiteoutThatARenameLeavesIsItsCallers) {
+  ServeWith({.uids = ShiftedBy100000(), .gids = ShiftedBy100000()});
+  ASSERT_EQ(::chmod(Host("").c_str(), 0777), 0);
+  fs->set_caller(kUser);
+  Must(Create(kRoot, "from", 0600, {}));
+  EXPECT_SUCCESS(fs->Rename(kRoot, "from", kRoot, "to", RENAME_WHITEOUT));
+  EXPECT_TRUE(S_ISCHR(HostStat("from").st_mode));
+  EXPECT_EQ(HostStat("from").st_uid, 100'000 + kUser.uid);
+  EXPECT_EQ(HostStat("from").st_gid, 100'000 + kUser.gid);
 }
 
 TEST_F(CreationTest, OwnersThatAreChangedAreTranslatedToo) {

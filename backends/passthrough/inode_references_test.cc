@@ -197,6 +197,11 @@ TEST_F(InodeReferencesTest, WithoutHandlesTheBudgetsEndIsEnfile) {
   EXPECT_SUCCESS(fs->Lookup(kRoot, "more"));
 }
 
+TEST_F(InodeReferencesTest, NoBudgetIsLessThan64) {
+  ServeWith({.max_inode_fds = 1, .host_handles = HostHandles::kNever});
+  LookUpMany("file", 63);
+}
+
 TEST_F(InodeReferencesTest, WhatTheHostHasNoHandleForStaysAnFd) {
   log_.without_handles = true;
   LookUpMany("file", kBudget - 1);

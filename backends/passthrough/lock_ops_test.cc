@@ -1,6 +1,7 @@
 // Locks of two sessions on one directory, and of this process as one of the host's.
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <memory>
@@ -449,6 +450,18 @@ TEST_F(LockOps, AGuestsLocksAreBounded) {
   EXPECT_ERRNO(session.Lock(handle, 1, Range(3, 3, F_UNLCK)), ENOLCK);
   EXPECT_SUCCESS(session.Lock(handle, 1, Whole(F_UNLCK)));
   EXPECT_SUCCESS(session.Lock(handle, 3, Range(8, 8, F_RDLCK)));
+}
+
+TEST_F(LockOps, WithoutADescriptorForTheOwnerThereIsNoLock) {
+  Session session = MakeSession();
+  const FileHandle handle = session.Open();
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit full{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &full), 0);
+  const ErrnoOr<void> result = session.Lock(handle, 1, Whole(F_WRLCK));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_ERRNO(result, ENOLCK);
 }
 
 TEST_F(LockOps, AReadOnlyFileSystemHasReadersLocks) {

@@ -158,6 +158,25 @@ TEST(LockWaiter, WritersTakeTurnsInTheOrderOfArrival) {
   EXPECT_EQ(waiter.waiting(), 0u);
 }
 
+TEST(LockWaiter, ReadersAndOtherRangesAndKindsAreTriedWhateverCameFirst) {
+  LockWaiter waiter(kLong, 10);
+  const Waiting first =
+      StartClaim(waiter, {.file = kFile, .lock = {.last = 9, .type = F_RDLCK}, .attempt = Never()});
+  const auto succeed = [] { return ErrnoOr<void>(); };
+  EXPECT_SUCCESS(
+      StartClaim(waiter, {.file = kFile, .lock = {.last = 9, .type = F_RDLCK}, .attempt = succeed})
+          ->Wait());
+  const backends::FileLock behind{.first = 10, .last = 19, .type = F_WRLCK};
+  EXPECT_SUCCESS(StartClaim(waiter, {.file = kFile, .lock = behind, .attempt = succeed})->Wait());
+  EXPECT_SUCCESS(
+      StartClaim(
+          waiter,
+          {.file = kFile, .lock = {.last = 9, .type = F_WRLCK}, .flock = true, .attempt = succeed})
+          ->Wait());
+  waiter.Reset();
+  EXPECT_ERRNO(first->Wait(), EINTR);
+}
+
 TEST(LockWaiter, WhoHoldsWhatTheFirstWaitsForIsNotMadeToWaitForIt) {
   LockWaiter waiter(kLong, 10);
   const Waiting first =

@@ -62,6 +62,19 @@ TEST(PassthroughOptionsTest, EachFieldSetsItsOwnOption) {
   EXPECT_EQ(Options(spec).lock_wait, absl::Milliseconds(1500));
 }
 
+TEST(PassthroughOptionsTest, InodesAreHeldAsTheSpecificationSays) {
+  using passthrough::HostHandles;
+  ExportSpec spec;
+  EXPECT_EQ(Options(spec).host_handles, HostHandles::kPrefer);
+  EXPECT_EQ(Options(spec).max_inode_fds, 0u);
+  spec.set_max_inode_fds(1000);
+  EXPECT_EQ(Options(spec).max_inode_fds, 1000u);
+  spec.set_host_handles(ExportSpec::HOST_HANDLES_NEVER);
+  EXPECT_EQ(Options(spec).host_handles, HostHandles::kNever);
+  spec.set_host_handles(ExportSpec::HOST_HANDLES_ALWAYS);
+  EXPECT_EQ(Options(spec).host_handles, HostHandles::kAlways);
+}
+
 TEST(PassthroughOptionsTest, AclsAreServedIfTheyMayBeUsed) {
   ExportSpec spec;
   spec.set_posix_acl(ExportSpec::USE_NEVER);

@@ -2,6 +2,7 @@
 #include "server/exe/handle_keeper_client.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,12 +11,14 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "server/os/unix_socket.h"
 #include "server/worker/handle_keeper.h"
 
 namespace fsd::exe {
@@ -140,6 +143,49 @@ TEST_F(HandleKeeperClientTest, AnInodeThatIsGoneIsStale) {
   file.reset();
   ASSERT_EQ(::unlink((directory_ + "/file").c_str()), 0);
   EXPECT_EQ(ErrorOf(mount_.get(), issued), ESTALE);
+}
+
+// A keeper whose one answer is there before it is asked.
+class AnsweredClient {
+ public:
+  AnsweredClient(const ipc::HandleAnswer& answer, std::span<const int> fds) {
+    int sockets[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
+    client = std::make_unique<HandleKeeperClient>(os::UniqueFd(sockets[0]));
+    keeper_.reset(sockets[1]);
+    EXPECT_TRUE(os::SendWithFds(keeper_.get(), std::as_bytes(std::span(&answer, 1)), fds).ok());
+  }
+
+  std::unique_ptr<HandleKeeperClient> client;
+
+ private:
+  os::UniqueFd keeper_;
+};
+
+TEST(HandleKeeperClient, ADescriptorThatTheTableHasNoRoomForIsEmfile) {
+  const os::UniqueFd file(::open("/", O_PATH | O_CLOEXEC));
+  const int fd = file.get();
+  AnsweredClient answered({}, {&fd, 1});
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit full{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &full), 0);
+
+  const auto opened = answered.client->Open(fd, {});
+
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error(), Errno(EMFILE));
+}
+
+TEST(HandleKeeperClient, AnAnswerForFewerThanAskedIsNone) {
+  const os::UniqueFd file(::open("/", O_PATH | O_CLOEXEC));
+  const int fds[2] = {file.get(), file.get()};
+  AnsweredClient answered({.error = 0, .count = 1, .handles = {}}, {});
+  IssuedHandle issued[2];
+  const auto result = answered.client->Issue(fds, issued);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error(), Errno(EPIPE));
 }
 
 TEST(HandleKeeper, WhatIsNoRequestIsInvalid) {

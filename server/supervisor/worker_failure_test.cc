@@ -126,6 +126,16 @@ TEST_F(SupervisorTest, RefusedInodesAreOneConditionSinceTheFirst) {
   const auto second = refused(supervisor.Await("web", ExportState::kConnected));
   ASSERT_EQ(second.size(), 1u);
   EXPECT_EQ(second[0].since, first[0].since);
+
+  // A successor that comes to it too.
+  Write(front_end, 'x');
+  supervisor.Await("web", ExportState::kRecovering);
+  const os::UniqueFd next = Connect("web");
+  Write(next, 'r');
+  Write(next, 'm');
+  const auto third = refused(supervisor.Await("web", ExportState::kMounted));
+  ASSERT_EQ(third.size(), 1u);
+  EXPECT_EQ(third[0].since, first[0].since);
 }
 
 TEST_F(SupervisorTest, MissingHostHandlesAreAConditionForAsLongAsTheyAre) {
