@@ -153,9 +153,23 @@ void InodeReferences::FindHandles(std::span<Victim> victims) {
 bool InodeReferences::ReferenceMount(const InodeRecord& record) {
   if (mounts_.Add(record.key.mount)) return true;
   ErrnoOr<os::UniqueFd> fd = OpenOnMount(handles_->proc_self_fd, record.fd, record.type);
+  // A symlink or a FIFO cannot be opened for it: a directory that the guest knows there can.
+  if (!fd.ok()) fd = OpenAnythingOn(record.key.mount);
   if (!fd.ok()) return false;
   mounts_.Add(record.key.mount, *std::move(fd));
   return true;
+}
+
+ErrnoOr<os::UniqueFd> InodeReferences::OpenAnythingOn(uint64_t mount) {
+  for (uint64_t left = handles_->candidates.size(); left != 0; --left) {
+    const std::optional<uint32_t> index = handles_->candidates.Next();
+    if (!index) break;
+    const Pin pin = slots_.AcquireAt(*index);
+    if (!pin || pin->key.mount != mount || !IsOpen(*pin)) continue;
+    ErrnoOr<os::UniqueFd> fd = OpenOnMount(handles_->proc_self_fd, pin->fd, pin->type);
+    if (fd.ok()) return fd;
+  }
+  return Errno(ENXIO);
 }
 
 bool InodeReferences::Demote(Victim& victim) {

@@ -125,8 +125,9 @@ class InodeReferences {
   size_t DemoteBatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(batch_);
   size_t ChooseVictims(std::span<Victim> victims) ABSL_EXCLUSIVE_LOCKS_REQUIRED(batch_);
   void FindHandles(std::span<Victim> victims);
-  bool ReferenceMount(const InodeRecord& record);
-  bool Demote(Victim& victim);
+  bool ReferenceMount(const InodeRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(batch_);
+  ErrnoOr<os::UniqueFd> OpenAnythingOn(uint64_t mount) ABSL_EXCLUSIVE_LOCKS_REQUIRED(batch_);
+  bool Demote(Victim& victim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(batch_);
   ErrnoOr<os::UniqueFd> OpenHandle(const Pin& pin);
 
   Slots& slots_;

@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -136,6 +138,21 @@ TEST_F(InodeReferencesTest, InodesWithoutANameDoNotKeepOthersFromMakingRoom) {
   LookUpMany("file", 3 * kBudget);
   for (const auto& [name, entry] : nameless) EXPECT_EQ(Must(fs->Contents(entry.node)), name);
   EXPECT_EQ(filesystem_->Usage().inodes_refused, 0u);
+}
+
+TEST_F(InodeReferencesTest, WhatCannotBeOpenedMakesRoomOnAMountOfItsOwn) {
+  ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+  ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+  ASSERT_EQ(::mkdir(Host("mounted").c_str(), 0755), 0);
+  ASSERT_EQ(::mount("tmpfs", Host("mounted").c_str(), "tmpfs", 0, nullptr), 0);
+  ServeWithBroker();
+  const NodeId directory = Must(fs->Lookup(kRoot, "mounted")).node;
+  // While they are made, the only directory there is in use.
+  for (int i = 0; i < 3 * static_cast<int>(kBudget); ++i) {
+    EXPECT_SUCCESS(fs->MakeNode(directory, "fifo" + std::to_string(i), S_IFIFO | 0600));
+  }
+  EXPECT_EQ(filesystem_->Usage().inodes_refused, 0u);
+  EXPECT_EQ(::umount2(Host("mounted").c_str(), MNT_DETACH), 0);
 }
 
 TEST_F(InodeReferencesTest, AnInodeThatTheHostHasReplacedIsStaleAndItsSuccessorIsAnotherNode) {

@@ -148,6 +148,9 @@ class SlotTable {
     }
   }
 
+  // Pins the slot at `index` if it is live.
+  Pin AcquireAt(uint32_t index) { return Acquire(IdOf(index)); }
+
   // Pins the slot at `index` if it is live, nobody has it pinned, and nobody has acquired it since
   // the last call for it.
   Pin AcquireIdle(uint32_t index) {
@@ -230,7 +233,7 @@ class SlotTable {
       end = header().end.load(std::memory_order_relaxed);
     }
     for (uint32_t index = 1; index < end; ++index) {
-      if (Pin pin = Acquire(IdOf(index))) visit(pin);
+      if (Pin pin = AcquireAt(index)) visit(pin);
     }
   }
 
