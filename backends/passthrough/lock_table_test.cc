@@ -64,5 +64,36 @@ TEST_F(LockTableTest, TheEndOfAnotherHandleLeavesAnOwnersLocks) {
   EXPECT_TRUE(IsFree());
 }
 
+TEST_F(LockTableTest, WhatBeganBeforeAResetTakesNoLock) {
+  const uint32_t old = table_.epoch();
+  table_.Reset();
+  EXPECT_ERRNO(table_.Set(LockerOf(1, 2), kWrite, old), ESTALE);
+  EXPECT_SUCCESS(table_.Set(LockerOf(1, 2), kWrite, table_.epoch()));
+  EXPECT_ERRNO(table_.Set(LockerOf(1, 2), {.first = 20, .last = 29, .type = F_WRLCK}, old), ESTALE);
+}
+
+TEST_F(LockTableTest, APidIsThatOfTheVeryLock) {
+  const os::UniqueFd host(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
+  struct ::flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_len = 10;
+  ASSERT_EQ(::fcntl(host.get(), F_OFD_SETLK, &lock), 0);
+  lock.l_start = 20;
+  ASSERT_EQ(::fcntl(host.get(), F_OFD_SETLK, &lock), 0);
+  const FileLock read{.first = 0, .last = 9, .type = F_RDLCK, .pid = 77};
+  EXPECT_SUCCESS(table_.Set(LockerOf(1, 2), read, table_.epoch()));
+
+  // The host's lock is like the asker's own, and beside another of the session's.
+  const auto own = table_.Get(LockerOf(1, 2), kWrite);
+  const auto beside =
+      table_.Get(LockerOf(3, 2), {.first = 20, .last = 29, .type = F_WRLCK, .pid = 1});
+
+  ASSERT_TRUE(own.ok() && beside.ok());
+  EXPECT_EQ(own->type, uint32_t{F_RDLCK});
+  EXPECT_EQ(own->pid, 0u);
+  EXPECT_EQ(beside->first, 20u);
+  EXPECT_EQ(beside->pid, 0u);
+}
+
 }  // namespace
 }  // namespace fsd::passthrough

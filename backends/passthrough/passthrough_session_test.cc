@@ -40,6 +40,11 @@ TEST_F(PassthroughSessionTest, AReadOnlyShareChangesNothing) {
   EXPECT_ERRNO(fs->Write(file, handle, 0, "x"), EROFS);
   EXPECT_ERRNO(fs->Fallocate(file, handle, 0, 0, 100), EROFS);
   EXPECT_EQ(Must(fs->Read(file, handle, 0, 10)), "text");
+  const auto access = [&](uint32_t mask) {
+    return fs->Await<void>([&](auto call) { return filesystem_->Access(call, file, mask); });
+  };
+  EXPECT_SUCCESS(access(R_OK));
+  EXPECT_ERRNO(access(W_OK), EROFS);
 }
 
 TEST_F(PassthroughSessionTest, FullTablesSaySoAndRecover) {

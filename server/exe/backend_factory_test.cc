@@ -126,6 +126,36 @@ TEST(PassthroughOptionsTest, UsersAndGroupsHaveTheirOwnTranslations) {
   EXPECT_EQ(options.gids.ToGuest(55), 7u);
 }
 
+TEST(PassthroughOptionsTest, EachFormOfTranslationIsItsOwn) {
+  const auto only = [](ExportSpec::IdTranslation::Kind kind) {
+    ExportSpec spec;
+    auto& translation = *spec.add_uid_translations();
+    translation.set_kind(kind);
+    translation.set_guest_first(10);
+    translation.set_host_first(1000);
+    translation.set_count(5);
+    return Options(spec).uids;
+  };
+  using Translation = ExportSpec::IdTranslation;
+  EXPECT_EQ(*only(Translation::GUEST).ToHost(12), 1002u);
+  EXPECT_EQ(only(Translation::GUEST).ToGuest(1002), 1002u);
+  EXPECT_EQ(only(Translation::HOST).ToGuest(1002), 12u);
+  EXPECT_EQ(*only(Translation::HOST).ToHost(12), 12u);
+  EXPECT_EQ(*only(Translation::SQUASH_GUEST).ToHost(12), 1000u);
+  EXPECT_EQ(only(Translation::SQUASH_HOST).ToGuest(1002), 10u);
+  EXPECT_FALSE(only(Translation::FORBID_GUEST).ToHost(12).ok());
+}
+
+TEST(PassthroughOptionsTest, AMapRuleIsServedAsOne) {
+  ExportSpec spec;
+  auto& rule = *spec.add_xattr_rules();
+  rule.set_type(ExportSpec::XattrRule::MAP);
+  rule.set_key("trusted.");
+  rule.set_prepend("user.v.");
+  EXPECT_EQ(HostName(Options(spec), "trusted.a"), "user.v.trusted.a");
+  EXPECT_EQ(HostName(Options(spec), "user.a"), "user.a");
+}
+
 TEST(PassthroughOptionsTest, WhatNoSupervisorLetsThroughIsRefused) {
   ExportSpec kindless;
   kindless.add_uid_translations()->set_count(1);

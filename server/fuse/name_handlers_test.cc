@@ -203,10 +203,14 @@ TEST_F(NameHandlers, Rename2PassesItsFlagsAndRefusesUnknownOnes) {
                             Text("old") + Text("new"));
   };
 
+  EXPECT_EQ(send(1).error(), 0);
   EXPECT_EQ(send(2).error(), 0);
+  EXPECT_EQ(send(4).error(), 0);
   EXPECT_EQ(send(8).error(), EINVAL);
 
-  EXPECT_THAT(filesystem_.TakeCalls(), ElementsAre("Rename(1, old, 9, new, flags=2)"));
+  EXPECT_THAT(filesystem_.TakeCalls(),
+              ElementsAre("Rename(1, old, 9, new, flags=1)", "Rename(1, old, 9, new, flags=2)",
+                          "Rename(1, old, 9, new, flags=4)"));
 }
 
 TEST_F(NameHandlers, LinkNamesTheNodeInItsArgumentsAndTheDirectoryInItsHeader) {

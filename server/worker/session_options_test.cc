@@ -70,5 +70,19 @@ TEST(SessionOptionsOf, EachFieldHasItsPlace) {
   EXPECT_TRUE(options.locks);
 }
 
+TEST(SessionOptionsOf, EachCachePolicyAndEachReadDirPlusIsItsOwn) {
+  ExportSpec spec;
+  spec.set_cache(ExportSpec::CACHE_NEVER);
+  spec.set_readdirplus(ExportSpec::READDIRPLUS_NEVER);
+  EXPECT_EQ(SessionOptionsOf(spec).cache, fuse::CachePolicy::kNever);
+  EXPECT_EQ(SessionOptionsOf(spec).readdirplus, fuse::ReadDirPlus::kNever);
+  spec.set_cache(ExportSpec::CACHE_AUTO);
+  spec.set_readdirplus(ExportSpec::READDIRPLUS_AUTO);
+  EXPECT_EQ(SessionOptionsOf(spec).cache, fuse::CachePolicy::kAuto);
+  EXPECT_EQ(SessionOptionsOf(spec).readdirplus, fuse::ReadDirPlus::kAuto);
+  spec.set_cache(ExportSpec::CACHE_METADATA);
+  EXPECT_EQ(SessionOptionsOf(spec).cache, fuse::CachePolicy::kMetadata);
+}
+
 }  // namespace
 }  // namespace fsd::worker
