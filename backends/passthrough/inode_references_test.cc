@@ -188,6 +188,25 @@ TEST_F(InodeReferencesTest, ARemovalIsNotHinderedByAnInodeThatTheHostHasReplaced
   EXPECT_ERRNO(fs->GetAttributes(old.node), ESTALE);
 }
 
+TEST_F(InodeReferencesTest, AnInodeInTheSlotOfAnotherHasAHandleOfItsOwn) {
+  for (const auto& [name, entry] : LookUpMany("old", 3 * kBudget)) {
+    filesystem_->Forget(entry.node, 1);
+  }
+  for (const auto& [name, entry] : LookUpMany("new", 3 * kBudget)) {
+    EXPECT_EQ(Must(fs->Contents(entry.node)), name);
+  }
+}
+
+TEST_F(InodeReferencesTest, AHandleThatLeadsToAnotherInodeIsStale) {
+  const Entry file = Must(fs->MakeFile(kRoot, "file", "text"));
+  DemoteAll();
+  const os::UniqueFd other(::open(Host("").c_str(), O_PATH | O_CLOEXEC));
+  log_.opens_instead = other.get();
+  EXPECT_ERRNO(fs->GetAttributes(file.node), ESTALE);
+  log_.opens_instead = -1;
+  EXPECT_EQ(Must(fs->Contents(file.node)), "text");
+}
+
 TEST_F(InodeReferencesTest, ForgettingAndResettingLeaveNothingBehind) {
   const int fds = OpenFdCount();
   for (const auto& [name, entry] : LookUpMany("file", 200)) filesystem_->Forget(entry.node, 1);

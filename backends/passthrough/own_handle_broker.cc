@@ -27,6 +27,9 @@ ErrnoOr<void> OwnHandleBroker::Issue(std::span<const int> fds, std::span<IssuedH
 ErrnoOr<os::UniqueFd> OwnHandleBroker::Open(int mount_fd, const IssuedHandle& issued) {
   if (log_.broken) return Errno(EPIPE);
   if (issued.proof != kProof) return Errno(EPERM);
+  if (log_.opens_instead >= 0) {
+    return os::UniqueFd(::fcntl(log_.opens_instead, F_DUPFD_CLOEXEC, 0));
+  }
   alignas(file_handle) std::byte buffer[sizeof(file_handle) + HostHandle::kMaxBytes];
   auto* raw = reinterpret_cast<file_handle*>(buffer);
   raw->handle_type = issued.handle.type;
