@@ -1,0 +1,143 @@
+#include "tests/bench/bare_calls.h"
+
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+
+#include "tests/bench/tree.h"
+
+namespace fsd::bench {
+namespace {
+
+constexpr unsigned kStatxMask = STATX_BASIC_STATS | STATX_BTIME;
+
+}  // namespace
+
+size_t BareGetattr(BareContext& context) {
+  struct stat info;
+  return ::fstat(context.data(), &info) == 0 ? 1 : 0;
+}
+
+size_t BareStatfs(BareContext& context) {
+  struct statfs info;
+  return ::fstatfs(context.data(), &info) == 0 ? 1 : 0;
+}
+
+size_t BareLookupKnown(BareContext& context) {
+  struct statx info;
+  return ::statx(context.names(), "file-0", AT_SYMLINK_NOFOLLOW, kStatxMask, &info) == 0 ? 1 : 0;
+}
+
+size_t BareLookupUnknown(BareContext& context) {
+  struct statx info;
+  const int fd = ::openat(context.names(), "other-0", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  const bool known = ::statx(fd, "", AT_EMPTY_PATH, kStatxMask, &info) == 0;
+  return known && ::close(fd) == 0 ? 1 : 0;
+}
+
+size_t BareLookupAbsent(BareContext& context) {
+  struct statx info;
+  return ::statx(context.names(), "absent-0", AT_SYMLINK_NOFOLLOW, kStatxMask, &info) != 0 &&
+                 errno == ENOENT
+             ? 1
+             : 0;
+}
+
+size_t BareOpen(BareContext& context) {
+  const int fd = ::openat(AT_FDCWD, context.reopened(), O_RDONLY | O_CLOEXEC);
+  return fd >= 0 && ::close(fd) == 0 ? 2 : 0;
+}
+
+template <size_t kBytes, bool kRandom>
+size_t BareRead(BareContext& context) {
+  const auto& pieces = context.NextBuffer(kBytes);
+  const uint64_t turn = context.NextTurn();
+  const uint64_t block = (kRandom ? context.NextRandom() : turn) % (kFileBytes / kBytes);
+  return ::preadv(context.data(), pieces.data(), static_cast<int>(pieces.size()),
+                  static_cast<off_t>(block * kBytes)) == ssize_t{kBytes}
+             ? 1
+             : 0;
+}
+
+template <size_t kBytes, bool kRandom>
+size_t BareWrite(BareContext& context) {
+  const auto& pieces = context.NextBuffer(kBytes);
+  const uint64_t turn = context.NextTurn();
+  const uint64_t block = (kRandom ? context.NextRandom() : turn) % (kFileBytes / kBytes);
+  return ::pwritev(context.written(), pieces.data(), static_cast<int>(pieces.size()),
+                   static_cast<off_t>(block * kBytes)) == ssize_t{kBytes}
+             ? 1
+             : 0;
+}
+
+size_t BareCreate(BareContext& context) {
+  const int fd = ::openat(context.names(), "bare", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  return fd >= 0 && ::close(fd) == 0 && ::unlinkat(context.names(), "bare", 0) == 0 ? 3 : 0;
+}
+
+size_t BareMakeDirectory(BareContext& context) {
+  return ::mkdirat(context.names(), "bare", 0755) == 0 &&
+                 ::unlinkat(context.names(), "bare", AT_REMOVEDIR) == 0
+             ? 2
+             : 0;
+}
+
+size_t BareRename(BareContext& context) {
+  return ::renameat(context.names(), "moved-0", context.names(), "renamed-0") == 0 &&
+                 ::renameat(context.names(), "renamed-0", context.names(), "moved-0") == 0
+             ? 2
+             : 0;
+}
+
+size_t BareList(BareContext& context) {
+  struct Entry {
+    uint64_t inode;
+    int64_t offset;
+    uint16_t bytes;
+    uint8_t type;
+    char name[1];
+  };
+  alignas(8) static char buffer[kListingBytes];
+  if (::lseek(context.entries(), 0, SEEK_SET) != 0) return 0;
+  while (true) {
+    const long bytes = ::syscall(SYS_getdents64, context.entries(), buffer, sizeof buffer);
+    if (bytes < 0) return 0;
+    if (bytes == 0) break;
+    for (long at = 0; at < bytes;) {
+      const auto* entry = reinterpret_cast<const Entry*>(buffer + at);
+      struct statx info;
+      if (::statx(context.entries(), entry->name, AT_SYMLINK_NOFOLLOW, kStatxMask, &info) != 0) {
+        return 0;
+      }
+      at += entry->bytes;
+    }
+  }
+  // The requests that a guest needs for as much.
+  constexpr size_t kEntryBytes = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET_DIRENTPLUS + 9);
+  constexpr size_t kEntriesOfRequest = kListingBytes / kEntryBytes;
+  return (kEntries + kEntriesOfRequest - 1) / kEntriesOfRequest;
+}
+
+size_t BareXattr(BareContext& context) {
+  char value[256];
+  return ::setxattr(context.reopened(), kXattr, kXattrValue, sizeof kXattrValue - 1, 0) == 0 &&
+                 ::getxattr(context.reopened(), kXattr, value, sizeof value) > 0
+             ? 2
+             : 0;
+}
+
+template size_t BareRead<4 * kKiB, true>(BareContext&);
+template size_t BareRead<128 * kKiB, false>(BareContext&);
+template size_t BareRead<kMiB, false>(BareContext&);
+template size_t BareWrite<4 * kKiB, true>(BareContext&);
+template size_t BareWrite<128 * kKiB, false>(BareContext&);
+template size_t BareWrite<kMiB, false>(BareContext&);
+
+}  // namespace fsd::bench

@@ -1,0 +1,60 @@
+// The bare system calls' world: descriptors, buffers, and the names of the tree.
+//
+// They run in a process of their own behind the data plane's seccomp list, on buffers in a memfd
+// as a guest's memory is, used in rotation; nothing else is between them and the kernel.
+#ifndef FSD_TESTS_BENCH_BARE_CONTEXT_H_
+#define FSD_TESTS_BENCH_BARE_CONTEXT_H_
+
+#include <sys/uio.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/os/unique_fd.h"
+#include "tests/harness/guest_arena.h"
+
+namespace fsd::bench {
+
+class BareContext {
+ public:
+  static absl::StatusOr<BareContext> Create(const std::string& directory);
+
+  int root() const { return root_.get(); }
+  int names() const { return names_.get(); }
+  int entries() const { return entries_.get(); }
+  int data() const { return data_.get(); }        // to read
+  int written() const { return written_.get(); }  // to write
+  // /proc/self/fd/N of an O_PATH descriptor of names/file-0, by which a server re-opens.
+  const char* reopened() const { return reopened_.c_str(); }
+
+  // The next of the buffers, as page-sized pieces, and the next turn's number.
+  const std::vector<iovec>& NextBuffer(size_t bytes);
+  uint64_t NextTurn() { return turn_++; }
+  uint64_t NextRandom();
+
+ private:
+  static constexpr size_t kBuffers = 16;
+
+  explicit BareContext(harness::GuestArena arena);
+
+  harness::GuestArena arena_;
+  os::UniqueFd root_, names_, entries_, data_, written_, path_;
+  std::string reopened_;
+  std::byte* buffers_ = nullptr;
+  std::vector<iovec> pieces_;
+  uint64_t turn_ = 0;
+  uint64_t random_ = 0x9e3779b97f4a7c15;
+};
+
+// The CPU time of one request's bare system calls, in microseconds: `turn` is repeated for
+// `duration` in a child process. An error if a call fails.
+absl::StatusOr<double> MeasureBare(size_t (*turn)(BareContext&), const std::string& directory,
+                                   std::chrono::nanoseconds duration);
+
+}  // namespace fsd::bench
+
+#endif  // FSD_TESTS_BENCH_BARE_CONTEXT_H_

@@ -1,0 +1,254 @@
+// bench: fsd against its peers and against the bare system calls, in one run and one table.
+//
+// The subjects take turns in every round, so that what else the machine does falls on all of them;
+// the figures are medians over the rounds. RESULTS.md beside this says what they mean.
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/statfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "server/errors/status_macros.h"
+#include "server/os/unique_fd.h"
+#include "tests/bench/back_end.h"
+#include "tests/bench/bare_context.h"
+#include "tests/bench/measurement.h"
+#include "tests/bench/report.h"
+#include "tests/bench/tree.h"
+#include "tests/bench/workload.h"
+#include "tests/harness/running_supervisor.h"
+
+namespace fsd::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Flags {
+  std::string worker = "server/exe/fsd-worker";
+  std::string c_virtiofsd = "/usr/lib/qemu/virtiofsd";  // of Debian's qemu-system-common
+  std::string rust_virtiofsd = "/usr/libexec/virtiofsd";
+  std::string json;
+  std::string markdown;
+  std::string only;
+  int rounds = 0;    // 0: as the mode has it
+  int budget_s = 0;  // the same
+  std::string log = "/dev/null";
+  bool quick = false;
+  bool smoke = false;
+  bool alone = false;
+};
+
+std::string FirstMatch(const char* path, std::string_view key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(key)) return line.substr(line.find(':') + 2);
+  }
+  return "";
+}
+
+std::string LoadAverage() {
+  std::ifstream file("/proc/loadavg");
+  std::string minute;
+  file >> minute;
+  return minute;
+}
+
+std::string Machine(const std::string& directory) {
+  utsname system{};
+  ::uname(&system);
+  struct statfs info {};
+  ::statfs(directory.c_str(), &info);
+  return absl::StrFormat("%s, %d CPUs, Linux %s, file system 0x%x",
+                         FirstMatch("/proc/cpuinfo", "model name"),
+                         std::thread::hardware_concurrency(), system.release, info.f_type);
+}
+
+std::vector<Row> Plan(const Flags& flags) {
+  std::vector<Row> rows;
+  const auto add = [&](Manner manner, bool only_some) {
+    for (const Workload& workload : Workloads()) {
+      const bool some = workload.name == "GETATTR" || workload.name == "LOOKUP known" ||
+                        workload.name == "READ 4K random" || workload.name == "WRITE 4K random";
+      if (only_some && !some) continue;
+      if (!absl::StrContains(Absl(workload.name), flags.only)) continue;
+      rows.push_back({.workload = &workload, .manner = manner, .samples = {}, .bare_us = {}});
+    }
+  };
+  if (flags.smoke) {
+    add({.depth = 4}, false);
+    add({.depth = 1, .completion = Completion::kCalled}, true);
+    return rows;
+  }
+  add({.depth = 16}, false);
+  if (flags.quick) {
+    add({.depth = 1, .completion = Completion::kCalled}, true);
+    add({.depth = 16, .completion = Completion::kCalled}, true);
+    add({.depth = 16, .vrings = 4}, true);
+    return rows;
+  }
+  for (const Completion completion : {Completion::kPolled, Completion::kCalled}) {
+    for (const size_t vrings : {1, 2, 4}) {
+      for (const size_t depth : {1, 16, 64}) {
+        const Manner manner{.depth = depth, .vrings = vrings, .completion = completion};
+        if (depth >= vrings && manner != Manner{}) add(manner, false);
+      }
+    }
+  }
+  return rows;
+}
+
+// Every row's samples of every round.
+struct Collected {
+  std::vector<std::vector<std::vector<Sample>>> samples;  // [row][subject]
+  std::map<const Workload*, std::vector<double>> bare_us;
+};
+
+absl::StatusOr<Collected> MeasureAll(const std::vector<Row>& rows,
+                                     const std::vector<std::unique_ptr<BackEnd>>& subjects,
+                                     const std::string& directory, int rounds,
+                                     std::chrono::nanoseconds duration, int console) {
+  // Peer, fsd, peer, bare: so that no subject is always next to the same one.
+  std::vector<size_t> order;
+  for (size_t i = 1; i < subjects.size(); ++i) order.push_back(i);
+  order.insert(order.begin() + (order.empty() ? 0 : 1), 0);
+  Collected collected;
+  collected.samples.assign(rows.size(), std::vector<std::vector<Sample>>(subjects.size()));
+  for (int round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const Row& row = rows[i];
+      for (const size_t subject : order) {
+        const absl::StatusOr<Sample> sample =
+            Measure(*subjects[subject], *row.workload, row.manner, duration);
+        if (absl::IsUnimplemented(sample.status())) continue;
+        if (!sample.ok()) return sample.status();
+        collected.samples[i][subject].push_back(*sample);
+      }
+      std::vector<double>& bare = collected.bare_us[row.workload];
+      if (row.workload->bare != nullptr && bare.size() <= static_cast<size_t>(round)) {
+        FSD_ASSIGN_OR_RETURN(const double microseconds,
+                             MeasureBare(row.workload->bare, directory, duration));
+        bare.push_back(microseconds);
+      }
+    }
+    ::dprintf(console, "round %d of %d done\n", round + 1, rounds);
+  }
+  return collected;
+}
+
+// `console`: where progress is told.
+absl::Status Run(const Flags& flags, const std::string& command, int console) {
+  const std::string started =
+      absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::Now(), absl::UTCTimeZone());
+  const std::string load_before = LoadAverage();
+  FSD_ASSIGN_OR_RETURN(const std::unique_ptr<harness::RunningSupervisor> supervisor,
+                       harness::RunningSupervisor::Start(fs::canonical(flags.worker).string()));
+  const std::string directory = supervisor->share("bench");
+  FSD_RETURN_IF_ERROR(MakeTree(directory));
+
+  std::vector<std::unique_ptr<BackEnd>> subjects;
+  subjects.push_back(MakeFsd(*supervisor));
+  if (!flags.alone && fs::exists(flags.c_virtiofsd)) {
+    subjects.push_back(MakeCVirtiofsd(flags.c_virtiofsd, directory));
+  }
+  if (!flags.alone && fs::exists(flags.rust_virtiofsd)) {
+    subjects.push_back(MakeRustVirtiofsd(flags.rust_virtiofsd, directory));
+  }
+
+  Report report;
+  report.rows = Plan(flags);
+  const int rounds = flags.rounds != 0 ? flags.rounds : flags.smoke ? 1 : 3;
+  const int budget_s = flags.budget_s != 0 ? flags.budget_s : flags.quick ? 110 : 800;
+  // The bare calls count as one subject more where they are measured; each start costs some time.
+  double measurements = 0;
+  for (const Row& row : report.rows) {
+    for (const auto& subject : subjects) measurements += row.manner.vrings <= subject->max_vrings();
+  }
+  measurements += static_cast<double>(Workloads().size());
+  constexpr double kStartSeconds = 0.1;
+  const double share = budget_s / (measurements * rounds) - kStartSeconds;
+  // A measurement warms up for a fifth of its duration.
+  const std::chrono::duration<double> duration(flags.smoke ? 0.01 : std::max(0.05, share / 1.2));
+  FSD_ASSIGN_OR_RETURN(
+      Collected collected,
+      MeasureAll(report.rows, subjects, directory, rounds,
+                 std::chrono::duration_cast<std::chrono::nanoseconds>(duration), console));
+
+  for (const auto& subject : subjects) report.subjects.emplace_back(subject->name());
+  for (size_t i = 0; i < report.rows.size(); ++i) {
+    Row& row = report.rows[i];
+    for (const std::vector<Sample>& samples : collected.samples[i]) {
+      row.samples.push_back(samples.empty() ? std::nullopt : std::optional(MedianOf(samples)));
+    }
+    std::vector<double>& bare = collected.bare_us[row.workload];
+    if (bare.empty()) continue;
+    std::sort(bare.begin(), bare.end());
+    row.bare_us = bare[bare.size() / 2];
+  }
+  report.about = {
+      {"date", started},
+      {"machine", Machine(directory)},
+      {"load average before and after", absl::StrCat(load_before, ", ", LoadAverage())},
+      {"command", command},
+      {"rounds", absl::StrCat(rounds, " of ", absl::StrFormat("%.2f", duration.count()), " s")}};
+  PrintMarkdown(report, std::cout);
+  if (!flags.markdown.empty()) {
+    std::ofstream file(flags.markdown);
+    PrintMarkdown(report, file);
+  }
+  if (!flags.json.empty()) {
+    std::ofstream file(flags.json);
+    PrintJson(report, file);
+    file.close();
+    if (!file) return absl::InternalError("cannot write " + flags.json);
+  }
+  return absl::OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  Flags flags;
+  CLI::App app("fsd against its peers and against the bare system calls");
+  app.add_option("--worker", flags.worker, "fsd-worker")->capture_default_str();
+  app.add_option("--c-virtiofsd", flags.c_virtiofsd, "left out if missing")->capture_default_str();
+  app.add_option("--rust-virtiofsd", flags.rust_virtiofsd, "left out if missing")
+      ->capture_default_str();
+  app.add_flag("--quick", flags.quick, "about two minutes instead of less than 15");
+  app.add_flag("--smoke", flags.smoke, "every workload, too short for figures");
+  app.add_flag("--alone", flags.alone, "no peers");
+  app.add_option("--only", flags.only, "the workloads whose name contains this");
+  app.add_option("--rounds", flags.rounds, "how often each is measured");
+  app.add_option("--budget", flags.budget_s, "seconds for all of it");
+  app.add_option("--json", flags.json, "also write it as JSON");
+  app.add_option("--markdown", flags.markdown, "also write the table here");
+  app.add_option("--log", flags.log, "where the servers' log goes")->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  const std::string command = absl::StrJoin(std::vector<std::string>(argv + 1, argv + argc), " ");
+  const os::UniqueFd console(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
+  const os::UniqueFd log(::open(flags.log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600));
+  if (!log.valid() || ::dup2(log.get(), STDERR_FILENO) < 0) return 1;
+  const absl::Status done = Run(flags, command, console.get());
+  if (!done.ok()) ::dprintf(console.get(), "bench: %s\n", done.ToString().c_str());
+  return done.ok() ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace fsd::bench
+
+int main(int argc, char** argv) { return fsd::bench::Main(argc, argv); }

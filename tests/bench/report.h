@@ -1,0 +1,46 @@
+// The report: one row for each workload and manner, every subject beside the others, ratios,
+// targets; as a Markdown table and as JSON.
+#ifndef FSD_TESTS_BENCH_REPORT_H_
+#define FSD_TESTS_BENCH_REPORT_H_
+
+#include <optional>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/bench/measurement.h"
+#include "tests/bench/workload.h"
+
+namespace fsd::bench {
+
+// What was measured, medians of all rounds.
+struct Row {
+  const Workload* workload = nullptr;
+  Manner manner;
+  std::vector<std::optional<Sample>> samples;  // as the subjects; the first is fsd's
+  std::optional<double> bare_us;               // CPU of the bare system calls of one request
+};
+
+// A target of fsd's in a row. CPU per request against the better peer and the bare calls with one
+// polled vring; with several, against that with one; the median latency against both peers with
+// one request in flight.
+struct Verdict {
+  const char* of = "";  // "cpu" or "p50"
+  double target_us = 0;
+  bool met = false;
+};
+// Nothing if the row has no target, or lacks what it is measured against.
+std::optional<Verdict> Judge(const Row& row, const std::vector<Row>& rows);
+
+struct Report {
+  std::vector<std::pair<std::string, std::string>> about;  // date, machine, command, …
+  std::vector<std::string> subjects;                       // fsd first
+  std::vector<Row> rows;
+};
+void PrintMarkdown(const Report& report, std::ostream& out);
+void PrintJson(const Report& report, std::ostream& out);
+
+}  // namespace fsd::bench
+
+#endif  // FSD_TESTS_BENCH_REPORT_H_
