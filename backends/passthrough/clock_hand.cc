@@ -19,10 +19,11 @@ void ClockHand::Add(uint32_t slot) {
   }
 }
 
-void ClockHand::Remove(uint32_t slot) {
+bool ClockHand::Remove(uint32_t slot) {
   const uint64_t bit = uint64_t{1} << (slot % 64);
-  if ((Word(slot).fetch_and(~bit, std::memory_order_acq_rel) & bit) == 0) return;
+  if ((Word(slot).fetch_and(~bit, std::memory_order_acq_rel) & bit) == 0) return false;
   size_.fetch_sub(1, std::memory_order_relaxed);
+  return true;
 }
 
 std::optional<uint32_t> ClockHand::Next() {

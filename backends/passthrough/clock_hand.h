@@ -29,7 +29,8 @@ class ClockHand {
         returned_(other.returned_) {}
 
   void Add(uint32_t slot);
-  void Remove(uint32_t slot);
+  // False if it was not in the set.
+  bool Remove(uint32_t slot);
   uint64_t size() const { return size_.load(std::memory_order_relaxed); }
 
   // The next one in the set after the last that was returned, from the end to the beginning;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <thread>
 
 #include "backends/passthrough/safe_open.h"
@@ -16,6 +17,10 @@ namespace {
 // How often to try for room while inodes are being used, and to wait for removals of names.
 constexpr int kAttempts = 4;
 constexpr int kSpins = 100;
+// How long to wait for room by FORGETs of inodes without a name. They travel on a queue of their
+// own, which may be behind what the guest asks for next.
+constexpr std::chrono::milliseconds kForgetPoll{1};
+constexpr int kForgetPolls = 250;
 
 std::atomic_ref<int32_t> FdOf(InodeRecord& record) { return std::atomic_ref(record.fd); }
 
@@ -54,12 +59,17 @@ void InodeReferences::PublishedRoot(const InodeRecord& root) {
 }
 
 ErrnoOr<InodeReferences::Share> InodeReferences::TakeShare() {
+  int polls = 0;
   while (true) {
     const uint64_t before = fds_.fetch_add(1, std::memory_order_relaxed);
     if (before >= max_fds_ / 2 && !near_budget_.load()) near_budget_.store(true);
     if (before < max_fds_) return Share(this);
     fds_.fetch_sub(1, std::memory_order_relaxed);
     if (MakeRoom()) continue;
+    if (nameless_.load(std::memory_order_relaxed) != 0 && polls++ < kForgetPolls) {
+      std::this_thread::sleep_for(kForgetPoll);
+      continue;
+    }
     if (refused_.fetch_add(1, std::memory_order_relaxed) == 0) when_refused_();
     return Errno(ENFILE);
   }
@@ -186,6 +196,8 @@ bool InodeReferences::Demote(Victim& victim) {
         victim.fd.reset(FdOf(record).exchange(-1, std::memory_order_acq_rel));
         demoted_.fetch_add(1, std::memory_order_relaxed);
         fds_.fetch_sub(1, std::memory_order_relaxed);
+      } else if (names.ok()) {
+        nameless_.fetch_add(1, std::memory_order_relaxed);
       }
       handles_->candidates.Remove(index);
       slots_.Readmit(victim.pin);
@@ -237,7 +249,10 @@ ErrnoOr<void> InodeReferences::Open(const Pin& pin, Budget budget) {
 void InodeReferences::Dispose(uint32_t index, InodeRecord& record) {
   if (IsOpen(record)) {
     fds_.fetch_sub(1, std::memory_order_relaxed);
-    if (handles_) handles_->candidates.Remove(index);
+    // Of those that were candidates once, only nameless ones have a handle.
+    if (handles_ && !handles_->candidates.Remove(index) && Issued(index).handle.size != 0) {
+      nameless_.fetch_sub(1, std::memory_order_relaxed);
+    }
   } else {
     demoted_.fetch_sub(1, std::memory_order_relaxed);
     mounts_.Release(record.key.mount);

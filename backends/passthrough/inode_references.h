@@ -76,7 +76,8 @@ class InodeReferences {
    private:
     InodeReferences* owner_ = nullptr;
   };
-  // Room for one fd more, made by demoting others if need be; ENFILE if there is none.
+  // Room for one fd more, made by demoting others if need be; waits a while for it if inodes
+  // without a name are about to be forgotten; ENFILE if there is none.
   ErrnoOr<Share> TakeShare();
 
   // The root's record, always open, has been published.
@@ -139,6 +140,7 @@ class InodeReferences {
   std::atomic<uint64_t> fds_{0};
   std::atomic<uint64_t> demoted_{0};
   std::atomic<uint64_t> refused_{0};
+  std::atomic<uint64_t> nameless_{0};  // found so by DemoteBatch()
   std::atomic<bool> near_budget_{false};
   std::atomic<uint64_t> unguarded_{0};
   os::Mutex batch_;

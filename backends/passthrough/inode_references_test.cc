@@ -140,6 +140,29 @@ TEST_F(InodeReferencesTest, InodesWithoutANameDoNotKeepOthersFromMakingRoom) {
   EXPECT_EQ(filesystem_->Usage().inodes_refused, 0u);
 }
 
+TEST_F(InodeReferencesTest, RoomComesWithTheForgetsOfInodesWithoutAName) {
+  const NodeId demoted = Must(fs->MakeFile(kRoot, "demoted", "text")).node;
+  DemoteAll();
+  std::vector<NodeId> nameless;
+  while (true) {
+    const ErrnoOr<Entry> made = fs->MakeFile(kRoot, "nameless", "");
+    if (!made.ok()) break;
+    nameless.push_back(made->node);
+    EXPECT_SUCCESS(fs->Unlink(kRoot, "nameless"));
+    ASSERT_LE(nameless.size(), kBudget);
+  }
+  EXPECT_ERRNO(fs->GetAttributes(demoted), ENFILE);
+  std::atomic<bool> asking = false;
+  std::thread forgetting([&] {
+    asking.wait(false);
+    for (const NodeId node : nameless) filesystem_->Forget(node, 1);
+  });
+  asking = true;
+  asking.notify_one();
+  EXPECT_SUCCESS(fs->GetAttributes(demoted));
+  forgetting.join();
+}
+
 TEST_F(InodeReferencesTest, WhatCannotBeOpenedMakesRoomOnAMountOfItsOwn) {
   ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
   ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
