@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
-#include <sstream>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -48,6 +49,9 @@ struct Flags {
   std::string json;
   std::string markdown;
   std::string only;
+  size_t in_flight = 0;  // 0: as the mode has it
+  size_t vrings = 1;
+  bool called = false;
   int rounds = 0;    // 0: as the mode has it
   int budget_s = 0;  // the same
   std::string log = "/dev/null";
@@ -92,6 +96,13 @@ std::vector<Row> Plan(const Flags& flags) {
       rows.push_back({.workload = &workload, .manner = manner, .samples = {}, .bare_us = {}});
     }
   };
+  if (flags.in_flight != 0) {
+    add({.depth = flags.in_flight,
+         .vrings = flags.vrings,
+         .completion = flags.called ? Completion::kCalled : Completion::kPolled},
+        false);
+    return rows;
+  }
   if (flags.smoke) {
     add({.depth = 4}, false);
     add({.depth = 1, .completion = Completion::kCalled}, true);
@@ -176,12 +187,14 @@ absl::Status Run(const Flags& flags, const std::string& command, int console) {
   report.rows = Plan(flags);
   const int rounds = flags.rounds != 0 ? flags.rounds : flags.smoke ? 1 : 3;
   const int budget_s = flags.budget_s != 0 ? flags.budget_s : flags.quick ? 110 : 800;
-  // The bare calls count as one subject more where they are measured; each start costs some time.
+  // Each start costs some time; the bare calls are measured once a round.
   double measurements = 0;
+  std::set<const Workload*> workloads;
   for (const Row& row : report.rows) {
+    workloads.insert(row.workload);
     for (const auto& subject : subjects) measurements += row.manner.vrings <= subject->max_vrings();
   }
-  measurements += static_cast<double>(Workloads().size());
+  measurements += static_cast<double>(workloads.size());
   constexpr double kStartSeconds = 0.1;
   const double share = budget_s / (measurements * rounds) - kStartSeconds;
   // A measurement warms up for a fifth of its duration.
@@ -202,6 +215,11 @@ absl::Status Run(const Flags& flags, const std::string& command, int console) {
     std::sort(bare.begin(), bare.end());
     row.bare_us = bare[bare.size() / 2];
   }
+  // What no back-end can do is no row.
+  std::erase_if(report.rows, [](const Row& row) {
+    return std::none_of(row.samples.begin(), row.samples.end(),
+                        [](const auto& sample) { return sample.has_value(); });
+  });
   report.about = {
       {"date", started},
       {"machine", Machine(directory)},
@@ -233,6 +251,10 @@ int Main(int argc, char** argv) {
   app.add_flag("--smoke", flags.smoke, "every workload, too short for figures");
   app.add_flag("--alone", flags.alone, "no peers");
   app.add_option("--only", flags.only, "the workloads whose name contains this");
+  app.add_option("--in-flight", flags.in_flight, "only with as many requests in flight, …")
+      ->check(CLI::Range(size_t{1}, kMaxLanes));
+  app.add_option("--vrings", flags.vrings, "… on as many vrings, …");
+  app.add_flag("--called", flags.called, "… completions waited for by call, not polled");
   app.add_option("--rounds", flags.rounds, "how often each is measured");
   app.add_option("--budget", flags.budget_s, "seconds for all of it");
   app.add_option("--json", flags.json, "also write it as JSON");
