@@ -163,6 +163,7 @@ void AddCreateCommand(CLI::App& exports, const Options& options, ExitCode& resul
   AddSemanticsOptions(command, resource);
   AddIdOptions(command, resource);
   AddInodeOptions(command, resource);
+  AddTransportOptions(command, resource);
   AddOwnerOptions(command, resource);
   command.callback([request, &options, &result] { result = Create(*request, options); });
 }

@@ -236,4 +236,19 @@ void AddInodeOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resou
       ->group("Inodes");
 }
 
+void AddTransportOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
+  const auto add = [&command](const std::string& option, const std::string& help,
+                              const std::function<void(uint32_t)>& set) {
+    command.add_option_function<uint32_t>(option, set, help)
+        ->type_name("N")
+        ->check(DecimalNumber())
+        ->group("Queues");
+  };
+  add("--request-queues", "Request queues, each with a thread of its own, at most 255 (1)",
+      [resource](uint32_t queues) { resource->mutable_transport()->set_request_queues(queues); });
+  add("--poll-us",
+      "Microseconds to look out for the next request before sleeping, at most 1000 (0)",
+      [resource](uint32_t poll_us) { resource->mutable_transport()->set_poll_us(poll_us); });
+}
+
 }  // namespace fsd::cli

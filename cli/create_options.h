@@ -16,6 +16,7 @@ void AddCacheOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resou
 void AddSemanticsOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
 void AddIdOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
 void AddInodeOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
+void AddTransportOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
 
 }  // namespace fsd::cli
 

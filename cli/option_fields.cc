@@ -85,6 +85,11 @@ std::vector<std::pair<std::string, std::string>> OptionFields(const v1::Export& 
   if (inodes.max_file_descriptors() != 0) {
     fields.Add("Max inode fds", std::to_string(inodes.max_file_descriptors()));
   }
+  const v1::Transport& transport = resource.transport();
+  if (transport.request_queues() != 0) {
+    fields.Add("Request queues", std::to_string(transport.request_queues()));
+  }
+  if (transport.poll_us() != 0) fields.Add("Poll us", std::to_string(transport.poll_us()));
   return fields.Take();
 }
 

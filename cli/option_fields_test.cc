@@ -56,22 +56,23 @@ TEST(OptionFields, EveryOptionIsShownAsCreateTakesIt) {
       gid_mount { outside_first: 200000 count: 65536 }
     }
     inodes { host_handles: ALWAYS max_file_descriptors: 1000 }
+    transport { request_queues: 4 poll_us: 50 }
   )");
 
   EXPECT_THAT(
       OptionFields(resource),
-      ElementsAre(Pair("Attr timeout", "90s"), Pair("Entry timeout", "0s"),
-                  Pair("Negative timeout", "250ms"), Pair("Writeback", "yes"),
-                  Pair("Direct io", "yes"), Pair("Mmap", "yes"), Pair("Readdirplus", "never"),
-                  Pair("Cache symlinks", "yes"), Pair("Zero-message open", "yes"),
-                  Pair("Xattr", "on"), Pair("Xattr map", ":ok:client:user.\\x1b:: :map::user.vm.:"),
-                  Pair("Posix acl", "always"), Pair("Security label", "auto"),
-                  Pair("Killpriv", "never"), Pair("Submounts", "no"), Pair("Locks", "shared"),
-                  Pair("Lock wait", "1m"), Pair("Preserve noatime", "yes"),
-                  Pair("Translate uid", "map:0:1000:10, forbid-guest:10:1"),
-                  Pair("Translate gid", "squash-guest:0:7:10"), Pair("Uid mount", "0:100000:65536"),
-                  Pair("Gid mount", "0:200000:65536"), Pair("Host handles", "always"),
-                  Pair("Max inode fds", "1000")));
+      ElementsAre(
+          Pair("Attr timeout", "90s"), Pair("Entry timeout", "0s"),
+          Pair("Negative timeout", "250ms"), Pair("Writeback", "yes"), Pair("Direct io", "yes"),
+          Pair("Mmap", "yes"), Pair("Readdirplus", "never"), Pair("Cache symlinks", "yes"),
+          Pair("Zero-message open", "yes"), Pair("Xattr", "on"),
+          Pair("Xattr map", ":ok:client:user.\\x1b:: :map::user.vm.:"), Pair("Posix acl", "always"),
+          Pair("Security label", "auto"), Pair("Killpriv", "never"), Pair("Submounts", "no"),
+          Pair("Locks", "shared"), Pair("Lock wait", "1m"), Pair("Preserve noatime", "yes"),
+          Pair("Translate uid", "map:0:1000:10, forbid-guest:10:1"),
+          Pair("Translate gid", "squash-guest:0:7:10"), Pair("Uid mount", "0:100000:65536"),
+          Pair("Gid mount", "0:200000:65536"), Pair("Host handles", "always"),
+          Pair("Max inode fds", "1000"), Pair("Request queues", "4"), Pair("Poll us", "50")));
 }
 
 TEST(ChoiceName, IsTheValuesNameInLowerCase) {

@@ -36,9 +36,13 @@ std::string ShellWord(const std::string& word) {
 }  // namespace
 
 std::vector<std::string> QemuArguments(const v1::Export& resource, const std::string& memory_size) {
+  std::string device = "vhost-user-fs-pci,chardev=char0,tag=" + OptionValue(resource.tag());
+  if (const uint32_t queues = resource.transport().request_queues(); queues > 1) {
+    device += ",num-request-queues=" + std::to_string(queues);
+  }
   return {
       "-chardev", "socket,id=char0,path=" + OptionValue(resource.socket().path()),
-      "-device",  "vhost-user-fs-pci,chardev=char0,tag=" + OptionValue(resource.tag()),
+      "-device",  device,
       "-object",  "memory-backend-memfd,id=mem,size=" + memory_size + ",share=on",
       "-numa",    "node,memdev=mem",
   };

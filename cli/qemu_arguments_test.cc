@@ -23,6 +23,14 @@ TEST(QemuArguments, AreReadyToUse) {
             " -numa node,memdev=mem");
 }
 
+TEST(QemuArguments, NameTheRequestQueuesIfThereIsMoreThanOne) {
+  v1::Export resource = Export("/run/a", "myfs");
+  resource.mutable_transport()->set_request_queues(4);
+
+  EXPECT_THAT(QemuArguments(resource, "1G"),
+              testing::Contains("vhost-user-fs-pci,chardev=char0,tag=myfs,num-request-queues=4"));
+}
+
 TEST(QemuArguments, ACommaInAValueDoesNotEndIt) {
   EXPECT_THAT(QemuArguments(Export("/run/a,id=evil", "a,b"), "1G"),
               testing::IsSupersetOf({"socket,id=char0,path=/run/a,,id=evil",

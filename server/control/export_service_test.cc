@@ -104,13 +104,13 @@ TEST_F(ExportServiceTest, ValidateOnlyCreatesNothing) {
 
 TEST_F(ExportServiceTest, CreateRefusesWhatIsNotServed) {
   v1::CreateExportRequest request = WebRequest("web");
-  request.mutable_export_()->mutable_transport()->set_request_queues(4);
+  request.mutable_export_()->mutable_transport()->set_max_queue_size(256);
 
   const grpc::Status status = Create(request);
 
   EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(Reason(status), "FIELD_NOT_SERVED");
-  EXPECT_THAT(status.error_message(), testing::HasSubstr("export.transport.request_queues"));
+  EXPECT_THAT(status.error_message(), testing::HasSubstr("export.transport.max_queue_size"));
   EXPECT_EQ(Get("exports/web").error_code(), StatusCode::NOT_FOUND);
 }
 

@@ -30,6 +30,8 @@ constexpr uint32_t kNoId = 0xffffffff;       // chown(2): "leave it as it is"
 constexpr uint32_t kPermissionBits = 0777;
 constexpr uint64_t kMinInodeFds = 64;  // the backend takes no fewer
 constexpr uint64_t kMaxInodeFds = uint64_t{1} << 31;
+constexpr uint32_t kMaxRequestQueues = 255;  // vhost-user numbers vrings with a byte
+constexpr uint32_t kMaxPollUs = 1000;
 
 std::vector<std::string> BelowExport(std::span<const std::string> paths) {
   std::vector<std::string> below;
@@ -112,6 +114,7 @@ class Checker : public FieldChecks {
     CheckSemantics(resource.semantics(), *this);
     CheckIds(resource.ids(), *this);
     Inodes(resource.inodes());
+    Transport(resource.transport());
   }
 
  private:
@@ -182,6 +185,15 @@ class Checker : public FieldChecks {
               absl::StrCat(fds, " is not 0 or from ", kMinInodeFds, " to ", kMaxInodeFds));
     }
   }
+
+  void Transport(const v1::Transport& transport) {
+    AtMost("export.transport.request_queues", transport.request_queues(), kMaxRequestQueues);
+    AtMost("export.transport.poll_us", transport.poll_us(), kMaxPollUs);
+  }
+
+  void AtMost(std::string_view field, uint32_t value, uint32_t most) {
+    if (value > most) Invalid(std::string(field), absl::StrCat(value, " is more than ", most));
+  }
 };
 
 }  // namespace
@@ -224,6 +236,8 @@ std::span<const std::string> ServedExportFields() {
       "ids.gid_mount",
       "inodes.host_handles",
       "inodes.max_file_descriptors",
+      "transport.request_queues",
+      "transport.poll_us",
   };
   return fields;
 }

@@ -118,13 +118,25 @@ TEST(ValidateCreate, EveryGroupOfOptionsIsChecked) {
   resource.mutable_ids()->add_uid_mount()->set_count(1);
   resource.mutable_ids()->add_uid_namespace()->set_count(1);
   resource.mutable_inodes()->set_max_file_descriptors(63);
+  resource.mutable_transport()->set_request_queues(256);
+  resource.mutable_transport()->set_poll_us(1001);
 
   EXPECT_THAT(ValidateCreate(request),
               ElementsAre(Violation("export.ids.uid_namespace", v1::FIELD_NOT_SERVED),
                           Violation("export.cache.attr_timeout", v1::FIELD_INVALID),
                           Violation("export.semantics.lock_wait", v1::FIELD_INVALID),
                           Violation("export.ids.gid_mount", v1::FIELD_REQUIRED),
-                          Violation("export.inodes.max_file_descriptors", v1::FIELD_INVALID)));
+                          Violation("export.inodes.max_file_descriptors", v1::FIELD_INVALID),
+                          Violation("export.transport.request_queues", v1::FIELD_INVALID),
+                          Violation("export.transport.poll_us", v1::FIELD_INVALID)));
+}
+
+TEST(ValidateCreate, QueuesAndPollingAreTakenUpToTheirMost) {
+  v1::CreateExportRequest request = Good();
+  request.mutable_export_()->mutable_transport()->set_request_queues(255);
+  request.mutable_export_()->mutable_transport()->set_poll_us(1000);
+
+  EXPECT_TRUE(ValidateCreate(request).empty());
 }
 
 TEST(ValidateCreate, UnknownEnumValuesWithinListsAreNotServed) {

@@ -154,6 +154,13 @@ v1::Inodes ToInodes(const ExportSpec& spec) {
   return inodes;
 }
 
+v1::Transport ToTransport(const ExportSpec& spec) {
+  v1::Transport transport;
+  transport.set_request_queues(spec.request_queues());
+  transport.set_poll_us(spec.poll_us());
+  return transport;
+}
+
 }  // namespace
 
 void OptionsToSpec(const v1::Export& resource, ExportSpec& spec) {
@@ -162,6 +169,8 @@ void OptionsToSpec(const v1::Export& resource, ExportSpec& spec) {
   IdsToSpec(resource.ids(), spec);
   spec.set_host_handles(static_cast<ExportSpec::HostHandles>(resource.inodes().host_handles()));
   spec.set_max_inode_fds(resource.inodes().max_file_descriptors());
+  spec.set_request_queues(resource.transport().request_queues());
+  spec.set_poll_us(resource.transport().poll_us());
 }
 
 void OptionsToExport(const ExportSpec& spec, v1::Export& resource) {
@@ -172,6 +181,8 @@ void OptionsToExport(const ExportSpec& spec, v1::Export& resource) {
   if (ids.ByteSizeLong() > 0) *resource.mutable_ids() = std::move(ids);
   v1::Inodes inodes = ToInodes(spec);
   if (inodes.ByteSizeLong() > 0) *resource.mutable_inodes() = std::move(inodes);
+  v1::Transport transport = ToTransport(spec);
+  if (transport.ByteSizeLong() > 0) *resource.mutable_transport() = std::move(transport);
 }
 
 }  // namespace fsd::control

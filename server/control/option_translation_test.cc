@@ -136,6 +136,7 @@ TEST(OptionTranslation, UnsetStaysUnset) {
   EXPECT_FALSE(shown.has_semantics());
   EXPECT_FALSE(shown.has_ids());
   EXPECT_FALSE(shown.has_inodes());
+  EXPECT_FALSE(shown.has_transport());
   EXPECT_FALSE(shown.cache().has_attr_timeout());
   EXPECT_FALSE(shown.cache().has_entry_timeout());
   EXPECT_FALSE(shown.cache().has_negative_timeout());

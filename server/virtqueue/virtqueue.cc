@@ -95,6 +95,10 @@ std::optional<uint16_t> Virtqueue::Pop() {
   return head;
 }
 
+bool Virtqueue::AnyAvailable() const {
+  return !broken() && Fetch(available_index_) != next_available();
+}
+
 ErrnoOr<Chain> Virtqueue::Gather(uint16_t head, const GuestMemory& memory,
                                  std::span<iovec> storage) const {
   DescriptorChain chain(descriptors_, head, memory,
@@ -114,11 +118,6 @@ ErrnoOr<Chain> Virtqueue::Gather(uint16_t head, const GuestMemory& memory,
   }
   return Chain{.readable = storage.first(readable),
                .writable = storage.subspan(readable, writable)};
-}
-
-uint16_t Virtqueue::unanswered() const {
-  const os::MutexLock lock(used_mutex_);
-  return static_cast<uint16_t>(next_available() - next_used_);
 }
 
 void Virtqueue::Complete(uint16_t head, uint32_t written, const DirtyLog* log) {

@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <sys/epoll.h>
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -72,11 +74,13 @@ absl::Status Worker::SetUp(Options& options) {
       [this](const fuse::NegotiatedInit& init) { tasks_->Post([this, init] { OnMounted(init); }); },
       [this] { tasks_->Post([this] { OnUnmounted(); }); });
   FSD_ASSIGN_OR_RETURN(device_,
-                       VirtioFsDevice::Create({.export_name = name_,
-                                               .tag = spec_.spec().tag(),
-                                               .request_queues = options.request_queues,
-                                               .on_session_ended = [this] { OnUnmounted(); }},
-                                              *session_, *tasks_));
+                       VirtioFsDevice::Create(
+                           {.export_name = name_,
+                            .tag = spec_.spec().tag(),
+                            .request_queues = std::max<uint32_t>(1, spec_.spec().request_queues()),
+                            .poll = std::chrono::microseconds(spec_.spec().poll_us()),
+                            .on_session_ended = [this] { OnUnmounted(); }},
+                           *session_, *tasks_));
   supervisors_ = std::make_unique<SupervisorLinks>(
       epoll_, SupervisorLinks::Options{.export_name = name_,
                                        .export_uid = spec_.export_uid(),

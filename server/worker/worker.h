@@ -45,7 +45,6 @@ class Worker {
     os::UniqueFd control_listener;  // SOCK_SEQPACKET
     os::UniqueFd vhost_listener;    // SOCK_STREAM
     std::unique_ptr<backends::Filesystem> filesystem;
-    size_t request_queues = 1;
   };
 
   // INVALID_ARGUMENT: a spec that cannot be served. Otherwise what the system lacks.

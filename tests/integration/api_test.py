@@ -96,7 +96,8 @@ class ApiTest(unittest.TestCase):
                 uid_translations=[{"kind": "MAP", "host_first": 100000, "count": 1000},
                                   {"kind": "FORBID_GUEST", "guest_first": 1000, "count": 64536}],
                 gid_translations=[{"kind": "SQUASH_GUEST", "host_first": 7, "count": 4294967295}]),
-            inodes=export_pb2.Inodes(host_handles="PREFER", max_file_descriptors=1000))
+            inodes=export_pb2.Inodes(host_handles="PREFER", max_file_descriptors=1000),
+            transport=export_pb2.Transport(request_queues=4, poll_us=50))
 
     def create(self, name="web", spec=None, **arguments):
         request = export_service_pb2.CreateExportRequest(export_id=name, export=spec or self.spec(name),

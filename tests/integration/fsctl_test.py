@@ -82,7 +82,7 @@ class FsctlTest(unittest.TestCase):
             "--locks", "shared", "--lock-wait", "2m", "--preserve-noatime",
             "--translate-uid", "map:0:100000:1000", "--translate-uid", "forbid-guest:1000:64536",
             "--translate-gid", "squash-guest:0:7:4294967295",
-            "--host-handles", "prefer", "--max-inode-fds", "1000"))
+            "--host-handles", "prefer", "--max-inode-fds", "1000", "--request-queues", "4", "--poll-us", "50"))
         self.assertEqual(made["cache"], {
             "policy": "ALWAYS", "attrTimeout": "1.500s", "entryTimeout": "86400s",
             "negativeTimeout": "0.250s", "writeback": True, "directIo": True, "mmap": True,
@@ -98,6 +98,7 @@ class FsctlTest(unittest.TestCase):
                          [("MAP", 0, 100000, "1000"), ("FORBID_GUEST", 1000, 0, "64536"),
                           ("SQUASH_GUEST", 0, 7, "4294967295")])
         self.assertEqual(made["inodes"], {"hostHandles": "PREFER", "maxFileDescriptors": "1000"})
+        self.assertEqual(made["transport"], {"requestQueues": 4, "maxQueueSize": 0, "pollUs": 50})
 
         text = self.fsctl("export", "get", "web")
         for line in ("Attr timeout: +1500ms", "Entry timeout: +1d", "Direct io: +yes", "Xattr: +on",
