@@ -76,18 +76,15 @@ std::vector<pid_t> ProcessTree(pid_t root) {
   return tree;
 }
 
-std::map<pid_t, uint64_t> ContextSwitches(const std::vector<pid_t>& processes) {
-  std::map<pid_t, uint64_t> switches;
+std::map<pid_t, uint64_t> RunTimes(const std::vector<pid_t>& processes) {
+  std::map<pid_t, uint64_t> times;
   for (const pid_t process : processes) {
     for (const pid_t thread : ThreadsOf(process)) {
-      std::ifstream status(absl::StrCat("/proc/", process, "/task/", thread, "/status"));
-      for (std::string line; std::getline(status, line);) {
-        if (line.find("voluntary_ctxt_switches:") == std::string::npos) continue;
-        switches[thread] += std::stoull(line.substr(line.find(':') + 1));
-      }
+      std::ifstream schedstat(absl::StrCat("/proc/", process, "/task/", thread, "/schedstat"));
+      schedstat >> times[thread];
     }
   }
-  return switches;
+  return times;
 }
 
 std::map<int, int> SystemCallsOf(pid_t process, pid_t thread, const std::function<void()>& begin,

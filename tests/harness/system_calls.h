@@ -1,5 +1,5 @@
-// What a thread of another process asks of the kernel: exact counts of its system calls, and of the
-// times that it was woken.
+// What a thread of another process asks of the kernel: exact counts of its system calls, and
+// whether it was woken.
 //
 // Needs real root. A test that counts must run the counting on one thread from begin to end, as a
 // tracer is a thread.
@@ -19,9 +19,9 @@ namespace fsd::harness {
 std::vector<pid_t> ProcessTree(pid_t root);
 // The threads of a process.
 std::vector<pid_t> ThreadsOf(pid_t process);
-// How often each thread of the processes has been scheduled, by thread: it has grown if the thread
-// has run since. (An idle machine's threads do not lose the processor but by sleeping.)
-std::map<pid_t, uint64_t> ContextSwitches(const std::vector<pid_t>& processes);
+// How long each thread of the processes has run, in nanoseconds, by thread: exact for one that
+// sleeps, and grown if it has been woken since.
+std::map<pid_t, uint64_t> RunTimes(const std::vector<pid_t>& processes);
 
 // The system calls, by number, that `thread` of `process` begins from one of its waits in
 // epoll_wait(2) to the first such wait at which `done` says so; that one is counted. `begin` runs

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -47,7 +48,13 @@ class WasteTest : public ::testing::Test {
         std::filesystem::canonical("server/exe/fsd-worker").string());
     ASSERT_TRUE(started.ok()) << started.status();
     supervisor_ = *std::move(started);
-    const auto made = supervisor_->Create("web");
+    std::filesystem::create_directories(supervisor_->share("web"));
+    internal::ExportSpec spec;
+    spec.set_id("web");
+    spec.set_tag("web");
+    spec.set_source_path(supervisor_->share("web"));
+    SetOptions(spec);
+    const auto made = supervisor_->Create(std::move(spec));
     ASSERT_TRUE(made.ok()) << made.status();
     auto connected = harness::FrontEnd::Connect(made->record.spec().socket_path(), {});
     ASSERT_TRUE(connected.ok()) << connected.status();
@@ -69,14 +76,16 @@ class WasteTest : public ::testing::Test {
     FindRingThread();
   }
 
-  // The thread that has woken most for many requests.
+  virtual void SetOptions(internal::ExportSpec&) {}
+
+  // The thread that has run longest for many requests.
   void FindRingThread() {
-    auto before = harness::ContextSwitches(processes_);
+    auto before = harness::RunTimes(processes_);
     for (int i = 0; i < 200; ++i) ASSERT_EQ(fuse_->GetAttributes(node_)->error, 0);
     uint64_t most = 0;
-    for (const auto& [thread, switches] : harness::ContextSwitches(processes_)) {
-      if (switches - before[thread] <= most) continue;
-      most = switches - before[thread];
+    for (const auto& [thread, time] : harness::RunTimes(processes_)) {
+      if (time - before[thread] <= most) continue;
+      most = time - before[thread];
       ring_thread_ = thread;
     }
     for (const pid_t process : processes_) {
@@ -137,6 +146,23 @@ class WasteTest : public ::testing::Test {
   std::map<int, int> SystemCallsForMany(uint32_t opcode, uint64_t node,
                                         const std::vector<std::byte>& arguments) {
     return RequestsCallsFor(std::vector<Request>(kBatch, {opcode, node, arguments}));
+  }
+
+  // While the guest is connected and asks for nothing.
+  void ExpectNoWakeUps() {
+    // What is left to do of the requests is done when nobody has run for a while.
+    constexpr std::chrono::milliseconds kSettling{200};
+    constexpr std::chrono::seconds kObservation{2};
+    auto before = harness::RunTimes(processes_);
+    for (std::map<pid_t, uint64_t> last; last != before;) {
+      last = before;
+      std::this_thread::sleep_for(kSettling);
+      before = harness::RunTimes(processes_);
+    }
+
+    std::this_thread::sleep_for(kObservation);
+
+    EXPECT_EQ(harness::RunTimes(processes_), before);
   }
 
   std::unique_ptr<harness::RunningSupervisor> supervisor_;
@@ -211,20 +237,18 @@ TEST_F(WasteTest, OpenAndReleaseTakeOneSystemCallEach) {
   EXPECT_THAT(RequestsCallsFor(releases), ElementsAre(Pair(SYS_close, kBatch)));
 }
 
-TEST_F(WasteTest, AnIdleConnectedExportMakesNoWakeUps) {
-  // What is left to do of the requests is done when nobody has run for a while.
-  constexpr std::chrono::milliseconds kSettling{200};
-  constexpr std::chrono::seconds kObservation{2};
-  auto before = harness::ContextSwitches(processes_);
-  for (std::map<pid_t, uint64_t> last; last != before;) {
-    last = before;
-    std::this_thread::sleep_for(kSettling);
-    before = harness::ContextSwitches(processes_);
-  }
+TEST_F(WasteTest, AnIdleConnectedExportMakesNoWakeUps) { ExpectNoWakeUps(); }
 
-  std::this_thread::sleep_for(kObservation);
+class PollingWasteTest : public WasteTest {
+ protected:
+  void SetOptions(internal::ExportSpec& spec) override { spec.set_poll_us(1000); }
+};
 
-  EXPECT_EQ(harness::ContextSwitches(processes_), before);
+TEST_F(PollingWasteTest, AnIdleExportThatMayPollNeitherSpinsNorWakesUp) { ExpectNoWakeUps(); }
+
+TEST_F(PollingWasteTest, GetattrTakesOneSystemCall) {
+  EXPECT_THAT(SystemCallsForMany(FUSE_GETATTR, node_, harness::Arguments(Bytes(fuse_getattr_in{}))),
+              ElementsAre(Pair(SYS_statx, kBatch)));
 }
 
 }  // namespace
