@@ -104,13 +104,13 @@ class Guest:
     """One QEMU process. Ended with kill() or, as an operator would, power_off()."""
 
     def __init__(self, share=None, arguments=None, hotplug_ports=0, memory=MEMORY,
-                 kernel=OLD_KERNEL):
+                 kernel=OLD_KERNEL, processors=1):
         """share: (socket path, tag). arguments: QEMU arguments in its stead, e.g. fsctl's or those of
         several shares (share_device); shared memory is added if they have none."""
         image = image_directory(kernel)
         self._directory = tempfile.mkdtemp(prefix="fsd-guest-")
         qmp_path = os.path.join(self._directory, "qmp.sock")
-        command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "qemu64", "-smp", "1",
+        command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "qemu64", "-smp", str(processors),
                    "-m", memory, "-nodefaults", "-no-user-config", "-display", "none",
                    "-serial", "stdio", "-qmp", f"unix:{qmp_path},server=on,wait=off",
                    "-kernel", os.path.join(image, "vmlinux"),
