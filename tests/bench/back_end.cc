@@ -31,7 +31,6 @@ class Fsd : public BackEnd {
   explicit Fsd(harness::RunningSupervisor& supervisor) : supervisor_(supervisor) {}
   ~Fsd() override { Stop(); }
   std::string_view name() const override { return "fsd"; }
-  size_t max_vrings() const override { return 1; }
 
   absl::StatusOr<std::string> Start(const BackEndOptions& options) override {
     internal::ExportSpec spec;
@@ -63,7 +62,6 @@ class Peer : public BackEnd {
   Peer(std::string name, Command command) : name_(std::move(name)), command_(std::move(command)) {}
   ~Peer() override { Stop(); }
   std::string_view name() const override { return name_; }
-  size_t max_vrings() const override { return 1; }
 
   absl::StatusOr<std::string> Start(const BackEndOptions& options) override {
     char path[] = "/tmp/fsd-bench-XXXXXX";

@@ -29,7 +29,6 @@ class BackEnd {
  public:
   virtual ~BackEnd() = default;
   virtual std::string_view name() const = 0;
-  virtual size_t max_vrings() const = 0;
   // The socket to connect to. Stop must come before the next Start.
   virtual absl::StatusOr<std::string> Start(const BackEndOptions& options) = 0;
   virtual void Stop() = 0;

@@ -146,11 +146,13 @@ absl::StatusOr<Collected> MeasureAll(const std::vector<Row>& rows,
     for (size_t i = 0; i < rows.size(); ++i) {
       const Row& row = rows[i];
       for (const size_t subject : order) {
+        std::vector<Sample>& samples = collected.samples[i][subject];
+        if (round > 0 && samples.empty()) continue;  // it cannot
         const absl::StatusOr<Sample> sample =
             Measure(*subjects[subject], *row.workload, row.manner, duration);
         if (absl::IsUnimplemented(sample.status())) continue;
         if (!sample.ok()) return sample.status();
-        collected.samples[i][subject].push_back(*sample);
+        samples.push_back(*sample);
       }
       std::vector<double>& bare = collected.bare_us[row.workload];
       if (row.workload->bare != nullptr && bare.size() <= static_cast<size_t>(round)) {
@@ -192,7 +194,8 @@ absl::Status Run(const Flags& flags, const std::string& command, int console) {
   std::set<const Workload*> workloads;
   for (const Row& row : report.rows) {
     workloads.insert(row.workload);
-    for (const auto& subject : subjects) measurements += row.manner.vrings <= subject->max_vrings();
+    // The peers have one request queue.
+    measurements += row.manner.vrings == 1 ? static_cast<double>(subjects.size()) : 1;
   }
   measurements += static_cast<double>(workloads.size());
   constexpr double kStartSeconds = 0.1;

@@ -1,0 +1,82 @@
+#include "tests/bench/report.h"
+
+#include <sstream>
+
+#include "gtest/gtest.h"
+
+namespace fsd::bench {
+namespace {
+
+constexpr Workload kMetadata{"GETATTR", Target::kHalfOfPeers, false, nullptr, nullptr};
+constexpr Workload kPages{"READ 4K", Target::kMostOfPeers, false, nullptr, nullptr};
+constexpr Workload kLarge{"READ 1M", Target::kBare, false, nullptr, nullptr};
+
+Row RowOf(const Workload& workload, Manner manner, double ours, double peer, double other_peer,
+          double bare) {
+  const auto sample = [](double value) { return Sample{.p50_us = value, .cpu_us = value}; };
+  return {.workload = &workload,
+          .manner = manner,
+          .samples = {sample(ours), sample(peer), sample(other_peer)},
+          .bare_us = bare};
+}
+
+TEST(Judge, MetadataIsHeldAgainstHalfOfTheBetterPeer) {
+  const auto verdict = Judge(RowOf(kMetadata, {}, 1.1, 2, 6, 0.1), {});
+  ASSERT_TRUE(verdict.has_value());
+  EXPECT_DOUBLE_EQ(verdict->target_us, 1);
+  EXPECT_FALSE(verdict->met);
+}
+
+TEST(Judge, TheSystemCallsThemselvesAreConceded) {
+  const auto verdict = Judge(RowOf(kMetadata, {}, 1.4, 2, 6, 1), {});
+  ASSERT_TRUE(verdict.has_value());
+  EXPECT_DOUBLE_EQ(verdict->target_us, 1.5);
+  EXPECT_TRUE(verdict->met);
+}
+
+TEST(Judge, SmallDataIsHeldAgainstMostOfThePeersAndLargeAgainstTheBareCall) {
+  EXPECT_DOUBLE_EQ(Judge(RowOf(kPages, {}, 1, 2, 3, 0.1), {})->target_us, 1.4);
+  EXPECT_DOUBLE_EQ(Judge(RowOf(kLarge, {}, 1, 2, 3, 100), {})->target_us, 110);
+}
+
+TEST(Judge, OneRequestInFlightIsHeldAgainstTheBetterPeersLatency) {
+  const auto verdict = Judge(RowOf(kMetadata, {.depth = 1}, 20, 25, 21, 0.1), {});
+  ASSERT_TRUE(verdict.has_value());
+  EXPECT_STREQ(verdict->of, "p50");
+  EXPECT_DOUBLE_EQ(verdict->target_us, 21);
+  EXPECT_TRUE(verdict->met);
+}
+
+TEST(Judge, SeveralVringsAreHeldAgainstOne) {
+  const std::vector<Row> rows = {RowOf(kMetadata, {}, 1, 2, 3, 0.1),
+                                 RowOf(kMetadata, {.vrings = 4}, 1.2, 2, 3, 0.1)};
+  const auto verdict = Judge(rows[1], rows);
+  ASSERT_TRUE(verdict.has_value());
+  EXPECT_DOUBLE_EQ(verdict->target_us, 1.1);
+  EXPECT_FALSE(verdict->met);
+}
+
+TEST(Judge, WithoutAPeerThereIsNothingToBeHeldAgainst) {
+  Row row = RowOf(kMetadata, {}, 1, 2, 3, 0.1);
+  row.samples.resize(1);
+  EXPECT_FALSE(Judge(row, {}).has_value());
+}
+
+TEST(Report, WhatIsMissingIsADashInTheTableAndNullInJson) {
+  Report report{
+      .about = {{"command", "a \"quoted\" word"}}, .subjects = {"fsd", "peer"}, .rows = {}};
+  report.rows.push_back({.workload = &kMetadata,
+                         .manner = {},
+                         .samples = {Sample{.cpu_us = 1}, std::nullopt},
+                         .bare_us = std::nullopt});
+  std::ostringstream table;
+  std::ostringstream json;
+  PrintMarkdown(report, table);
+  PrintJson(report, json);
+  EXPECT_NE(table.str().find("1.00 · –"), std::string::npos) << table.str();
+  EXPECT_NE(json.str().find("\"peer\": null"), std::string::npos) << json.str();
+  EXPECT_NE(json.str().find("a \\\"quoted\\\" word"), std::string::npos) << json.str();
+}
+
+}  // namespace
+}  // namespace fsd::bench
