@@ -28,7 +28,8 @@ namespace fs = std::filesystem;
 
 class Fsd : public BackEnd {
  public:
-  explicit Fsd(harness::RunningSupervisor& supervisor) : supervisor_(supervisor) {}
+  Fsd(harness::RunningSupervisor& supervisor, uint32_t poll_us)
+      : supervisor_(supervisor), poll_us_(poll_us) {}
   ~Fsd() override { Stop(); }
   std::string_view name() const override { return "fsd"; }
 
@@ -39,6 +40,8 @@ class Fsd : public BackEnd {
     spec.set_tag("bench");
     spec.set_cache(internal::ExportSpec::CACHE_AUTO);
     spec.set_xattr(options.xattr);
+    spec.set_request_queues(static_cast<uint32_t>(options.vrings));
+    spec.set_poll_us(poll_us_);
     FSD_ASSIGN_OR_RETURN(const supervisor::ExportView view, supervisor_.Create(std::move(spec)));
     pid_ = view.worker_pid;
     return view.record.spec().socket_path();
@@ -52,6 +55,7 @@ class Fsd : public BackEnd {
 
  private:
   harness::RunningSupervisor& supervisor_;
+  const uint32_t poll_us_;
   pid_t pid_ = 0;
 };
 
@@ -133,8 +137,8 @@ pid_t ParentOf(pid_t process) {
 
 }  // namespace
 
-std::unique_ptr<BackEnd> MakeFsd(harness::RunningSupervisor& supervisor) {
-  return std::make_unique<Fsd>(supervisor);
+std::unique_ptr<BackEnd> MakeFsd(harness::RunningSupervisor& supervisor, uint32_t poll_us) {
+  return std::make_unique<Fsd>(supervisor, poll_us);
 }
 
 std::unique_ptr<BackEnd> MakeCVirtiofsd(std::string binary, std::string directory) {

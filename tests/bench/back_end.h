@@ -36,8 +36,9 @@ class BackEnd {
   virtual pid_t pid() const = 0;
 };
 
-// `supervisor` must outlive it; the export's directory is supervisor.share("bench").
-std::unique_ptr<BackEnd> MakeFsd(harness::RunningSupervisor& supervisor);
+// `supervisor` must outlive it; the export's directory is supervisor.share("bench"). `poll_us`: how
+// long its threads spin before they sleep, 0 by default.
+std::unique_ptr<BackEnd> MakeFsd(harness::RunningSupervisor& supervisor, uint32_t poll_us);
 // QEMU 7.2's C virtiofsd, and the Rust one.
 std::unique_ptr<BackEnd> MakeCVirtiofsd(std::string binary, std::string directory);
 std::unique_ptr<BackEnd> MakeRustVirtiofsd(std::string binary, std::string directory);

@@ -52,6 +52,7 @@ struct Flags {
   size_t in_flight = 0;  // 0: as the mode has it
   size_t vrings = 1;
   bool called = false;
+  uint32_t poll_us = 0;
   int rounds = 0;    // 0: as the mode has it
   int budget_s = 0;  // the same
   std::string log = "/dev/null";
@@ -106,6 +107,7 @@ std::vector<Row> Plan(const Flags& flags) {
   if (flags.smoke) {
     add({.depth = 4}, false);
     add({.depth = 1, .completion = Completion::kCalled}, true);
+    add({.depth = 4, .vrings = 2}, true);
     return rows;
   }
   add({.depth = 16}, false);
@@ -177,7 +179,7 @@ absl::Status Run(const Flags& flags, const std::string& command, int console) {
   FSD_RETURN_IF_ERROR(MakeTree(directory));
 
   std::vector<std::unique_ptr<BackEnd>> subjects;
-  subjects.push_back(MakeFsd(*supervisor));
+  subjects.push_back(MakeFsd(*supervisor, flags.poll_us));
   if (!flags.alone && fs::exists(flags.c_virtiofsd)) {
     subjects.push_back(MakeCVirtiofsd(flags.c_virtiofsd, directory));
   }
@@ -188,7 +190,7 @@ absl::Status Run(const Flags& flags, const std::string& command, int console) {
   Report report;
   report.rows = Plan(flags);
   const int rounds = flags.rounds != 0 ? flags.rounds : flags.smoke ? 1 : 3;
-  const int budget_s = flags.budget_s != 0 ? flags.budget_s : flags.quick ? 110 : 800;
+  const int budget_s = flags.budget_s != 0 ? flags.budget_s : flags.quick ? 110 : 720;
   // Each start costs some time; the bare calls are measured once a round.
   double measurements = 0;
   std::set<const Workload*> workloads;
@@ -258,6 +260,7 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(size_t{1}, kMaxLanes));
   app.add_option("--vrings", flags.vrings, "… on as many vrings, …");
   app.add_flag("--called", flags.called, "… completions waited for by call, not polled");
+  app.add_option("--poll-us", flags.poll_us, "fsd's option poll_us")->capture_default_str();
   app.add_option("--rounds", flags.rounds, "how often each is measured");
   app.add_option("--budget", flags.budget_s, "seconds for all of it");
   app.add_option("--json", flags.json, "also write it as JSON");
