@@ -36,7 +36,7 @@ class Fsd : public BackEnd {
   absl::StatusOr<std::string> Start(const BackEndOptions& options) override {
     internal::ExportSpec spec;
     spec.set_id("bench");
-    spec.set_source_path(supervisor_.share("bench"));
+    spec.set_source_path(options.directory);
     spec.set_tag("bench");
     spec.set_cache(internal::ExportSpec::CACHE_AUTO);
     spec.set_xattr(options.xattr);
@@ -62,7 +62,8 @@ class Fsd : public BackEnd {
 // A daemon of another project.
 class Peer : public BackEnd {
  public:
-  using Command = std::function<std::vector<std::string>(const std::string& socket, bool xattr)>;
+  using Command =
+      std::function<std::vector<std::string>(const std::string& socket, const BackEndOptions&)>;
   Peer(std::string name, Command command) : name_(std::move(name)), command_(std::move(command)) {}
   ~Peer() override { Stop(); }
   std::string_view name() const override { return name_; }
@@ -72,7 +73,7 @@ class Peer : public BackEnd {
     if (::mkdtemp(path) == nullptr) return ErrnoStatus(Errno::Last(), "mkdtemp");
     directory_ = path;
     const std::string socket = directory_ + "/socket";
-    std::vector<std::string> words = command_(socket, options.xattr);
+    std::vector<std::string> words = command_(socket, options);
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
@@ -141,21 +142,24 @@ std::unique_ptr<BackEnd> MakeFsd(harness::RunningSupervisor& supervisor, uint32_
   return std::make_unique<Fsd>(supervisor, poll_us);
 }
 
-std::unique_ptr<BackEnd> MakeCVirtiofsd(std::string binary, std::string directory) {
-  return std::make_unique<
-      Peer>("C virtiofsd", [=](const std::string& socket, bool xattr) -> std::vector<std::string> {
-    std::vector<std::string> words{binary, "--socket-path=" + socket, "-o", "source=" + directory};
-    if (xattr) words.insert(words.end(), {"-o", "xattr"});
-    return words;
-  });
+std::unique_ptr<BackEnd> MakeCVirtiofsd(std::string binary) {
+  return std::make_unique<Peer>(
+      "C virtiofsd",
+      [=](const std::string& socket, const BackEndOptions& options) -> std::vector<std::string> {
+        std::vector<std::string> words{binary, "--socket-path=" + socket, "-o",
+                                       "source=" + options.directory};
+        if (options.xattr) words.insert(words.end(), {"-o", "xattr"});
+        return words;
+      });
 }
 
-std::unique_ptr<BackEnd> MakeRustVirtiofsd(std::string binary, std::string directory) {
+std::unique_ptr<BackEnd> MakeRustVirtiofsd(std::string binary) {
   return std::make_unique<Peer>(
-      "Rust virtiofsd", [=](const std::string& socket, bool xattr) -> std::vector<std::string> {
+      "Rust virtiofsd",
+      [=](const std::string& socket, const BackEndOptions& options) -> std::vector<std::string> {
         std::vector<std::string> words{binary, "--socket-path=" + socket,
-                                       "--shared-dir=" + directory};
-        if (xattr) words.push_back("--xattr");
+                                       "--shared-dir=" + options.directory};
+        if (options.xattr) words.push_back("--xattr");
         return words;
       });
 }

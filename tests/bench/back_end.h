@@ -21,7 +21,8 @@
 namespace fsd::bench {
 
 struct BackEndOptions {
-  bool xattr = false;  // extended attributes are served; off by default in all of them
+  std::string directory;  // to serve
+  bool xattr = false;     // extended attributes are served; off by default in all of them
   size_t vrings = 1;
 };
 
@@ -36,12 +37,12 @@ class BackEnd {
   virtual pid_t pid() const = 0;
 };
 
-// `supervisor` must outlive it; the export's directory is supervisor.share("bench"). `poll_us`: how
-// long its threads spin before they sleep, 0 by default.
+// `supervisor` must outlive it. `poll_us`: how long its threads spin before they sleep, 0 by
+// default.
 std::unique_ptr<BackEnd> MakeFsd(harness::RunningSupervisor& supervisor, uint32_t poll_us);
 // QEMU 7.2's C virtiofsd, and the Rust one.
-std::unique_ptr<BackEnd> MakeCVirtiofsd(std::string binary, std::string directory);
-std::unique_ptr<BackEnd> MakeRustVirtiofsd(std::string binary, std::string directory);
+std::unique_ptr<BackEnd> MakeCVirtiofsd(std::string binary);
+std::unique_ptr<BackEnd> MakeRustVirtiofsd(std::string binary);
 
 // CPU time used so far by a process and its descendants.
 struct CpuTime {

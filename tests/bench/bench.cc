@@ -3,7 +3,9 @@
 // The subjects take turns in every round, so that what else the machine does falls on all of them;
 // the figures are medians over the rounds. RESULTS.md beside this says what they mean.
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/statfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -86,6 +88,24 @@ std::string Machine(const std::string& directory) {
                          std::thread::hardware_concurrency(), system.release, info.f_type);
 }
 
+// A tmpfs while this lives.
+class MemoryDirectory {
+ public:
+  static absl::StatusOr<std::unique_ptr<MemoryDirectory>> Mount(const std::string& path) {
+    fs::create_directories(path);
+    if (::mount("bench", path.c_str(), "tmpfs", 0, nullptr) != 0) {
+      return ErrnoStatus(Errno::Last(), "mount a tmpfs on " + path);
+    }
+    return std::unique_ptr<MemoryDirectory>(new MemoryDirectory(path));
+  }
+  ~MemoryDirectory() { ::umount2(path_.c_str(), MNT_DETACH); }
+  const std::string& path() const { return path_; }
+
+ private:
+  explicit MemoryDirectory(std::string path) : path_(std::move(path)) {}
+  const std::string path_;
+};
+
 std::vector<Row> Plan(const Flags& flags) {
   std::vector<Row> rows;
   const auto add = [&](Manner manner, bool only_some) {
@@ -136,8 +156,8 @@ struct Collected {
 
 absl::StatusOr<Collected> MeasureAll(const std::vector<Row>& rows,
                                      const std::vector<std::unique_ptr<BackEnd>>& subjects,
-                                     const std::string& directory, int rounds,
-                                     std::chrono::nanoseconds duration, int console) {
+                                     const std::string& on_disk, const std::string& in_memory,
+                                     int rounds, std::chrono::nanoseconds duration, int console) {
   // Peer, fsd, peer, bare: so that no subject is always next to the same one.
   std::vector<size_t> order;
   for (size_t i = 1; i < subjects.size(); ++i) order.push_back(i);
@@ -147,11 +167,12 @@ absl::StatusOr<Collected> MeasureAll(const std::vector<Row>& rows,
   for (int round = 0; round < rounds; ++round) {
     for (size_t i = 0; i < rows.size(); ++i) {
       const Row& row = rows[i];
+      const std::string& directory = row.workload->in_memory ? in_memory : on_disk;
       for (const size_t subject : order) {
         std::vector<Sample>& samples = collected.samples[i][subject];
         if (round > 0 && samples.empty()) continue;  // it cannot
         const absl::StatusOr<Sample> sample =
-            Measure(*subjects[subject], *row.workload, row.manner, duration);
+            Measure(*subjects[subject], directory, *row.workload, row.manner, duration);
         if (absl::IsUnimplemented(sample.status())) continue;
         if (!sample.ok()) return sample.status();
         samples.push_back(*sample);
@@ -176,15 +197,18 @@ absl::Status Run(const Flags& flags, const std::string& command, int console) {
   FSD_ASSIGN_OR_RETURN(const std::unique_ptr<harness::RunningSupervisor> supervisor,
                        harness::RunningSupervisor::Start(fs::canonical(flags.worker).string()));
   const std::string directory = supervisor->share("bench");
-  FSD_RETURN_IF_ERROR(MakeTree(directory));
+  FSD_RETURN_IF_ERROR(MakeTree(directory, true));
+  FSD_ASSIGN_OR_RETURN(const std::unique_ptr<MemoryDirectory> memory,
+                       MemoryDirectory::Mount(supervisor->share("memory")));
+  FSD_RETURN_IF_ERROR(MakeTree(memory->path(), false));
 
   std::vector<std::unique_ptr<BackEnd>> subjects;
   subjects.push_back(MakeFsd(*supervisor, flags.poll_us));
   if (!flags.alone && fs::exists(flags.c_virtiofsd)) {
-    subjects.push_back(MakeCVirtiofsd(flags.c_virtiofsd, directory));
+    subjects.push_back(MakeCVirtiofsd(flags.c_virtiofsd));
   }
   if (!flags.alone && fs::exists(flags.rust_virtiofsd)) {
-    subjects.push_back(MakeRustVirtiofsd(flags.rust_virtiofsd, directory));
+    subjects.push_back(MakeRustVirtiofsd(flags.rust_virtiofsd));
   }
 
   Report report;
@@ -206,7 +230,7 @@ absl::Status Run(const Flags& flags, const std::string& command, int console) {
   const std::chrono::duration<double> duration(flags.smoke ? 0.01 : std::max(0.05, share / 1.2));
   FSD_ASSIGN_OR_RETURN(
       Collected collected,
-      MeasureAll(report.rows, subjects, directory, rounds,
+      MeasureAll(report.rows, subjects, directory, memory->path(), rounds,
                  std::chrono::duration_cast<std::chrono::nanoseconds>(duration), console));
 
   for (const auto& subject : subjects) report.subjects.emplace_back(subject->name());
@@ -271,6 +295,11 @@ int Main(int argc, char** argv) {
   const os::UniqueFd console(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
   const os::UniqueFd log(::open(flags.log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600));
   if (!log.valid() || ::dup2(log.get(), STDERR_FILENO) < 0) return 1;
+  // In a mount namespace of its own, so that no mount outlives it however it ends.
+  if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    ::dprintf(console.get(), "bench: needs root\n");
+    return 1;
+  }
   const absl::Status done = Run(flags, command, console.get());
   if (!done.ok()) ::dprintf(console.get(), "bench: %s\n", done.ToString().c_str());
   return done.ok() ? 0 : 1;

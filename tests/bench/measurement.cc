@@ -65,10 +65,12 @@ absl::StatusOr<Sample> MeasureStarted(BackEnd& back_end, const std::string& sock
 
 }  // namespace
 
-absl::StatusOr<Sample> Measure(BackEnd& back_end, const Workload& workload, const Manner& manner,
+absl::StatusOr<Sample> Measure(BackEnd& back_end, const std::string& directory,
+                               const Workload& workload, const Manner& manner,
                                std::chrono::nanoseconds duration) {
-  FSD_ASSIGN_OR_RETURN(const std::string socket,
-                       back_end.Start({.xattr = workload.xattr, .vrings = manner.vrings}));
+  FSD_ASSIGN_OR_RETURN(
+      const std::string socket,
+      back_end.Start({.directory = directory, .xattr = workload.xattr, .vrings = manner.vrings}));
   const absl::Cleanup stop = [&] { back_end.Stop(); };
   absl::StatusOr<Sample> sample = MeasureStarted(back_end, socket, workload, manner, duration);
   if (!sample.ok()) {

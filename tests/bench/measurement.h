@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -33,7 +34,8 @@ struct Sample {
 };
 
 // UNIMPLEMENTED if the back-end cannot do this (vrings, sizes); any other error is a failure.
-absl::StatusOr<Sample> Measure(BackEnd& back_end, const Workload& workload, const Manner& manner,
+absl::StatusOr<Sample> Measure(BackEnd& back_end, const std::string& directory,
+                               const Workload& workload, const Manner& manner,
                                std::chrono::nanoseconds duration);
 
 // Field by field; `samples` is not empty.

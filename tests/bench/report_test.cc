@@ -7,9 +7,9 @@
 namespace fsd::bench {
 namespace {
 
-constexpr Workload kMetadata{"GETATTR", Target::kHalfOfPeers, false, nullptr, nullptr};
-constexpr Workload kPages{"READ 4K", Target::kMostOfPeers, false, nullptr, nullptr};
-constexpr Workload kLarge{"READ 1M", Target::kBare, false, nullptr, nullptr};
+constexpr Workload kMetadata{"GETATTR", Target::kHalfOfPeers, false, false, nullptr, nullptr};
+constexpr Workload kPages{"READ 4K", Target::kMostOfPeers, false, false, nullptr, nullptr};
+constexpr Workload kLarge{"READ 1M", Target::kBare, false, false, nullptr, nullptr};
 
 Row RowOf(const Workload& workload, Manner manner, double ours, double peer, double other_peer,
           double bare) {

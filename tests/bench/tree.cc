@@ -10,7 +10,7 @@
 
 namespace fsd::bench {
 
-absl::Status MakeTree(const std::string& directory) {
+absl::Status MakeTree(const std::string& directory, bool with_data) {
   namespace fs = std::filesystem;
   std::error_code error;
   fs::create_directories(directory + "/names", error);
@@ -24,8 +24,9 @@ absl::Status MakeTree(const std::string& directory) {
     if (!file) return absl::InternalError("cannot write " + path);
     return absl::OkStatus();
   };
-  FSD_RETURN_IF_ERROR(fill(directory + "/data", kFileBytes));
-  FSD_RETURN_IF_ERROR(fill(directory + "/written", kFileBytes));
+  for (const char* name : {"/data", "/written"}) {
+    FSD_RETURN_IF_ERROR(fill(directory + name, with_data ? kFileBytes : kMiB));
+  }
   for (size_t lane = 0; lane < kMaxLanes; ++lane) {
     for (const std::string& name : {FileOf(lane), OtherOf(lane), MovedOf(lane)}) {
       FSD_RETURN_IF_ERROR(fill(directory + "/names/" + name, 4 * kKiB));

@@ -30,8 +30,8 @@ inline std::string NewOf(size_t lane) { return absl::StrCat("new-", lane); }
 inline std::string MovedOf(size_t lane) { return absl::StrCat("moved-", lane); }
 inline std::string RenamedOf(size_t lane) { return absl::StrCat("renamed-", lane); }
 
-// Makes it; slow enough to be done once.
-absl::Status MakeTree(const std::string& directory);
+// Makes it, with or without the large files; slow enough to be done once.
+absl::Status MakeTree(const std::string& directory, bool with_data);
 
 }  // namespace fsd::bench
 

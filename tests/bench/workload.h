@@ -28,6 +28,9 @@ struct Workload {
   std::string_view name;  // for the table and --only
   Target target;
   bool xattr;  // needs back-ends that serve extended attributes
+  // Runs in a tmpfs. ext4 gives no inode out again for some seconds, and looks at all such at each
+  // CREATE: there the fastest, and whoever comes next, would pay the most.
+  bool in_memory;
   absl::StatusOr<Script> (*script)(Session& session, size_t lane, size_t lanes);
   // One turn of the system calls: the number of requests it stands for, 0 on failure. Null: none.
   size_t (*bare)(BareContext& context);
