@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "backends/passthrough/bounced_read.h"
 #include "backends/passthrough/caller_credentials.h"
 #include "backends/passthrough/passthrough_filesystem.h"
 #include "backends/passthrough/safe_open.h"
@@ -139,9 +140,10 @@ Outcome<size_t> PassthroughFilesystem::Read(Call<size_t>, NodeId node, FileHandl
   FSD_ASSIGN_OR_RETURN_ERRNO(const FileInUse file, UseFile(node, handle, Use::kRead));
   return Transfer(destination, offset, [&](const iovec* vectors, int count, off_t at) {
     if (file.direct_fd >= 0) {
-      const ssize_t moved = ::preadv2(file.direct_fd, vectors, count, at, 0);
+      const ssize_t moved = BouncedRead(file.direct_fd, vectors, count, at);
       if (moved >= 0 || errno != EINVAL) return moved;
     }
+    if (bounces_reads_) return BouncedRead(file.fd, vectors, count, at);
     return ::preadv2(file.fd, vectors, count, at, 0);
   });
 }

@@ -1,3 +1,4 @@
+#include "backends/passthrough/bounced_read.h"
 #include "backends/passthrough/passthrough_filesystem.h"
 
 #include <sys/resource.h>
@@ -128,6 +129,7 @@ PassthroughFilesystem::PassthroughFilesystem(Options options, const Attributes& 
                                              HandleLack handle_lack)
     : proc_self_fd_(std::move(options.proc_self_fd)),
       read_only_(options.read_only),
+      bounces_reads_(MayPin(options.root.get())),
       root_ino_(root.stx_ino),
       handle_lack_(handle_lack),
       xattr_(options.xattr),
