@@ -18,6 +18,13 @@ ErrnoOr<MappedMemory> MappedMemory::Anonymous(size_t size) {
   return MappedMemory(data, size);
 }
 
+ErrnoOr<void> MappedMemory::MakePrivate(int fd, uint64_t offset) const {
+  void* data = ::mmap(data_, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+                      fd, static_cast<off_t>(offset));
+  if (data == MAP_FAILED) return Errno::Last();
+  return {};
+}
+
 MappedMemory& MappedMemory::operator=(MappedMemory&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);

@@ -18,6 +18,11 @@ class MappedMemory {
   // Maps `size` zeroed private bytes; pages cost nothing until they are touched.
   static ErrnoOr<MappedMemory> Anonymous(size_t size);
 
+  // Puts a private view of the same bytes of `fd` in the place of the mapping: what is written from
+  // then on is seen through this mapping only. In one step for whoever is using it, the kernel's
+  // copies included, but not for pages that it has pinned (O_DIRECT).
+  ErrnoOr<void> MakePrivate(int fd, uint64_t offset) const;
+
   MappedMemory(MappedMemory&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   MappedMemory& operator=(MappedMemory&& other) noexcept;

@@ -75,7 +75,7 @@ constexpr AllowedSyscall kDataPlane[] = {
     {SCMP_SYS(mprotect), kNotExecutable},  // malloc arenas, thread stacks' guard pages
     {SCMP_SYS(munmap)},                    // free, MappedMemory
     {SCMP_SYS(mremap)},                    // realloc
-    {SCMP_SYS(madvise)},                   // free, thread stacks that are kept for reuse
+    {SCMP_SYS(madvise)},                   // free, thread stacks kept for reuse, KeepArguments
 
     // Threads.
     {SCMP_SYS(clone), kThread},                 // pthread_create

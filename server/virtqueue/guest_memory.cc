@@ -1,6 +1,10 @@
 #include "server/virtqueue/guest_memory.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <utility>
 
@@ -40,24 +44,11 @@ absl::StatusOr<std::shared_ptr<const GuestMemory>> GuestMemory::With(
       return absl::InvalidArgumentError("memory region overlaps another");
     }
   }
-  FSD_ASSIGN_OR_RETURN(const uint64_t alignment,
-                       MappingAlignment(fd, region.mmap_offset, region.size));
   if (regions_.size() >= kMaxRegions) {
     return absl::ResourceExhaustedError("too many memory regions");
   }
-
-  const uint64_t slack = region.mmap_offset & (alignment - 1);
-  const uint64_t mapped = (slack + region.size + alignment - 1) & ~(alignment - 1);
-  auto mapping = os::MappedMemory::MapShared(fd, region.mmap_offset - slack, mapped);
-  if (!mapping.ok()) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("mapping a memory region: ", ErrnoStatus(mapping.error(), "mmap").message()));
-  }
-
-  auto memory = std::make_shared<GuestMemory>(*this);
-  Region added{.description = region,
-               .mapping = std::make_shared<const os::MappedMemory>(*std::move(mapping))};
-  added.host = added.mapping->data() + slack;
+  FSD_ASSIGN_OR_RETURN(Region added, Map(region, fd));
+  FSD_ASSIGN_OR_RETURN(std::shared_ptr<GuestMemory> memory, Copy());
   const auto place =
       std::ranges::upper_bound(memory->regions_, region.guest_address, {},
                                [](const Region& other) { return other.description.guest_address; });
@@ -65,9 +56,97 @@ absl::StatusOr<std::shared_ptr<const GuestMemory>> GuestMemory::With(
   return memory;
 }
 
+absl::StatusOr<GuestMemory::Region> GuestMemory::Map(const RegionDescription& description, int fd) {
+  FSD_ASSIGN_OR_RETURN(const uint64_t alignment,
+                       MappingAlignment(fd, description.mmap_offset, description.size));
+  const uint64_t slack = description.mmap_offset & (alignment - 1);
+  const uint64_t mapped = (slack + description.size + alignment - 1) & ~(alignment - 1);
+  auto mapping = std::make_shared<Mapping>();
+  mapping->offset = description.mmap_offset - slack;
+  mapping->huge_pages = alignment > static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  mapping->file.reset(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!mapping->file.valid()) {
+    return absl::ResourceExhaustedError(
+        ErrnoStatus(Errno::Last(), "keep a memory region's file").message());
+  }
+  auto memory = os::MappedMemory::MapShared(fd, mapping->offset, mapped);
+  if (!memory.ok()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("mapping a memory region: ", ErrnoStatus(memory.error(), "mmap").message()));
+  }
+  mapping->memory = *std::move(memory);
+  std::byte* const host = mapping->memory.data() + slack;
+  return Region{.description = description, .mapping = std::move(mapping), .host = host};
+}
+
+absl::StatusOr<std::shared_ptr<GuestMemory>> GuestMemory::Copy() const {
+  auto memory = std::make_shared<GuestMemory>(*this);
+  for (Region& region : memory->regions_) {
+    if (!region.mapping->revoked.load(std::memory_order_relaxed)) continue;
+    FSD_ASSIGN_OR_RETURN(region, Map(region.description, region.mapping->file.get()));
+  }
+  return memory;
+}
+
+absl::StatusOr<std::shared_ptr<const GuestMemory>> GuestMemory::MappedAgain() const {
+  auto memory = std::make_shared<GuestMemory>(*this);
+  for (Region& region : memory->regions_) {
+    FSD_ASSIGN_OR_RETURN(region, Map(region.description, region.mapping->file.get()));
+  }
+  return memory;
+}
+
+absl::StatusOr<std::shared_ptr<const GuestMemory>> GuestMemory::MappedAgain(
+    std::span<const uint64_t> user_addresses) const {
+  GuestMemory some(*this);
+  std::erase_if(some.regions_, [user_addresses](const Region& region) {
+    return std::ranges::none_of(user_addresses, [&region](uint64_t address) {
+      return Holds(region.description.user_address, region.description.size, address, 0);
+    });
+  });
+  return some.MappedAgain();
+}
+
+ErrnoOr<void> GuestMemory::Revoke(const GuestMemory& kept) const {
+  for (const Region& region : regions_) {
+    if (std::ranges::find(kept.regions_, region.mapping, &Region::mapping) != kept.regions_.end()) {
+      continue;
+    }
+    Mapping& mapping = *region.mapping;
+    if (mapping.huge_pages) return Errno(EOPNOTSUPP);
+    // Before: who writes to the private copy finds it set afterwards.
+    if (mapping.revoked.exchange(true, std::memory_order_seq_cst)) continue;
+    if (const auto made = mapping.memory.MakePrivate(mapping.file.get(), mapping.offset);
+        !made.ok()) {
+      mapping.revoked.store(false);
+      return made.error();
+    }
+  }
+  return {};
+}
+
+bool GuestMemory::revoked() const {
+  return std::ranges::any_of(regions_, [](const Region& region) {
+    return region.mapping->revoked.load(std::memory_order_seq_cst);
+  });
+}
+
+bool GuestMemory::Write(uint64_t guest_address, std::span<const std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const Region* region = Find(guest_address);
+    if (region == nullptr) return false;
+    const uint64_t offset = guest_address - region->description.guest_address;
+    const size_t piece = std::min<uint64_t>(bytes.size(), region->description.size - offset);
+    std::memcpy(region->host + offset, bytes.data(), piece);
+    guest_address += piece;
+    bytes = bytes.subspan(piece);
+  }
+  return true;
+}
+
 absl::StatusOr<std::shared_ptr<const GuestMemory>> GuestMemory::Without(
     const RegionDescription& region) const {
-  auto memory = std::make_shared<GuestMemory>(*this);
+  FSD_ASSIGN_OR_RETURN(std::shared_ptr<GuestMemory> memory, Copy());
   const size_t removed = std::erase_if(memory->regions_, [&region](const Region& other) {
     return other.description.guest_address == region.guest_address &&
            other.description.user_address == region.user_address &&

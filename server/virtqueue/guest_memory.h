@@ -3,11 +3,16 @@
 // An immutable table of regions, shared by whoever is reading or writing the guest. A change of the
 // memory layout makes a new table; a region's mapping lives until the last table that holds it is
 // gone, so a request in flight never loses its buffers.
+//
+// A table can be revoked while requests that do not end still use it: its mappings become private
+// copies, so that nothing which is written there reaches the guest. (Pages that the kernel has
+// pinned are out of reach: nobody lends guest memory to a transfer that pins.)
 #ifndef FSD_SERVER_VIRTQUEUE_GUEST_MEMORY_H_
 #define FSD_SERVER_VIRTQUEUE_GUEST_MEMORY_H_
 
 #include <sys/uio.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -15,6 +20,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/errors/errno_or.h"
 #include "server/os/mapped_memory.h"
 #include "server/os/unique_fd.h"
 
@@ -40,6 +46,20 @@ class GuestMemory {
                                                           int fd) const;
   // This table without the region of these addresses and size. NOT_FOUND if there is none.
   absl::StatusOr<std::shared_ptr<const GuestMemory>> Without(const RegionDescription& region) const;
+
+  // The same table by mappings of its own; with `user_addresses`, only the regions that hold one of
+  // them. RESOURCE_EXHAUSTED.
+  absl::StatusOr<std::shared_ptr<const GuestMemory>> MappedAgain() const;
+  absl::StatusOr<std::shared_ptr<const GuestMemory>> MappedAgain(
+      std::span<const uint64_t> user_addresses) const;
+
+  // Revokes every region that `kept` does not use too. EOPNOTSUPP if one consists of huge pages (a
+  // private copy may find none left); else as mmap(2), with some of them revoked.
+  ErrnoOr<void> Revoke(const GuestMemory& kept) const;
+  // Whether any region is. Never false once a write by its mapping can have missed the guest.
+  bool revoked() const;
+  // Copies to guest memory. False, with nothing promised, if not all of it is shared with us.
+  bool Write(uint64_t guest_address, std::span<const std::byte> bytes) const;
 
   // Appends the host's view of guest [address, address + length) to `out`, split where it crosses
   // regions, joined with the last element of `out` where it continues it. Writes from
@@ -67,12 +87,22 @@ class GuestMemory {
   static constexpr size_t kMaxRegions = 509;
 
  private:
+  struct Mapping {
+    os::MappedMemory memory;
+    os::UniqueFd file;
+    uint64_t offset = 0;  // bytes into the file
+    bool huge_pages = false;
+    std::atomic<bool> revoked = false;
+  };
   struct Region {
     RegionDescription description;
-    std::shared_ptr<const os::MappedMemory> mapping;
+    std::shared_ptr<Mapping> mapping;
     std::byte* host = nullptr;  // the region's first byte
   };
 
+  static absl::StatusOr<Region> Map(const RegionDescription& description, int fd);
+  // A copy with the revoked regions mapped again.
+  absl::StatusOr<std::shared_ptr<GuestMemory>> Copy() const;
   // The region that holds a guest address; nullptr if none does.
   const Region* Find(uint64_t guest_address) const;
 

@@ -120,6 +120,11 @@ ErrnoOr<Chain> Virtqueue::Gather(uint16_t head, const GuestMemory& memory,
                .writable = storage.subspan(readable, writable)};
 }
 
+uint16_t Virtqueue::unanswered() const {
+  const os::MutexLock lock(used_mutex_);
+  return static_cast<uint16_t>(next_available() - next_used_);
+}
+
 void Virtqueue::Complete(uint16_t head, uint32_t written, const DirtyLog* log) {
   FSD_CHECK(head < size_);
   const os::MutexLock lock(used_mutex_);

@@ -89,6 +89,8 @@ class Virtqueue {
   bool broken() const { return broken_reason() != nullptr; }
   // What the driver did wrong, for the log; nullptr while the queue is whole.
   const char* broken_reason() const { return broken_reason_.load(std::memory_order_relaxed); }
+  // Popped, by this queue or one before it in the same ring, and not used yet.
+  uint16_t unanswered() const;
   // What GET_VRING_BASE reports: the index of the next chain that has not been popped.
   uint16_t next_available() const { return next_available_.load(std::memory_order_relaxed); }
 
@@ -127,7 +129,7 @@ class Virtqueue {
   std::atomic<const char*> broken_reason_ = nullptr;
   uint16_t known_available_;  // the driver's index when it was last fetched
 
-  os::Mutex used_mutex_;
+  mutable os::Mutex used_mutex_;
   uint16_t next_used_ ABSL_GUARDED_BY(used_mutex_);
   // Completed since CallNeeded was last asked. Wider than an index: a whole round of the ring
   // without a question must not look like nothing.

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "server/errors/status_macros.h"
+
 namespace fsd::worker {
 
 MemoryLeases::MemoryLeases(TaskQueue& tasks)
@@ -12,7 +14,7 @@ MemoryLeases::MemoryLeases(TaskQueue& tasks)
 }
 
 MemoryLease MemoryLeases::MakeLease(uint64_t generation) {
-  live_.insert(generation);
+  live_.emplace(generation, table_);
   const virtqueue::GuestMemory* table = table_.get();
   // The last holder, on whatever thread, unmaps what no other table has and then reports.
   return MemoryLease(table,
@@ -44,13 +46,35 @@ void MemoryLeases::Replace(std::shared_ptr<const virtqueue::GuestMemory> memory,
   // `lease` is the old one; if nobody else holds it, this releases it.
 }
 
+absl::Status MemoryLeases::Renew() {
+  FSD_ASSIGN_OR_RETURN(std::shared_ptr<const virtqueue::GuestMemory> renewed,
+                       table_->MappedAgain());
+  const uint64_t waits = waiting_.empty() ? 0 : waiting_.back().generation;
+  Replace(std::move(renewed), [] {});
+  // Nobody waits for this one, but whoever waited before goes on to.
+  waiting_.back().generation = waits;
+  return absl::OkStatus();
+}
+
+ErrnoOr<void> MemoryLeases::RevokeEarlier() {
+  const auto present = live_.find(generation_.load(std::memory_order_relaxed));
+  for (auto earlier = live_.begin(); earlier != present; ++earlier) {
+    if (const auto table = earlier->second.lock()) {
+      FSD_RETURN_IF_ERRNO(table->Revoke(*table_));
+    }
+  }
+  live_.erase(live_.begin(), present);
+  AnswerWaiting();
+  return {};
+}
+
 void MemoryLeases::Released(uint64_t generation) {
   live_.erase(generation);
   AnswerWaiting();
 }
 
 void MemoryLeases::AnswerWaiting() {
-  while (!waiting_.empty() && *live_.begin() >= waiting_.front().generation) {
+  while (!waiting_.empty() && live_.begin()->first >= waiting_.front().generation) {
     const std::function<void()> done = std::move(waiting_.front().done);
     waiting_.pop_front();
     done();

@@ -10,10 +10,12 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
-#include <set>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "server/errors/errno_or.h"
 #include "server/os/mutex.h"
 #include "server/virtqueue/guest_memory.h"
 #include "server/worker/task_queue.h"
@@ -36,6 +38,15 @@ class MemoryLeases {
 
   // Control thread. `done` runs there, later, when nobody uses a region that `memory` lacks.
   void Replace(std::shared_ptr<const virtqueue::GuestMemory> memory, std::function<void()> done);
+  // Control thread. Whether a Replace has not been answered.
+  bool waiting() const { return !waiting_.empty(); }
+  // Control thread. Makes the present table one of new mappings, as if it had been replaced, so
+  // that the earlier ones can be revoked. RESOURCE_EXHAUSTED.
+  absl::Status Renew();
+  // Control thread. Revokes what earlier tables have and the present one has not, and answers who
+  // waits for them, within the call. Only what is in flight may still use an earlier table. As
+  // GuestMemory::Revoke.
+  ErrnoOr<void> RevokeEarlier();
   // Control thread. The functions that still wait will not be called.
   void ForgetWaiting() { waiting_.clear(); }
   // The present table, held by no lease: for the rings' areas, which stay mapped as long as they
@@ -59,7 +70,8 @@ class MemoryLeases {
 
   // The control thread's.
   std::shared_ptr<const virtqueue::GuestMemory> table_;
-  std::set<uint64_t> live_;  // generations that have leases
+  // The tables that have leases and are not revoked, by their generations.
+  std::map<uint64_t, std::weak_ptr<const virtqueue::GuestMemory>> live_;
   std::deque<Waiting> waiting_;
 };
 

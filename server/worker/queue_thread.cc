@@ -1,6 +1,8 @@
 #include "server/worker/queue_thread.h"
 
 #include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -73,8 +75,8 @@ absl::StatusOr<std::unique_ptr<QueueThread>> QueueThread::Start(const QueueServi
 
   std::unique_ptr<QueueThread> made(new QueueThread(services, std::move(setup), *std::move(slots),
                                                     *std::move(wake), *std::move(epoll)));
-  made->Hold();
-  services.ring_lane.Submit(*made);
+  const os::MutexLock lock(made->custody_mutex_);
+  made->Submit();
   return made;
 }
 
@@ -113,12 +115,18 @@ void QueueThread::SetDirtyLog(std::shared_ptr<const virtqueue::DirtyLog> log) {
 
 void QueueThread::Run() {
   Turn turn;
+  bool begun = false;
   {
     const os::MutexLock lock(custody_mutex_);
-    custody_ = Custody::kRunning;
-    turn.word = word_.load(std::memory_order_relaxed);
-    turn_ = &turn;
+    in_lane_ = false;
+    begun = custody_ == Custody::kWaiting;
+    if (begun) {
+      custody_ = Custody::kRunning;
+      turn.word = word_.load(std::memory_order_relaxed);
+      turn_ = &turn;
+    }
   }
+  if (!begun) return Release();  // suspended while it waited for a thread
   const bool kept = Loop(turn);
   {
     // If the ring was taken away, its taker has done with `turn` once it lets go of this.
@@ -157,11 +165,108 @@ void QueueThread::HandOverIfStuck() {
   if (!stuck) return;
   {
     const os::MutexLock lock(custody_mutex_);
-    if (!TakeAway(word)) return;
-    custody_ = Custody::kWaiting;
+    if (TakeAway(word)) Submit();
   }
+}
+
+void QueueThread::Submit() {
+  custody_ = Custody::kWaiting;
+  // A turn that was to begin when the ring was suspended is as good as another.
+  if (std::exchange(in_lane_, true)) return;
   Hold();
   services_.ring_lane.Submit(*this);
+}
+
+bool QueueThread::Quiesce() {
+  const uint64_t word = word_.load(std::memory_order_acquire);
+  {
+    const os::MutexLock lock(custody_mutex_);
+    if (custody_ == Custody::kRunning && !TakeAway(word)) return false;
+    custody_ = Custody::kNone;
+  }
+  awake_.store(false, std::memory_order_release);
+  services_.session.EndWaits();
+  return true;
+}
+
+bool QueueThread::MayUseEarlier(uint64_t generation) {
+  const os::MutexLock lock(custody_mutex_);
+  return custody_ == Custody::kRunning &&
+         memory_generation_.load(std::memory_order_acquire) < generation;
+}
+
+bool QueueThread::Suspend() {
+  const os::MutexLock lock(publish_mutex_);
+  if (publishing_ == Publishing::kSuspended) return true;
+  size_t holds = holds_.load(std::memory_order_acquire);
+  do {
+    if (holds == 0) return false;
+  } while (!holds_.compare_exchange_weak(holds, holds + 1, std::memory_order_acq_rel));
+  publishing_ = Publishing::kSuspended;
+  return true;
+}
+
+void QueueThread::KeepArguments() {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  slots_.VisitTaken([page](RequestSlot& slot) {
+    if (!slot.memory().revoked()) return;
+    for (const iovec& piece : slot.chain().readable) {
+      const auto begin = reinterpret_cast<uintptr_t>(piece.iov_base);
+      const uintptr_t first = begin & ~(page - 1);
+      const uintptr_t last = (begin + piece.iov_len + page - 1) & ~(page - 1);
+      // At best: on a kernel before 5.14 the pages stay the guest's until they are read.
+      ::madvise(reinterpret_cast<void*>(first), last - first, MADV_POPULATE_WRITE);
+    }
+  });
+}
+
+bool QueueThread::ContinuedBy(const virtqueue::Virtqueue& queue) {
+  uint16_t unanswered = 0;
+  slots_.VisitTaken([&unanswered](RequestSlot&) { ++unanswered; });
+  return unanswered > 0 && queue.size() == queue_->size() &&
+         queue.next_available() == queue_->next_available() && queue.unanswered() == unanswered;
+}
+
+absl::Status QueueThread::Resume(QueueSetup setup) {
+  if (setup.kick.valid()) FSD_RETURN_IF_ERROR(CheckNotificationFd(setup.kick.get()));
+  ErrnoOr<os::UniqueFd> epoll = WatchBoth(wake_.fd(), setup.kick.get());
+  if (!epoll.ok()) return Exhausted(epoll.error(), "watch a queue's kick");
+  epoll_ = *std::move(epoll);
+  kick_ = std::move(setup.kick);
+  refused_ = false;
+  enabled_.store(setup.enabled, std::memory_order_release);
+  stopping_.store(false, std::memory_order_release);
+  std::vector<MemoryLease> leases;
+  {
+    const os::MutexLock lock(publish_mutex_);
+    queue_ = std::move(setup.queue);
+    log_ = std::move(setup.log);
+    publishing_ = Publishing::kOn;
+    for (const Completed& completed : std::exchange(completed_, {})) {
+      leases.push_back(Finish(*completed.slot, completed.written));
+    }
+  }
+  {
+    const os::MutexLock lock(custody_mutex_);
+    Submit();
+  }
+  for (size_t i = 0; i < leases.size(); ++i) Release();
+  Release();  // the suspension
+  return absl::OkStatus();
+}
+
+void QueueThread::Discard(std::function<void()> gone) {
+  stopped_ = std::move(gone);
+  std::vector<MemoryLease> leases;
+  {
+    const os::MutexLock lock(publish_mutex_);
+    publishing_ = Publishing::kDiscarded;
+    for (const Completed& completed : std::exchange(completed_, {})) {
+      leases.push_back(completed.slot->Free());
+    }
+  }
+  for (size_t i = 0; i < leases.size(); ++i) Release();
+  Release();  // the suspension
 }
 
 bool QueueThread::TakeAway(uint64_t word) {
@@ -187,6 +292,7 @@ bool QueueThread::Leave(Turn& turn) {
 void QueueThread::TakeMemory(Turn& turn) {
   if (turn.memory != nullptr && turn.memory_generation == services_.memory.generation()) return;
   turn.memory = services_.memory.Take(turn.memory_generation);
+  memory_generation_.store(turn.memory_generation, std::memory_order_release);
 }
 
 bool QueueThread::Serving() const {
@@ -287,7 +393,6 @@ void QueueThread::Refuse(const std::string& reason) {
 
 void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
   auto& slot = static_cast<RequestSlot&>(request);
-  const uint16_t head = slot.head();
   const bool in_batch = batch_of_this_thread == this;
   // Once the slot is free, its request no longer keeps this queue from being destroyed.
   if (!in_batch) Hold();
@@ -295,18 +400,49 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
   bool call = false;
   {
     const os::MutexLock lock(publish_mutex_);
-    if (log_ != nullptr) MarkWritten(slot, std::max<size_t>(written, slot.touched_bytes()));
-    // Before it is published: the driver may use the head again at once.
-    lease = slot.Free();
-    queue_->Complete(head, written, log_.get());
-    // A detached request's thread may have lost the ring, and with it the batch's end.
-    call = (!in_batch || lease != nullptr) && queue_->CallNeeded();
+    if (publishing_ == Publishing::kSuspended) {
+      // It stays taken, with its lease and its hold.
+      completed_.push_back({&slot, written});
+    } else if (publishing_ == Publishing::kDiscarded) {
+      lease = slot.Free();
+    } else {
+      lease = Finish(slot, written);
+      // A detached request's thread may have lost the ring, and with it the batch's end.
+      call = (!in_batch || lease != nullptr) && queue_->CallNeeded();
+    }
   }
   if (call) call_.Notify();
   const bool was_detached = lease != nullptr;
   lease.reset();
   if (was_detached) Release();
   if (!in_batch) Release();
+}
+
+MemoryLease QueueThread::Finish(RequestSlot& slot, uint32_t written) {
+  const uint16_t head = slot.head();
+  if (slot.detached() && slot.memory().revoked()) written = PutBack(slot, written);
+  if (log_ != nullptr) MarkWritten(slot, std::max<size_t>(written, slot.touched_bytes()));
+  // Before it is published: the driver may use the head again at once.
+  MemoryLease lease = slot.Free();
+  queue_->Complete(head, written, log_.get());
+  return lease;
+}
+
+uint32_t QueueThread::PutBack(const RequestSlot& slot, uint32_t written) {
+  uint64_t generation = 0;
+  const MemoryLease present = services_.memory.Take(generation);
+  size_t left = written;
+  for (const iovec& piece : slot.chain().writable) {
+    const size_t length = std::min(piece.iov_len, left);
+    left -= length;
+    uint64_t guest_address = 0;
+    if (length != 0 &&
+        (!slot.memory().GuestAddressOf(piece.iov_base, guest_address) ||
+         !present->Write(guest_address, {static_cast<const std::byte*>(piece.iov_base), length}))) {
+      return 0;
+    }
+  }
+  return written;
 }
 
 void QueueThread::MarkWritten(const RequestSlot& slot, size_t written) {

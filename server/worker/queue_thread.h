@@ -12,6 +12,8 @@
 //       ^                      │
 //       └── stuck in a request ┘
 //
+// (and none from anywhere when it is suspended, none ──> waiting when it is resumed)
+//
 // The control thread takes the ring away while the thread is in a request, by changing word_: the
 // thread finds that out before it touches the ring again, and only finishes its request, which is
 // detached like those of the slow lane. If no thread is left, the ring waits for one.
@@ -31,6 +33,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -90,6 +93,29 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
   void SetEnabled(bool enabled);
   // Returns when nothing is completed any more without being marked in `log`.
   void SetDirtyLog(std::shared_ptr<const virtqueue::DirtyLog> log);
+  // --- when requests in flight do not end after Stop ---
+  //
+  // Quiesce, until it succeeds; Suspend. From then on no guest memory is written but by the
+  // mappings of earlier tables, which the caller revokes. What is completed is kept. Then either
+  // Resume or Discard.
+
+  // Sees to it that no thread has the ring. False: try again, a thread is between two requests.
+  bool Quiesce();
+  // Whether a thread that has the ring may begin requests with memory older than this generation.
+  bool MayUseEarlier(uint64_t generation);
+  // False if everything is done: Stop's `stopped` is on its way.
+  bool Suspend();
+  // Suspended, with the earlier mappings revoked: copies what requests still have to read of their
+  // arguments, so that the guest may change it.
+  void KeepArguments();
+  // Whether `queue` goes on where this one was suspended. After a reset of the guest it does not.
+  bool ContinuedBy(const virtqueue::Virtqueue& queue);
+  // Goes on with another set-up of the same ring: what was completed meanwhile is handed to the
+  // driver, and what is still in flight will be. The errors leave it suspended.
+  absl::Status Resume(QueueSetup setup);
+  // Completes nothing any more. `gone` runs on the control thread when this can be destroyed.
+  void Discard(std::function<void()> gone);
+
   // At each tick of the watch: if the thread is still in the request that it was in at the last
   // one, another gets the ring.
   void HandOverIfStuck();
@@ -141,33 +167,48 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
 
   // Any thread's.
   void OnReplied(fuse::Request& request, uint32_t written) override;
+  // Hands a request back to the driver. Its slot's lease, if it had one.
+  MemoryLease Finish(RequestSlot& slot, uint32_t written)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
+  // Copies a reply out of revoked memory to where the guest expects it. `written`, or 0 if that is
+  // no longer shared with us.
+  uint32_t PutBack(const RequestSlot& slot, uint32_t written);
   void MarkWritten(const RequestSlot& slot, size_t written)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   // The turn's: requests that complete elsewhere call for themselves.
   void CallIfNeeded();
+  void Submit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(custody_mutex_);
   // Keeps Stop's `stopped` from being called.
   void Hold() { holds_.fetch_add(1, std::memory_order_relaxed); }
   void Release();
 
   const QueueServices services_;
   const size_t index_;
-  const std::unique_ptr<virtqueue::Virtqueue> queue_;
-  const os::UniqueFd kick_;
+  // Changed by Resume only, under the publish lock. The turn reads it without.
+  std::unique_ptr<virtqueue::Virtqueue> queue_;
+  os::UniqueFd kick_;
   Notifier& call_;
   Notifier& error_;
   const os::EventFd wake_;
-  const os::UniqueFd epoll_;  // kick_ and wake_
+  os::UniqueFd epoll_;  // kick_ and wake_
 
   std::atomic<bool> enabled_;
   std::atomic<bool> stopping_ = false;
-  // Each turn, from its submission on, each detached request, and each thread that is completing
-  // one outside of a turn.
+  // Each turn, from its submission on, each detached request, each thread that is completing one
+  // outside of a turn, and a suspension.
   std::atomic<size_t> holds_ = 0;
   std::function<void()> stopped_;  // written before stopping_, read by the last hold
 
   // Completing a request takes no other lock, and none but the virtqueue's own inside it.
   os::Mutex publish_mutex_;
   std::shared_ptr<const virtqueue::DirtyLog> log_ ABSL_GUARDED_BY(publish_mutex_);
+  enum class Publishing { kOn, kSuspended, kDiscarded };
+  Publishing publishing_ ABSL_GUARDED_BY(publish_mutex_) = Publishing::kOn;
+  struct Completed {
+    RequestSlot* slot;
+    uint32_t written;
+  };
+  std::vector<Completed> completed_ ABSL_GUARDED_BY(publish_mutex_);  // while suspended
 
   // Odd while the turn is in a request. A turn's own changes cost no more than a store and an
   // uncontended compare-and-exchange for each request; it never repeats a value.
@@ -179,6 +220,8 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
   os::Mutex custody_mutex_;
   Custody custody_ ABSL_GUARDED_BY(custody_mutex_) = Custody::kWaiting;
   Turn* turn_ ABSL_GUARDED_BY(custody_mutex_) = nullptr;  // while running
+  bool in_lane_ ABSL_GUARDED_BY(custody_mutex_) = false;  // submitted, and not begun
+  std::atomic<uint64_t> memory_generation_ = 0;           // of the last turn's lease
 
   // The turn's that has the ring.
   SlotTable slots_;

@@ -51,6 +51,8 @@ class RequestSlot final : public fuse::Request, public SlowLane::Job {
   // Queue thread: the slot gets its own lease. False, and no lease, if it has been replied to
   // meanwhile; it is then free.
   bool Detach(const MemoryLease& lease);
+  // Whether it has its own lease.
+  bool detached() const { return state_.load(std::memory_order_acquire) == State::kDetached; }
   // Whether Detach has something to do. Queue thread.
   bool taken() const { return state_.load(std::memory_order_acquire) != State::kFree; }
   // Whoever was told of the reply: frees the slot and gives back the lease it had, null if none.
@@ -85,6 +87,14 @@ class SlotTable {
   std::span<iovec> scratch() { return scratch_; }
   // Takes the slot of `head`; nullptr if it is in flight, which no honest driver brings about.
   RequestSlot* Take(uint16_t head);
+  // Calls `visit` with each slot that is taken.
+  template <typename Visit>
+  void VisitTaken(Visit visit) {
+    auto* const slots = reinterpret_cast<RequestSlot*>(slots_.data());
+    for (size_t head = 0; head < made_.size(); ++head) {
+      if (made_[head] && slots[head].taken()) visit(slots[head]);
+    }
+  }
   // Moves a chain, gathered into scratch() by `memory`, into a slot that was taken.
   void Keep(RequestSlot& slot, const virtqueue::Chain& chain, const virtqueue::GuestMemory& memory);
 

@@ -62,9 +62,86 @@ void VirtioFsDevice::OnTick() {
   for (const auto& vring : vrings_) {
     if (vring->thread != nullptr) vring->thread->HandOverIfStuck();
   }
-  if (AnyAwake()) return watch_->GoOn();
+  if (!Draining()) {
+    drain_ticks_ = 0;
+  } else if (++drain_ticks_ * StuckWatch::kTick >= options_.drain_patience) {
+    EndDrain();
+  }
+  if (AnyAwake() || Draining()) return watch_->GoOn();
   watch_->Rest();
   if (AnyAwake()) watch_->Rouse();
+}
+
+bool VirtioFsDevice::Stopping() const {
+  return std::ranges::any_of(vrings_, [](const auto& v) { return v->stopping; });
+}
+
+bool VirtioFsDevice::Draining() const { return Stopping() || memory_.waiting(); }
+
+void VirtioFsDevice::EndDrain() {
+  for (const auto& vring : vrings_) {
+    if (vring->stopping && !vring->thread->Quiesce()) return;
+  }
+  if (!RenewMemory()) return;
+  std::vector<size_t> suspended;
+  for (size_t index = 0; index < vrings_.size(); ++index) {
+    // What Suspend refuses has just ended by itself.
+    if (vrings_[index]->stopping && vrings_[index]->thread->Suspend()) suspended.push_back(index);
+  }
+  for (const size_t index : suspended) {
+    FSD_LOG(kWarning, options_.export_name,
+            "queue %d stops with requests in flight that do not end: the guest's memory is taken "
+            "from them",
+            index);
+  }
+  if (const ErrnoOr<void> revoked = memory_.RevokeEarlier(); !revoked.ok()) {
+    FSD_LOG(kWarning, options_.export_name, "requests in flight keep the guest's memory: %s",
+            ErrnoStatus(revoked.error(), "make it private").ToString());
+    return;
+  }
+  memory_renewed_ = false;
+  drain_ticks_ = 0;
+  for (const size_t index : suspended) {
+    Vring& vring = *vrings_[index];
+    vring.thread->KeepArguments();
+    vring.next_available = vring.thread->next_available();
+    vring.suspended = std::move(vring.thread);
+    vring.stopping = false;
+    if (reset_phase_ != ResetPhase::kNone) Discard(std::move(vring.suspended));
+  }
+  for (const size_t index : suspended) AnswerStop(index);
+  EndSessionIfIdle();
+}
+
+bool VirtioFsDevice::RenewMemory() {
+  if (Stopping() && !std::exchange(memory_renewed_, true)) {
+    if (const absl::Status renewed = memory_.Renew(); !renewed.ok()) {
+      memory_renewed_ = false;
+      FSD_LOG(kWarning, options_.export_name, "requests in flight keep the guest's memory: %s",
+              renewed.ToString());
+      return false;
+    }
+    for (const auto& vring : vrings_) {
+      if (vring->thread != nullptr) vring->thread->RefreshMemory();
+    }
+  }
+  return std::ranges::none_of(vrings_, [this](const auto& vring) {
+    return vring->thread != nullptr && vring->thread->MayUseEarlier(memory_.generation());
+  });
+}
+
+absl::Status VirtioFsDevice::ResumeVring(Vring& vring, QueueSetup& setup) {
+  FSD_RETURN_IF_ERROR(vring.suspended->Resume(std::move(setup)));
+  vring.thread = std::move(vring.suspended);
+  return absl::OkStatus();
+}
+
+void VirtioFsDevice::Discard(std::unique_ptr<QueueThread> suspended) {
+  QueueThread* const ring = suspended.get();
+  leaving_.push_back(std::move(suspended));
+  ring->Discard([this, ring] {
+    std::erase_if(leaving_, [ring](const auto& leaving) { return leaving.get() == ring; });
+  });
 }
 
 size_t VirtioFsDevice::RunningVrings() const {
@@ -80,6 +157,7 @@ bool VirtioFsDevice::AnyAwake() const {
 void VirtioFsDevice::SetMemory(std::shared_ptr<const virtqueue::GuestMemory> memory,
                                std::function<void()> done) {
   memory_.Replace(std::move(memory), std::move(done));
+  watch_->Rouse();
   for (const auto& vring : vrings_) {
     if (vring->thread != nullptr) vring->thread->RefreshMemory();
   }
@@ -97,13 +175,29 @@ absl::Status VirtioFsDevice::StartVring(size_t index, vhost_user::VringStart sta
   if (vring.thread != nullptr || reset_phase_ != ResetPhase::kNone) {
     return absl::FailedPreconditionError(absl::StrCat("vring ", index, " has not stopped"));
   }
+  const virtqueue::VirtqueueSetup& ring = start.setup;
+  // By mappings of its own, which stay the guest's when memory is taken from requests.
+  FSD_ASSIGN_OR_RETURN(const std::shared_ptr<const virtqueue::GuestMemory> areas,
+                       memory_.table()->MappedAgain(std::array<uint64_t, 3>{
+                           ring.descriptor_address, ring.available_address, ring.used_address}));
   FSD_ASSIGN_OR_RETURN(std::unique_ptr<virtqueue::Virtqueue> queue,
-                       virtqueue::Virtqueue::Create(start.setup, memory_.table()));
+                       virtqueue::Virtqueue::Create(ring, areas));
   if (ring_lane_ == nullptr) {
     const size_t threads = queue_count() + options_.spare_threads;
     FSD_ASSIGN_OR_RETURN(ring_lane_, SlowLane::Create("fsd-queue", threads, 0));
   }
   FSD_RETURN_IF_ERROR(ring_lane_->Reserve(RunningVrings() + 1));
+  const bool continued = vring.suspended != nullptr && vring.suspended->ContinuedBy(*queue);
+  QueueSetup setup{.index = index,
+                   .queue = std::move(queue),
+                   .kick = std::move(start.kick),
+                   .enabled = vring.enabled,
+                   .poll = options_.poll,
+                   .call = vring.call,
+                   .error = vring.error,
+                   .log = log_};
+  if (continued) return ResumeVring(vring, setup);
+  if (vring.suspended != nullptr) Discard(std::move(vring.suspended));
   const QueueServices services{.export_name = options_.export_name,
                                .session = session_,
                                .slow_lane = *slow_lane_,
@@ -111,14 +205,7 @@ absl::Status VirtioFsDevice::StartVring(size_t index, vhost_user::VringStart sta
                                .watch = *watch_,
                                .memory = memory_,
                                .tasks = tasks_};
-  FSD_ASSIGN_OR_RETURN(vring.thread, QueueThread::Start(services, {.index = index,
-                                                                   .queue = std::move(queue),
-                                                                   .kick = std::move(start.kick),
-                                                                   .enabled = vring.enabled,
-                                                                   .poll = options_.poll,
-                                                                   .call = vring.call,
-                                                                   .error = vring.error,
-                                                                   .log = log_}));
+  FSD_ASSIGN_OR_RETURN(vring.thread, QueueThread::Start(services, std::move(setup)));
   return absl::OkStatus();
 }
 
@@ -141,6 +228,7 @@ void VirtioFsDevice::BeginStop(size_t index) {
   Vring& vring = *vrings_[index];
   if (vring.thread == nullptr || std::exchange(vring.stopping, true)) return;
   vring.thread->Stop([this, index] { OnVringStopped(index); });
+  watch_->Rouse();
 }
 
 void VirtioFsDevice::OnVringStopped(size_t index) {
@@ -176,6 +264,7 @@ void VirtioFsDevice::Reset(std::function<void()> done) {
   memory_.ForgetWaiting();
   for (size_t index = 0; index < vrings_.size(); ++index) {
     vrings_[index]->on_stopped = nullptr;
+    if (vrings_[index]->suspended != nullptr) Discard(std::move(vrings_[index]->suspended));
     BeginStop(index);
   }
   // The session that a reset still under way is ending is the one to end.
@@ -194,7 +283,9 @@ void VirtioFsDevice::EndSessionIfIdle() {
     vring->next_available = 0;
   }
   reset_phase_ = ResetPhase::kEndingSession;
-  slow_lane_->Submit(*this);
+  ErrnoOr<os::Thread> thread = os::Thread::Start("fsd-teardown", [this] { Run(); });
+  if (!thread.ok()) return slow_lane_->Submit(*this);
+  teardown_ = *std::move(thread);
 }
 
 void VirtioFsDevice::Run() {
@@ -203,8 +294,9 @@ void VirtioFsDevice::Run() {
 }
 
 void VirtioFsDevice::OnSessionEnded() {
+  teardown_.Join();
   // Without rings its threads are idle or about to be: their end is not waited for long.
-  ring_lane_.reset();
+  if (leaving_.empty()) ring_lane_.reset();
   reset_phase_ = ResetPhase::kNone;
   options_.on_session_ended();
   const auto done = std::exchange(on_reset_, nullptr);

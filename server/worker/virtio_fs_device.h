@@ -15,8 +15,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/fuse/session.h"
+#include "server/os/thread.h"
 #include "server/vhost_user/device.h"
 #include "server/worker/adaptive_poll.h"
 #include "server/worker/memory_leases.h"
@@ -39,6 +42,9 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
     size_t slow_threads = 4;
     // Threads that take over rings, besides one for each started ring.
     size_t spare_threads = 4;
+    // How long requests in flight are waited for when a ring stops or loses memory; after that
+    // guest memory is taken from them and the ring is suspended.
+    absl::Duration drain_patience = absl::Seconds(1);
     // Each time Reset has ended the guest's session. Control thread.
     std::function<void()> on_session_ended = [] {};
   };
@@ -56,7 +62,7 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
 
   // Readable when OnTick is due: while rings are being served, not while all of them sleep.
   int tick_fd() const { return watch_->fd(); }
-  // Gives rings whose thread is stuck to others.
+  // Gives rings whose thread is stuck to others, and ends drains that take too long.
   void OnTick();
 
   size_t queue_count() const override { return vrings_.size(); }
@@ -82,6 +88,8 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
     std::unique_ptr<QueueThread> thread;
     bool stopping = false;
     std::function<void(uint16_t)> on_stopped;
+    // Stopped while requests in flight did not end; they are completed when it starts again.
+    std::unique_ptr<QueueThread> suspended;
     // The last run's, for a StopVring of a ring that does not run.
     uint16_t next_available = 0;
   };
@@ -92,13 +100,23 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   size_t RunningVrings() const;
   bool AnyAwake() const;
 
+  // Whether a drain is under way.
+  bool Draining() const;
+  // Goes as far as it can towards the end of a drain without the requests in flight.
+  void EndDrain();
+  bool Stopping() const;
+  // Makes every thread forget guest memory that requests are to lose. False: not all have.
+  bool RenewMemory();
+  absl::Status ResumeVring(Vring& vring, QueueSetup& setup);
+  void Discard(std::unique_ptr<QueueThread> suspended);
+
   void BeginStop(size_t index);
   void OnVringStopped(size_t index);
   // Calls what StopVring was given, unless a Reset has dropped it.
   void AnswerStop(size_t index);
   void EndSessionIfIdle();
   void OnSessionEnded();
-  // Resets the session, in the slow lane.
+  // Resets the session, on its own thread or in the slow lane.
   void Run() override;
 
   const Options options_;
@@ -109,7 +127,13 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   std::shared_ptr<const virtqueue::DirtyLog> log_;
   std::vector<std::unique_ptr<Vring>> vrings_;
 
-  // stopping the rings → ending the session (in the slow lane) → none
+  // Discarded rings whose requests have not ended.
+  std::vector<std::unique_ptr<QueueThread>> leaving_;
+
+  int drain_ticks_ = 0;          // for how long the drain has been under way
+  bool memory_renewed_ = false;  // by this drain
+
+  // stopping the rings → ending the session (on a thread of its own) → none
   enum class ResetPhase { kNone, kStoppingRings, kEndingSession };
   ResetPhase reset_phase_ = ResetPhase::kNone;
   std::function<void()> on_reset_;
@@ -117,6 +141,8 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   const std::unique_ptr<StuckWatch> watch_;
   // Last: their threads use all of the above.
   const std::unique_ptr<SlowLane> slow_lane_;
+  // Ends the session. Its own thread, as those of the lanes may all be stuck.
+  os::Thread teardown_;
   std::unique_ptr<SlowLane> ring_lane_;  // from the first start of a ring to the session's end
 };
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "server/fuse/session.h"
 #include "server/worker/fake_guest.h"
@@ -24,9 +25,12 @@ class VirtioFsDeviceFixture : public ::testing::Test {
   static constexpr size_t kRequestQueue = 1;
 
   void SetUp() override {
-    device_ = *VirtioFsDevice::Create(
-        {.export_name = "test", .tag = "myfs", .request_queues = 2, .on_session_ended = [] {}},
-        session_, *tasks_);
+    device_ = *VirtioFsDevice::Create({.export_name = "test",
+                                       .tag = "myfs",
+                                       .request_queues = 2,
+                                       .drain_patience = drain_patience_,
+                                       .on_session_ended = [] {}},
+                                      session_, *tasks_);
     bool done = false;
     device_->SetMemory(guest_.memory(), [&done] { done = true; });
     ASSERT_TRUE(Pump([&done] { return done; }));
@@ -38,6 +42,9 @@ class VirtioFsDeviceFixture : public ::testing::Test {
     ASSERT_TRUE(Reset());
   }
 
+  // Before SetUp.
+  absl::Duration drain_patience_ = absl::Hours(1);
+
   // Runs the control thread's tasks until `reached`. False after a minute without a task.
   [[nodiscard]] bool Pump(const std::function<bool()>& reached) {
     while (!reached()) {
@@ -45,18 +52,19 @@ class VirtioFsDeviceFixture : public ::testing::Test {
     }
     return true;
   }
-  // Waits for a task or a tick and does what is due. False after a minute.
-  [[nodiscard]] bool RunOnce() {
+  // Waits for a task or a tick and does what is due. False after the timeout.
+  [[nodiscard]] bool RunOnce(int timeout_ms = 60'000) {
     std::array<pollfd, 2> fds{{{.fd = tasks_->fd(), .events = POLLIN, .revents = 0},
                                {.fd = device_->tick_fd(), .events = POLLIN, .revents = 0}}};
-    if (::poll(fds.data(), fds.size(), 60'000) <= 0) return false;
+    if (::poll(fds.data(), fds.size(), timeout_ms) <= 0) return false;
     if (fds[0].revents != 0) tasks_->Run();
     if (fds[1].revents != 0) device_->OnTick();
     return true;
   }
   // As AwaitUsed of the ring, while the control thread works.
   [[nodiscard]] bool PumpUsed(uint16_t count) {
-    return Pump([&] { return ring_.UsedIndex() == count; });
+    for (int i = 0; i < 6000 && ring_.UsedIndex() != count; ++i) static_cast<void>(RunOnce(10));
+    return ring_.UsedIndex() == count;
   }
   [[nodiscard]] bool Reset() {
     bool done = false;

@@ -1,5 +1,6 @@
 // How a VirtioFsDevice goes on while threads are stuck in requests.
 
+#include <thread>
 #include <utility>
 
 #include "gtest/gtest.h"
@@ -102,6 +103,152 @@ TEST_F(VirtioFsDeviceStuckTest, AnIdleRingMakesNoTicks) {
   while (::poll(&tick, 1, 200) == 1) device_->OnTick();
 
   EXPECT_EQ(::poll(&tick, 1, 200), 0);
+}
+
+// What a VMM asks for is done though requests hang.
+class VirtioFsDeviceDrainTest : public VirtioFsDeviceFixture {
+ protected:
+  void SetUp() override {
+    drain_patience_ = absl::Milliseconds(20);
+    VirtioFsDeviceFixture::SetUp();
+    // What is revoked is not to be the driver's own mapping.
+    bool done = false;
+    device_->SetMemory(given_, [&done] { done = true; });
+    ASSERT_TRUE(Pump([&done] { return done; }));
+    StartMounted();
+  }
+  const std::shared_ptr<const virtqueue::GuestMemory> given_ = guest_.MapAgain();
+  // Head 2 hangs until blocking_gate is opened.
+  void HangOneRequest() {
+    filesystem_.blocking_gate.Close();
+    ring_.OfferGetAttributes(2, kBlocking);
+    ring_.Kick();
+    ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+  }
+  // A hung request comes to its end.
+  void EndTheHang() {
+    filesystem_.blocking_gate.Open();
+    while (filesystem_.blocking_gate.waiting() != 0) std::this_thread::yield();
+  }
+};
+
+TEST_F(VirtioFsDeviceDrainTest, AStopIsAnsweredAndItsRequestCompletedAtTheNextStart) {
+  HangOneRequest();
+  ASSERT_EQ(Stop(), 2);
+  EndTheHang();
+  EXPECT_EQ(ring_.UsedIndex(), 1u);
+
+  ASSERT_TRUE(Start(2).ok());
+
+  ASSERT_TRUE(PumpUsed(2));
+  EXPECT_EQ(ring_.UsedAt(1).id, 2u);
+  EXPECT_EQ(ring_.ReplyAt(2).unique, 1002u);
+  EXPECT_TRUE(AwaitReadable(ring_.call_fd()));
+}
+
+TEST_F(VirtioFsDeviceDrainTest, ARingRestartedDuringTheHangServesAndCompletesTheHungRequestOnce) {
+  HangOneRequest();
+  ASSERT_EQ(Stop(), 2);
+  ASSERT_TRUE(Start(2).ok());
+  ring_.OfferGetAttributes(4, kRoot);
+  ring_.Kick();
+  ASSERT_TRUE(PumpUsed(2));
+  EXPECT_EQ(ring_.UsedAt(1).id, 4u);
+
+  EndTheHang();
+
+  ASSERT_TRUE(PumpUsed(3));
+  EXPECT_EQ(ring_.UsedAt(2).id, 2u);
+  EXPECT_EQ(ring_.ReplyAt(2).unique, 1002u);
+  EXPECT_EQ(ring_.ReplyAt(2).error, 0);
+  EXPECT_EQ(Stop(), 3);
+  EXPECT_EQ(ring_.UsedIndex(), 3u);
+}
+
+TEST_F(VirtioFsDeviceDrainTest, AStopIsAnsweredAgainAndAgain) {
+  HangOneRequest();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(Stop(), 2);
+    ASSERT_TRUE(Start(2).ok());
+  }
+  EndTheHang();
+
+  ASSERT_TRUE(PumpUsed(2));
+  EXPECT_EQ(ring_.ReplyAt(2).unique, 1002u);
+}
+
+TEST_F(VirtioFsDeviceDrainTest, WhatHangsInTheSlowLaneIsCompletedAtTheNextStart) {
+  filesystem_.fsync_gate.Close();
+  for (uint16_t head = 2; head < 16; head += 2) {
+    ring_.Offer(head, FUSE_FSYNC, 1, fuse_fsync_in{}, 0);
+  }
+  ring_.Kick();
+  ASSERT_TRUE(filesystem_.fsync_gate.AwaitWaiting(4));
+  ASSERT_EQ(Stop(), 8);
+  filesystem_.fsync_gate.Open();
+
+  ASSERT_TRUE(Start(8).ok());
+
+  EXPECT_TRUE(PumpUsed(8));
+}
+
+TEST_F(VirtioFsDeviceDrainTest, NothingOfAHungRequestReachesAGuestThatStartedAnew) {
+  HangOneRequest();
+  ASSERT_EQ(Stop(), 2);
+  FakeRing fresh(guest_, 1);
+  device_->SetVringCall(kRequestQueue, fresh.GiveCall());
+  ASSERT_TRUE(
+      device_->StartVring(kRequestQueue, {.setup = fresh.setup(), .kick = fresh.GiveKick()}).ok());
+  fresh.OfferInit(0);
+  fresh.Kick();
+  ASSERT_TRUE(fresh.AwaitUsed(1));
+
+  EndTheHang();
+
+  ASSERT_TRUE(Reset());
+  EXPECT_EQ(ring_.ReplyAt(2).unique, 0u);
+  EXPECT_EQ(ring_.UsedIndex(), 1u);
+  EXPECT_EQ(fresh.UsedIndex(), 1u);
+}
+
+TEST_F(VirtioFsDeviceDrainTest, AResetIsDoneWhileARequestHangs) {
+  HangOneRequest();
+
+  ASSERT_TRUE(Reset());
+
+  EndTheHang();
+  EXPECT_EQ(ring_.ReplyAt(2).unique, 0u);
+}
+
+TEST_F(VirtioFsDeviceDrainTest, MemoryIsReplacedWhileARequestHangsAndItsReplyFindsTheGuest) {
+  HangOneRequest();
+  bool done = false;
+  device_->SetMemory(guest_.MapAgain(), [&done] { done = true; });
+  ASSERT_TRUE(Pump([&done] { return done; }));
+
+  EndTheHang();
+
+  ASSERT_TRUE(PumpUsed(2));
+  EXPECT_EQ(ring_.ReplyAt(2).unique, 1002u);
+}
+
+TEST_F(VirtioFsDeviceDrainTest, MemoryAddedAfterASuspensionIsTheGuests) {
+  HangOneRequest();
+  ASSERT_EQ(Stop(), 2);
+  EXPECT_TRUE(given_->revoked());
+  const auto grown =
+      given_->With({.guest_address = 0, .size = 0x1000, .user_address = 0x1000, .mmap_offset = 0},
+                   guest_.memory_fd());
+  ASSERT_TRUE(grown.ok()) << grown.status();
+  EXPECT_FALSE((*grown)->revoked());
+  bool done = false;
+  device_->SetMemory(*grown, [&done] { done = true; });
+  ASSERT_TRUE(Pump([&done] { return done; }));
+  ASSERT_TRUE(Start(2).ok());
+
+  EndTheHang();
+
+  ASSERT_TRUE(PumpUsed(2));
 }
 
 }  // namespace
