@@ -1,4 +1,3 @@
-#include "backends/passthrough/bounced_read.h"
 #include "backends/passthrough/passthrough_filesystem.h"
 
 #include <sys/resource.h>
@@ -11,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "backends/passthrough/bounced_read.h"
 #include "backends/passthrough/safe_open.h"
 #include "server/errors/status_macros.h"
 
