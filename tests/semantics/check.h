@@ -77,10 +77,12 @@ class Registry {
   std::vector<Check> checks_;
 };
 
-// A difference that is known and explained: the check of this name must fail (or be unsupported).
+// A difference that is known and explained: the check of this name must, or may, fail (or be
+// unsupported).
 struct Expectation {
   std::string name;
   std::string reason;
+  bool must_occur = true;
 };
 
 struct RunOptions {
