@@ -36,6 +36,8 @@ TEST_P(FilesystemContract, SeekFindsDataAndHoles) {
   EXPECT_EQ(Must(fs.Seek(node, file.handle, kData, SEEK_HOLE)), kData + 4096);
   EXPECT_ERRNO(fs.Seek(node, file.handle, kData + 4096, SEEK_DATA), ENXIO);
   EXPECT_ERRNO(fs.Seek(node, file.handle, 0, 77), EINVAL);
+  // Relative to a position that only the guest has.
+  EXPECT_ERRNO(fs.Seek(node, file.handle, 0, SEEK_CUR), EINVAL);
 }
 
 TEST_P(FilesystemContract, AFileWithoutHolesIsDataToItsEnd) {

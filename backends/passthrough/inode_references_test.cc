@@ -328,6 +328,29 @@ TEST_F(InodeReferencesTest, TheEndOfTheProcesssFdsMakesRoomToo) {
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+TEST_F(InodeReferencesTest, AnOpeningThatFindsNoDescriptorIsTriedAgainOnceThereIsRoom) {
+  const Entry file = Must(fs->MakeFile(kRoot, "file", "text"));
+  const std::map<std::string, Entry> others = LookUpMany("other", 3 * kBudget);
+  // So that the budget itself has room.
+  for (int i = 0; i < 20; ++i) {
+    filesystem_->Forget(others.at("other" + std::to_string(3 * kBudget - 1 - i)).node, 1);
+  }
+  const int fds = OpenFdCount();
+  log_.opened = 0;
+  log_.opens_without_room = 1;
+  EXPECT_SUCCESS(fs->GetAttributes(file.node));
+  EXPECT_EQ(log_.opened, 1);
+  EXPECT_LT(OpenFdCount(), fds);
+}
+
+TEST_F(InodeReferencesTest, WithoutADescriptorEvenThenItIsEmfileAndTheInodeStays) {
+  const Entry file = Must(fs->MakeFile(kRoot, "file", "text"));
+  DemoteAll();
+  log_.opens_without_room = 2;
+  EXPECT_ERRNO(fs->GetAttributes(file.node), EMFILE);
+  EXPECT_EQ(Must(fs->Contents(file.node)), "text");
+}
+
 TEST_F(InodeReferencesTest, OperationsThatMeetAtTheBudgetKeepEveryIdentity) {
   constexpr int kThreads = 4;
   constexpr int kFiles = 200;

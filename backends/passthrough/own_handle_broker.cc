@@ -27,6 +27,10 @@ ErrnoOr<void> OwnHandleBroker::Issue(std::span<const int> fds, std::span<IssuedH
 ErrnoOr<os::UniqueFd> OwnHandleBroker::Open(int mount_fd, const IssuedHandle& issued) {
   if (log_.broken) return Errno(EPIPE);
   if (issued.proof != kProof) return Errno(EPERM);
+  if (log_.opens_without_room > 0) {
+    --log_.opens_without_room;
+    return Errno(EMFILE);
+  }
   if (log_.opens_instead >= 0) {
     return os::UniqueFd(::fcntl(log_.opens_instead, F_DUPFD_CLOEXEC, 0));
   }

@@ -15,6 +15,7 @@ struct BrokerLog {
   std::atomic<int> opened{0};
   std::atomic<bool> without_handles{false};  // the file system gives none
   std::atomic<bool> broken{false};           // nobody answers
+  std::atomic<int> opens_without_room{0};    // how many more end at the limit of descriptors
   std::atomic<int> opens_instead{-1};        // unless -1: what each handle is said to lead to
   // What has this handle is given another, as if it were an earlier inode of the same number.
   HostHandle of_another_generation{};

@@ -205,5 +205,37 @@ TEST(HandleKeeper, WhatIsNoRequestIsInvalid) {
   EXPECT_FALSE(opened.valid());
 }
 
+// What a keeper answers to `request`, sent as one message.
+ipc::HandleAnswer AnswerTo(std::span<const std::byte> request, std::span<const int> fds) {
+  auto sockets = os::UnixSocketPair(os::SocketType::kSeqPacket);
+  EXPECT_TRUE(sockets.ok());
+  const auto& [client, keeper] = *sockets;
+  EXPECT_TRUE(os::SendWithFds(client.get(), request, fds).ok());
+  EXPECT_EQ(::shutdown(client.get(), SHUT_WR), 0);
+  EXPECT_TRUE(worker::HandleKeeper({1, 2}).Serve(keeper.get()).ok());
+  ipc::HandleAnswer answer{};
+  const auto received =
+      os::ReceiveWithFds(client.get(), std::as_writable_bytes(std::span(&answer, 1)), 1);
+  EXPECT_TRUE(received.ok());
+  EXPECT_EQ(received->bytes, sizeof answer);
+  return answer;
+}
+
+TEST(HandleKeeper, ARequestThatIsCutOffIsInvalid) {
+  const os::UniqueFd file(::open("/", O_PATH | O_CLOEXEC));
+  ipc::HandleRequest requests[2]{};
+  requests[0].operation = ipc::HandleOperation::kIssue;
+  const auto bytes = std::as_bytes(std::span(requests));
+  const auto whole = bytes.first(sizeof requests[0]);
+  const std::vector<int> one(1, file.get());
+  const std::vector<int> most(ipc::kMaxHandlesPerRequest, file.get());
+  const std::vector<int> too_many(ipc::kMaxHandlesPerRequest + 1, file.get());
+  EXPECT_EQ(AnswerTo(whole, one).error, 0);
+  EXPECT_EQ(AnswerTo(whole, most).count, most.size());
+  EXPECT_EQ(AnswerTo(bytes, one).error, EINVAL);
+  EXPECT_EQ(AnswerTo(bytes.first(whole.size() + 1), one).error, EINVAL);
+  EXPECT_EQ(AnswerTo(whole, too_many).error, EINVAL);
+}
+
 }  // namespace
 }  // namespace fsd::exe
