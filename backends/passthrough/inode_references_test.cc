@@ -31,6 +31,7 @@ class InodeReferencesTest : public PassthroughFixture {
   static constexpr uint64_t kBudget = 64;
 
   InodeReferencesTest() { ServeWithBroker(); }
+  ~InodeReferencesTest() override { (void)::umount2(Host("mounted").c_str(), MNT_DETACH); }
 
   void ServeWithBroker(Options options = {}) {
     options.max_inode_fds = kBudget;
@@ -52,6 +53,15 @@ class InodeReferencesTest : public PassthroughFixture {
     return entries;
   }
   void DemoteAll() { LookUpMany("filler", 3 * kBudget); }
+
+  // Serves a share with a file system of its own mounted at "mounted".
+  void MountAndServe() {
+    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_EQ(::mkdir(Host("mounted").c_str(), 0755), 0);
+    ASSERT_EQ(::mount("tmpfs", Host("mounted").c_str(), "tmpfs", 0, nullptr), 0);
+    ServeWithBroker();
+  }
 
   // Makes a file that, once demoted, is as if the host had given its number to another inode. (The
   // host's own file system keeps a number back for a while.)
@@ -164,18 +174,13 @@ TEST_F(InodeReferencesTest, RoomComesWithTheForgetsOfInodesWithoutAName) {
 }
 
 TEST_F(InodeReferencesTest, WhatCannotBeOpenedMakesRoomOnAMountOfItsOwn) {
-  ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
-  ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
-  ASSERT_EQ(::mkdir(Host("mounted").c_str(), 0755), 0);
-  ASSERT_EQ(::mount("tmpfs", Host("mounted").c_str(), "tmpfs", 0, nullptr), 0);
-  ServeWithBroker();
+  MountAndServe();
   const NodeId directory = Must(fs->Lookup(kRoot, "mounted")).node;
   // While they are made, the only directory there is in use.
   for (int i = 0; i < 3 * static_cast<int>(kBudget); ++i) {
     EXPECT_SUCCESS(fs->MakeNode(directory, "fifo" + std::to_string(i), S_IFIFO | 0600));
   }
   EXPECT_EQ(filesystem_->Usage().inodes_refused, 0u);
-  EXPECT_EQ(::umount2(Host("mounted").c_str(), MNT_DETACH), 0);
 }
 
 TEST_F(InodeReferencesTest, AnInodeThatTheHostHasReplacedIsStaleAndItsSuccessorIsAnotherNode) {
@@ -349,6 +354,19 @@ TEST_F(InodeReferencesTest, WithoutADescriptorEvenThenItIsEmfileAndTheInodeStays
   log_.opens_without_room = 2;
   EXPECT_ERRNO(fs->GetAttributes(file.node), EMFILE);
   EXPECT_EQ(Must(fs->Contents(file.node)), "text");
+}
+
+TEST_F(InodeReferencesTest, AMountIsFreeOnceItsInodesAreForgottenWhetherOrNotTheyOpened) {
+  MountAndServe();
+  const NodeId directory = Must(fs->Lookup(kRoot, "mounted")).node;
+  const NodeId file = Must(fs->MakeFile(directory, "file", "text")).node;
+  DemoteAll();
+  EXPECT_SUCCESS(fs->GetAttributes(directory));
+  log_.opens_without_room = 2;
+  EXPECT_ERRNO(fs->GetAttributes(file), EMFILE);
+  filesystem_->Forget(file, 1);
+  filesystem_->Forget(directory, 1);
+  EXPECT_EQ(::umount2(Host("mounted").c_str(), 0), 0) << errno;
 }
 
 TEST_F(InodeReferencesTest, OperationsThatMeetAtTheBudgetKeepEveryIdentity) {

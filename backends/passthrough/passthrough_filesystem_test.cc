@@ -262,6 +262,35 @@ TEST_F(PassthroughFilesystemTest, FlushAndFsyncSucceedOnOpenFiles) {
                EBADF);
 }
 
+TEST_F(PassthroughFilesystemTest, FsyncOfADirectoryTakesItsOwnHandleOnly) {
+  const CreatedFile file = Must(fs->Create(kRoot, "file", O_RDWR));
+  const NodeId other = Must(fs->MakeDirectory(kRoot, "other")).node;
+  const FileHandle directory = Must(fs->OpenDirectory(kRoot));
+  const auto sync = [&](NodeId node, FileHandle handle) {
+    return fs->Await<void>(
+        [&](auto call) { return filesystem_->FsyncDirectory(call, node, handle, false); });
+  };
+  EXPECT_SUCCESS(sync(kRoot, directory));
+  EXPECT_ERRNO(sync(other, directory), EBADF);
+  EXPECT_ERRNO(sync(file.entry.node, file.handle), EBADF);
+  EXPECT_ERRNO(sync(kRoot, FileHandle{99999}), EBADF);
+}
+
+TEST_F(PassthroughFilesystemTest, AttributesByAHandleAreItsOwnInodesWhileItIsOpen) {
+  const CreatedFile file = Must(fs->Create(kRoot, "file", O_RDWR));
+  const NodeId node = file.entry.node;
+  Must(fs->Write(node, file.handle, 0, "text"));
+  const auto attributes = [&](NodeId of, FileHandle handle) {
+    return fs->Await<Attributes>(
+        [&](auto call) { return filesystem_->GetAttributes(call, of, handle); });
+  };
+  EXPECT_EQ(Must(attributes(node, file.handle)).stx_size, 4u);
+  EXPECT_EQ(Must(attributes(node, file.handle)).stx_ino, file.entry.attributes.stx_ino);
+  EXPECT_ERRNO(attributes(kRoot, file.handle), EBADF);
+  EXPECT_SUCCESS(fs->Release(node, file.handle));
+  EXPECT_ERRNO(attributes(node, file.handle), EBADF);
+}
+
 // --- directories ---
 
 TEST_F(PassthroughFilesystemTest, ReadDirectoryPlusTakesOneLookupPerEntryButNotForTheDots) {
