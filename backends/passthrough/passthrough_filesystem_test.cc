@@ -276,6 +276,24 @@ TEST_F(PassthroughFilesystemTest, FsyncOfADirectoryTakesItsOwnHandleOnly) {
   EXPECT_ERRNO(sync(kRoot, FileHandle{99999}), EBADF);
 }
 
+TEST_F(PassthroughFilesystemTest, WhatTheHostSaysOfASyncIsAnswered) {
+  // Nothing in procfs can be synced.
+  const auto served = Serve("/proc/sys/kernel");
+  const backends::FilesystemDriver proc(*served);
+  const NodeId file = Must(proc.Lookup(kRoot, "ostype")).node;
+  const FileHandle handle = Must(proc.Open(file, O_RDONLY));
+  const FileHandle directory = Must(proc.OpenDirectory(kRoot));
+  for (const bool data_only : {false, true}) {
+    EXPECT_ERRNO(
+        proc.Await<void>([&](auto call) { return served->Fsync(call, file, handle, data_only); }),
+        EINVAL);
+    EXPECT_ERRNO(proc.Await<void>([&](auto call) {
+      return served->FsyncDirectory(call, kRoot, directory, data_only);
+    }),
+                 EINVAL);
+  }
+}
+
 TEST_F(PassthroughFilesystemTest, AttributesByAHandleAreItsOwnInodesWhileItIsOpen) {
   const CreatedFile file = Must(fs->Create(kRoot, "file", O_RDWR));
   const NodeId node = file.entry.node;
