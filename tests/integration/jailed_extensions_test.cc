@@ -154,6 +154,24 @@ TEST_F(JailedExtensionsTest, OpenFlags) {
   EXPECT_EQ(guest_->HostStat("file").st_size, 11);
 }
 
+TEST_F(JailedExtensionsTest, DirectReads) {
+  Mount([](ExportSpec& spec) { spec.set_direct_io(true); });
+  const GuestFile file = guest_->Create("file", 0644, O_RDWR | O_DIRECT);
+  auto& fuse = guest_->fuse();
+  ASSERT_EQ(Error(fuse.Write(file.node, file.handle, 0, std::string(8192, 'd') + "end")), 0);
+  EXPECT_NE(guest_->HostOpenFlags("file") & O_DIRECT, 0u);
+  const auto text = [&](uint64_t offset, uint32_t size) {
+    const auto reply = fuse.Read(file.node, file.handle, offset, size);
+    EXPECT_EQ(Error(reply), 0);
+    return reply.ok()
+               ? std::string(reinterpret_cast<const char*>(reply->body.data()), reply->body.size())
+               : "";
+  };
+  EXPECT_EQ(text(4096, 4096), std::string(4096, 'd'));
+  EXPECT_EQ(text(8192, 4096), "end");
+  EXPECT_EQ(text(8191, 3), "den") << "not aligned";
+}
+
 TEST_F(JailedExtensionsTest, ZeroMessageOpen) {
   Mount([](ExportSpec& spec) {
     spec.set_cache(ExportSpec::CACHE_ALWAYS);
