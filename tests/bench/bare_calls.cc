@@ -37,7 +37,7 @@ size_t BareLookupKnown(BareContext& context) {
 
 size_t BareLookupUnknown(BareContext& context) {
   struct statx info;
-  const int fd = ::openat(context.names(), "other-0", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  const int fd = ::openat(context.names(), context.NextOther(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
   const bool known = ::statx(fd, "", AT_EMPTY_PATH, kStatxMask, &info) == 0;
   return known && ::close(fd) == 0 ? 1 : 0;
 }
@@ -78,8 +78,15 @@ size_t BareWrite(BareContext& context) {
 }
 
 size_t BareCreate(BareContext& context) {
+  // The reply has attributes, and the inode stays known beyond RELEASE: as for a name looked up.
+  struct statx info;
   const int fd = ::openat(context.names(), "bare", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  return fd >= 0 && ::close(fd) == 0 && ::unlinkat(context.names(), "bare", 0) == 0 ? 3 : 0;
+  const int path = ::openat(context.names(), "bare", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  const bool made = fd >= 0 && ::statx(path, "", AT_EMPTY_PATH, kStatxMask, &info) == 0;
+  return made && ::close(fd) == 0 && ::unlinkat(context.names(), "bare", 0) == 0 &&
+                 ::close(path) == 0
+             ? 3
+             : 0;
 }
 
 size_t BareMakeDirectory(BareContext& context) {

@@ -1,12 +1,14 @@
 #include "tests/bench/bare_context.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +16,7 @@
 #include "server/os/mapped_memory.h"
 #include "server/os/memory_file.h"
 #include "server/sandbox/sandbox.h"
+#include "tests/bench/tree.h"
 
 namespace fsd::bench {
 namespace {
@@ -78,8 +81,15 @@ absl::StatusOr<BareContext> BareContext::Create(const std::string& directory) {
   FSD_ASSIGN_OR_RETURN(context.written_, Open(root, "written", O_RDWR));
   FSD_ASSIGN_OR_RETURN(context.path_, Open(root, "names/file-0", O_PATH));
   context.reopened_ = absl::StrCat("/proc/self/fd/", context.path_.get());
+  for (size_t lane = 0; lane < kBuffers; ++lane) {
+    for (size_t other = 0; other < kOthers; ++other) {
+      context.others_.push_back(OtherOf(lane, other));
+    }
+  }
   return context;
 }
+
+const char* BareContext::NextOther() { return others_[turn_++ % others_.size()].c_str(); }
 
 const std::vector<iovec>& BareContext::NextBuffer(size_t bytes) {
   std::byte* buffer = buffers_ + turn_ % kBuffers * kBufferBytes;
@@ -108,6 +118,7 @@ absl::StatusOr<double> MeasureBare(size_t (*turn)(BareContext&), const std::stri
   const pid_t child = ::fork();
   if (child < 0) return ErrnoStatus(Errno::Last(), "fork");
   if (child == 0) {
+    std::thread([] { ::poll(nullptr, 0, -1); }).detach();
     Repeat(turn, context, duration.count(), answer);
     ::_exit(0);
   }

@@ -1,7 +1,9 @@
 // The bare system calls' world: descriptors, buffers, and the names of the tree.
 //
 // They run in a process of their own behind the data plane's seccomp list, on buffers in a memfd
-// as a guest's memory is, used in rotation; nothing else is between them and the kernel.
+// as a guest's memory is, used in rotation; nothing else is between them and the kernel. A second
+// thread sleeps there, for a server has one at least, and then the kernel counts the references to
+// each descriptor it looks up.
 #ifndef FSD_TESTS_BENCH_BARE_CONTEXT_H_
 #define FSD_TESTS_BENCH_BARE_CONTEXT_H_
 
@@ -35,6 +37,8 @@ class BareContext {
   const std::vector<iovec>& NextBuffer(size_t bytes);
   uint64_t NextTurn() { return turn_++; }
   uint64_t NextRandom();
+  // The next of the names that LOOKUP unknown asks for.
+  const char* NextOther();
 
  private:
   static constexpr size_t kBuffers = 16;
@@ -46,6 +50,7 @@ class BareContext {
   std::string reopened_;
   std::byte* buffers_ = nullptr;
   std::vector<iovec> pieces_;
+  std::vector<std::string> others_;
   uint64_t turn_ = 0;
   uint64_t random_ = 0x9e3779b97f4a7c15;
 };

@@ -52,15 +52,22 @@ Load::Load(harness::FrontEnd& front_end, std::vector<Script> scripts, size_t vri
     : front_end_(front_end), vrings_(vrings), completion_(completion), latencies_ns_(kSamples) {
   for (Script& script : scripts) {
     const size_t number = lanes_.size();
+    const size_t steps = script.size();
     Lane lane{.script = std::move(script),
               .prepared = {},
+              .outstanding = std::vector<bool>(steps),
               .queue = 1 + number % vrings_,
               .random = 0x9e3779b97f4a7c15 * (number + 1),
               .sent = {}};
     for (const Step& step : lane.script) lane.prepared.push_back(Prepare(step));
     lanes_.push_back(std::move(lane));
-    FSD_CHECK(lanes_.size() < front_end_.queue(0).size());
+    FSD_CHECK(lanes_.size() < front_end_.queue(1).size());
   }
+  forgets_.resize(front_end_.queue(0).size());
+  for (size_t head = 0; head < forgets_.size(); ++head) {
+    forget_heads_.push_back(static_cast<uint16_t>(head));
+  }
+  to_kick_.resize(1 + vrings_);
 }
 
 Load::Prepared Load::Prepare(const Step& step) {
@@ -107,7 +114,32 @@ Load::Prepared Load::Prepare(const Step& step) {
   return prepared;
 }
 
-void Load::Send(Lane& lane, uint16_t head) {
+bool Load::Outstanding(const Lane& lane, size_t step) {
+  for (size_t i = 0; i < lane.script.size(); ++i) {
+    if (lane.outstanding[i] && lane.script[i].taken.front().from_step == step) return true;
+  }
+  return false;
+}
+
+void Load::Advance(size_t number, Clock::time_point now) {
+  Lane& lane = lanes_[number];
+  while (!stopping_ || lane.step != 0) {
+    if (!lane.script[lane.step].forget) {
+      if (Outstanding(lane, lane.step)) return held_back_.push_back(number);
+      lane.sent = now;
+      return Send(lane, lane.queue, static_cast<uint16_t>(number));
+    }
+    if (forget_heads_.empty()) return held_back_.push_back(number);
+    const uint16_t head = forget_heads_.back();
+    forget_heads_.pop_back();
+    forgets_[head] = {.lane = number, .step = lane.step};
+    lane.outstanding[lane.step] = true;
+    Send(lane, 0, head);
+    lane.step = (lane.step + 1) % lane.script.size();
+  }
+}
+
+void Load::Send(Lane& lane, size_t index, uint16_t head) {
   const harness::GuestArena& arena = front_end_.arena();
   const Step& step = lane.script[lane.step];
   const Prepared& prepared = lane.prepared[lane.step];
@@ -128,34 +160,31 @@ void Load::Send(Lane& lane, uint16_t head) {
     const uint64_t offset = offsets.first + turn % offsets.blocks * offsets.block;
     std::memcpy(arena.At(prepared.request + offsets.request_offset), &offset, sizeof offset);
   }
-  harness::DriverQueue& queue = front_end_.queue(step.forget ? 0 : lane.queue);
+  harness::DriverQueue& queue = front_end_.queue(index);
   queue.descriptors()[head] = {.addr = prepared.table,
                                .len = prepared.table_bytes,
                                .flags = VRING_DESC_F_INDIRECT,
                                .next = 0};
   queue.Publish(head);
+  to_kick_[index] = true;
   ++in_flight_;
 }
 
 absl::Status Load::Finish(Lane& lane, uint32_t written, Clock::time_point now) {
   const Step& step = lane.script[lane.step];
-  if (!step.forget) {
-    fuse_out_header reply;
-    std::memcpy(&reply, front_end_.arena().At(lane.prepared[lane.step].reply), sizeof reply);
-    if (written != reply.len || reply.error != -step.error ||
-        written < sizeof reply + step.least_reply_bytes) {
-      return absl::InternalError(absl::StrCat("opcode ", step.opcode, " was answered with errno ",
-                                              -reply.error, " and ", written, " bytes; expected ",
-                                              step.error, " and at least ",
-                                              sizeof reply + step.least_reply_bytes));
-    }
-    const auto latency = std::chrono::nanoseconds(now - lane.sent).count();
-    latencies_ns_[samples_++ % kSamples] =
-        static_cast<uint32_t>(std::min<int64_t>(latency, UINT32_MAX));
-    ++result_.requests;
-    result_.bytes += step.data_bytes + (step.reply_in_pages ? written - sizeof reply : 0);
+  fuse_out_header reply;
+  std::memcpy(&reply, front_end_.arena().At(lane.prepared[lane.step].reply), sizeof reply);
+  if (written != reply.len || reply.error != -step.error ||
+      written < sizeof reply + step.least_reply_bytes) {
+    return absl::InternalError(absl::StrCat(
+        "opcode ", step.opcode, " was answered with errno ", -reply.error, " and ", written,
+        " bytes; expected ", step.error, " and at least ", sizeof reply + step.least_reply_bytes));
   }
-  --in_flight_;
+  const auto latency = std::chrono::nanoseconds(now - lane.sent).count();
+  latencies_ns_[samples_++ % kSamples] =
+      static_cast<uint32_t>(std::min<int64_t>(latency, UINT32_MAX));
+  ++result_.requests;
+  result_.bytes += step.data_bytes + (step.reply_in_pages ? written - sizeof reply : 0);
   lane.step = (lane.step + 1) % lane.script.size();
   return absl::OkStatus();
 }
@@ -163,24 +192,30 @@ absl::Status Load::Finish(Lane& lane, uint32_t written, Clock::time_point now) {
 absl::Status Load::Collect(size_t index) {
   harness::DriverQueue& queue = front_end_.queue(index);
   bool any = false;
-  bool to_hiprio = false;
-  bool to_requests = false;
   Clock::time_point now;
   while (const auto used = queue.PopUsed()) {
     if (!std::exchange(any, true)) now = Clock::now();
-    // A lane's number is its head on whichever queue its request is.
-    Lane& lane = lanes_[used->head];
-    if (const absl::Status finished = Finish(lane, used->written, now); !finished.ok()) {
+    --in_flight_;
+    if (index == 0) {
+      const Forget& forget = forgets_[used->head];
+      lanes_[forget.lane].outstanding[forget.step] = false;
+      forget_heads_.push_back(used->head);
+      continue;
+    }
+    // A lane's number is its head.
+    if (const absl::Status finished = Finish(lanes_[used->head], used->written, now);
+        !finished.ok()) {
       return finished;
     }
-    if (stopping_ && lane.step == 0) continue;
-    Send(lane, used->head);
-    lane.sent = now;
-    (lane.script[lane.step].forget ? to_hiprio : to_requests) = true;
-    if (index == 0) front_end_.Kick(lane.queue);
+    Advance(used->head, now);
   }
-  if (to_hiprio) front_end_.Kick(0);
-  if (to_requests && index != 0) front_end_.Kick(index);
+  if (any && index == 0) {
+    for (const size_t lane : std::exchange(held_back_, {})) Advance(lane, now);
+  }
+  for (size_t i = 0; i < to_kick_.size(); ++i) {
+    if (to_kick_[i]) front_end_.Kick(i);
+    to_kick_[i] = false;
+  }
   // Not at every look: the device reads the word that this writes.
   if (any && completion_ == Completion::kPolled) queue.SuppressCalls();
   progress_ |= any;
@@ -212,14 +247,13 @@ absl::StatusOr<LoadResult> Load::Run(std::chrono::nanoseconds duration) {
   Clock::time_point now = start;
   Clock::time_point last_progress = start;
   for (size_t i = 0; i < lanes_.size(); ++i) {
-    Send(lanes_[i], static_cast<uint16_t>(i));
-    lanes_[i].sent = now;
+    Advance(i, now);
   }
   for (size_t i = 0; i <= vrings_; ++i) {
     if (completion_ == Completion::kPolled) front_end_.queue(i).SuppressCalls();
     front_end_.Kick(i);
   }
-  while (in_flight_ > 0) {
+  while (in_flight_ > 0 || !held_back_.empty()) {
     progress_ = false;
     for (size_t i = 0; i <= vrings_; ++i) {
       if (const absl::Status done = Collect(i); !done.ok()) return done;

@@ -1,11 +1,12 @@
 // Load: keeps N requests in flight on M vrings of any back-end, and must not be what is slow.
 //
 // Each of the N lanes repeats a script of steps, one request at a time; lane i lives on request
-// queue 1 + i mod M. Every request, its descriptors and the room for its reply are built
-// beforehand in guest memory; what a step takes from an earlier reply (a handle, a node) and its
-// offset are written into it when it is sent. Nothing is allocated while it runs. Of a reply only
-// the errno and the length are looked at: one that is not as expected ends the run with an error,
-// for a benchmark of errors is worthless.
+// queue 1 + i mod M. FORGETs go to the high-priority queue and nobody waits for them, as in Linux;
+// only a request that would find again what is being forgotten is held back. Every request, its
+// descriptors and the room for its reply are built beforehand in guest memory; what a step takes
+// from an earlier reply (a handle, a node) and its offset are written into it when it is sent.
+// Nothing is allocated while it runs. Of a reply only the errno and the length are looked at: one
+// that is not as expected ends the run with an error, for a benchmark of errors is worthless.
 //
 // Completions are either polled for, with calls suppressed, or waited for in poll(2) with calls
 // requested, as a guest does. One thread. Times are wall-clock time of this process.
@@ -91,6 +92,8 @@ class Load {
   struct Lane {
     Script script;
     std::vector<Prepared> prepared;
+    // By step: whether it is a FORGET that has been sent and not used.
+    std::vector<bool> outstanding;
     size_t step = 0;
     size_t queue = 0;
     uint64_t turn = 0;    // of the sequential order
@@ -98,8 +101,18 @@ class Load {
     std::chrono::steady_clock::time_point sent;
   };
 
+  struct Forget {
+    size_t lane = 0;
+    size_t step = 0;
+  };
+
   Prepared Prepare(const Step& step);
-  void Send(Lane& lane, uint16_t head);
+  // Sends the lane's FORGETs and then its next request, if nothing holds it back.
+  void Advance(size_t lane, std::chrono::steady_clock::time_point now);
+  // Makes the lane's step available at `head` of its queue.
+  void Send(Lane& lane, size_t queue, uint16_t head);
+  // Whether the FORGET of what this step was answered before is still on its way.
+  static bool Outstanding(const Lane& lane, size_t step);
   // Checks the reply of the lane's step and moves on to the next.
   absl::Status Finish(Lane& lane, uint32_t written, std::chrono::steady_clock::time_point now);
   // Takes what queue `index` has used and sends what comes next.
@@ -110,6 +123,10 @@ class Load {
   const size_t vrings_;
   const Completion completion_;
   std::vector<Lane> lanes_;
+  std::vector<size_t> held_back_;       // lanes
+  std::vector<uint16_t> forget_heads_;  // free ones of the high-priority queue
+  std::vector<Forget> forgets_;         // by head
+  std::vector<bool> to_kick_;           // by queue
   std::vector<uint32_t> latencies_ns_;  // the last of a run
   std::vector<pollfd> poll_entries_;    // by queue
   size_t in_flight_ = 0;

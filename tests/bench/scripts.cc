@@ -180,9 +180,28 @@ absl::StatusOr<Script> LookupKnownScript(Session& session, size_t lane, size_t) 
   return Script{LookUp(names, FileOf(lane))};
 }
 
+// Several times, so that FORGETs have that long before anything waits for them.
+Script Repeated(const Script& script) {
+  constexpr size_t kTimes = 16;
+  Script repeated;
+  for (size_t i = 0; i < kTimes; ++i) {
+    for (Step step : script) {
+      for (Taken& taken : step.taken) taken.from_step += i * script.size();
+      repeated.push_back(std::move(step));
+    }
+  }
+  return repeated;
+}
+
 absl::StatusOr<Script> LookupUnknownScript(Session& session, size_t lane, size_t) {
   FSD_ASSIGN_OR_RETURN(const uint64_t names, Names(session));
-  return Script{LookUp(names, OtherOf(lane)), ForgetNodeOf(0)};
+  Script script;
+  for (size_t other = 0; other < kOthers; ++other) {
+    const size_t looked_up = script.size();
+    script.push_back(LookUp(names, OtherOf(lane, other)));
+    script.push_back(ForgetNodeOf(looked_up));
+  }
+  return script;
 }
 
 absl::StatusOr<Script> LookupAbsentScript(Session& session, size_t lane, size_t) {
@@ -215,22 +234,22 @@ absl::StatusOr<Script> WriteScript(Session& session, size_t lane, size_t lanes) 
 
 absl::StatusOr<Script> CreateScript(Session& session, size_t lane, size_t) {
   FSD_ASSIGN_OR_RETURN(const uint64_t names, Names(session));
-  return Script{
-      CreateFile(names, NewOf(lane)),
-      Release(0, {{0, kNodeOfEntry, kNodeOfRequest}, {0, kHandleOfCreated, kHandleOfRelease}}),
-      Unlink(names, NewOf(lane)), ForgetNodeOf(0)};
+  return Repeated(
+      {CreateFile(names, NewOf(lane)),
+       Release(0, {{0, kNodeOfEntry, kNodeOfRequest}, {0, kHandleOfCreated, kHandleOfRelease}}),
+       Unlink(names, NewOf(lane)), ForgetNodeOf(0)});
 }
 
 absl::StatusOr<Script> MakeDirectoryScript(Session& session, size_t lane, size_t) {
   FSD_ASSIGN_OR_RETURN(const uint64_t names, Names(session));
-  return Script{
-      {.opcode = FUSE_MKDIR,
-       .node = names,
-       .arguments = With(fuse_mkdir_in{.mode = 0755}, {NewOf(lane)}),
-       .reply_bytes = sizeof(fuse_entry_out),
-       .least_reply_bytes = sizeof(fuse_entry_out)},
-      {.opcode = FUSE_RMDIR, .node = names, .arguments = harness::Arguments({}, {NewOf(lane)})},
-      ForgetNodeOf(0)};
+  return Repeated(
+      {{.opcode = FUSE_MKDIR,
+        .node = names,
+        .arguments = With(fuse_mkdir_in{.mode = 0755}, {NewOf(lane)}),
+        .reply_bytes = sizeof(fuse_entry_out),
+        .least_reply_bytes = sizeof(fuse_entry_out)},
+       {.opcode = FUSE_RMDIR, .node = names, .arguments = harness::Arguments({}, {NewOf(lane)})},
+       ForgetNodeOf(0)});
 }
 
 absl::StatusOr<Script> RenameScript(Session& session, size_t lane, size_t) {

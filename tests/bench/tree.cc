@@ -28,8 +28,11 @@ absl::Status MakeTree(const std::string& directory, bool with_data) {
     FSD_RETURN_IF_ERROR(fill(directory + name, with_data ? kFileBytes : kMiB));
   }
   for (size_t lane = 0; lane < kMaxLanes; ++lane) {
-    for (const std::string& name : {FileOf(lane), OtherOf(lane), MovedOf(lane)}) {
+    for (const std::string& name : {FileOf(lane), MovedOf(lane)}) {
       FSD_RETURN_IF_ERROR(fill(directory + "/names/" + name, 4 * kKiB));
+    }
+    for (size_t other = 0; other < kOthers; ++other) {
+      FSD_RETURN_IF_ERROR(fill(directory + "/names/" + OtherOf(lane, other), 4 * kKiB));
     }
   }
   for (size_t i = 0; i < kEntries; ++i) {

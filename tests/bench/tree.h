@@ -20,11 +20,14 @@ inline constexpr char kXattr[] = "user.bench";
 inline constexpr char kXattrValue[] = "0123456789abcde";
 
 inline constexpr size_t kMaxLanes = 64;
+inline constexpr size_t kOthers = 16;  // of a lane
 
 // In the directory names/: files that are there, files that nobody keeps a node of, names that are
 // not there, names of what is made and removed, and of what is renamed to and fro.
 inline std::string FileOf(size_t lane) { return absl::StrCat("file-", lane); }
-inline std::string OtherOf(size_t lane) { return absl::StrCat("other-", lane); }
+inline std::string OtherOf(size_t lane, size_t other) {
+  return absl::StrCat("other-", lane, "-", other);
+}
 inline std::string AbsentOf(size_t lane) { return absl::StrCat("absent-", lane); }
 inline std::string NewOf(size_t lane) { return absl::StrCat("new-", lane); }
 inline std::string MovedOf(size_t lane) { return absl::StrCat("moved-", lane); }
