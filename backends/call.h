@@ -36,7 +36,8 @@ struct CallState {
 template <typename T>
 class Completion {
  public:
-  using Resume = void (*)(CallState&, ErrnoOr<T>);
+  // By reference: attributes are long enough for each copy of them to show.
+  using Resume = void (*)(CallState&, ErrnoOr<T>&&);
 
   Completion(CallState& state, Resume resume) : state_(&state), resume_(resume) {}
   Completion(Completion&& other) noexcept
@@ -93,8 +94,9 @@ class [[nodiscard]] Outcome {
   Outcome(Errno error) : result_(ErrnoOr<T>(error)) {}        // NOLINT: implicit by intent
   Outcome(ErrnoOr<T> result) : result_(std::move(result)) {}  // NOLINT: implicit by intent
   template <typename U = T>
-  requires(!std::is_void_v<U> && std::is_convertible_v<U, T>) Outcome(U value)
-      : result_(ErrnoOr<T>(T(std::move(value)))) {}  // NOLINT: implicit by intent
+  requires(!std::is_void_v<U> && std::is_convertible_v<U&&, T> &&
+           std::is_constructible_v<ErrnoOr<T>, U&&>) Outcome(U&& value)
+      : result_(std::in_place, std::forward<U>(value)) {}  // NOLINT: implicit by intent
 
   bool pending() const { return !result_.has_value(); }
   // Only when !pending().

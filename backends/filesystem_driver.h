@@ -76,7 +76,7 @@ class StartedCall {
     os::CondVar completed;
     std::optional<ErrnoOr<T>> result ABSL_GUARDED_BY(mutex);
 
-    static void Resume(CallState& state, ErrnoOr<T> result) {
+    static void Resume(CallState& state, ErrnoOr<T>&& result) {
       auto& self = static_cast<State&>(state);
       os::MutexLock lock(self.mutex);
       FSD_CHECK(!self.result.has_value());

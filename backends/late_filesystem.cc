@@ -11,7 +11,7 @@ struct LateCall : CallState {
   explicit LateCall(Call<T> call)
       : CallState{call.caller(), call.unique()}, completion(call.Defer()) {}
 
-  static void Resume(CallState& state, ErrnoOr<T> result) {
+  static void Resume(CallState& state, ErrnoOr<T>&& result) {
     auto& late = static_cast<LateCall&>(state);
     const std::shared_ptr<LateCall> last = std::move(late.self);
     late.completion(std::move(result));

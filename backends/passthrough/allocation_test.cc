@@ -34,7 +34,7 @@ using backends::Entry;
 
 template <typename T>
 Call<T> MakeCall(CallState& state) {
-  return Call<T>(state, [](CallState&, ErrnoOr<T>) {});
+  return Call<T>(state, [](CallState&, ErrnoOr<T>&&) {});
 }
 
 class AllocationTest : public PassthroughFixture {

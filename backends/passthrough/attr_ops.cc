@@ -62,10 +62,10 @@ Outcome<Attributes> PassthroughFilesystem::GetAttributes(Call<Attributes>, NodeI
   Attributes attributes;
   if (handle && !Unopened(*handle)) {
     FSD_ASSIGN_OR_RETURN_ERRNO(const HandleTable::Pin open, PinHandle(node, *handle));
-    FSD_ASSIGN_OR_RETURN_ERRNO(attributes, StatFd(open->fd));
+    FSD_RETURN_IF_ERRNO(StatFd(open->fd, attributes));
   } else {
     FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode, PinNode(node));
-    FSD_ASSIGN_OR_RETURN_ERRNO(attributes, StatFd(inode->fd));
+    FSD_RETURN_IF_ERRNO(StatFd(inode->fd, attributes));
   }
   return ForGuest(attributes);
 }

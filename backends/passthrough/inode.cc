@@ -2,13 +2,26 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include "server/errors/status_macros.h"
 
 namespace fsd::passthrough {
 namespace {
 
 constexpr unsigned kMask = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
+
+// The path for AT_EMPTY_PATH. An empty one, which the kernel has to copy in, makes statx(2) 70 ns
+// longer (0.55 µs) than none, which Linux takes since 6.11.
+const char* NoPath() {
+  static const char* const path = [] {
+    Attributes ignored;
+    return ::syscall(SYS_statx, AT_FDCWD, nullptr, AT_EMPTY_PATH, 0, &ignored) == 0 ? nullptr : "";
+  }();
+  return path;
+}
 
 }  // namespace
 
@@ -38,19 +51,30 @@ bool SameInode(const InodeRecord& record, const Attributes& attributes) {
          record.birth_nanoseconds == attributes.stx_btime.tv_nsec;
 }
 
-ErrnoOr<Attributes> StatFd(int fd) {
-  Attributes attributes;
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, kMask, &attributes) != 0) {
+ErrnoOr<void> StatFd(int fd, Attributes& attributes) {
+  if (::syscall(SYS_statx, fd, NoPath(), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, kMask, &attributes) !=
+      0) {
     return Errno::Last();
   }
+  return {};
+}
+
+ErrnoOr<Attributes> StatFd(int fd) {
+  Attributes attributes;
+  FSD_RETURN_IF_ERRNO(StatFd(fd, attributes));
   return attributes;
+}
+
+ErrnoOr<void> StatChild(int directory, const ComponentName& name, Attributes& attributes) {
+  if (::statx(directory, name.c_str(), AT_SYMLINK_NOFOLLOW, kMask, &attributes) != 0) {
+    return Errno::Last();
+  }
+  return {};
 }
 
 ErrnoOr<Attributes> StatChild(int directory, const ComponentName& name) {
   Attributes attributes;
-  if (::statx(directory, name.c_str(), AT_SYMLINK_NOFOLLOW, kMask, &attributes) != 0) {
-    return Errno::Last();
-  }
+  FSD_RETURN_IF_ERRNO(StatChild(directory, name, attributes));
   return attributes;
 }
 

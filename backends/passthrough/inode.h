@@ -52,7 +52,9 @@ InodeRecord MakeInodeRecord(int fd, const Attributes& attributes);
 bool SameInode(const InodeRecord& record, const Attributes& attributes);
 
 // statx(2) with all that the guest and the identity need. A symlink is not followed.
+ErrnoOr<void> StatFd(int fd, Attributes& attributes);
 ErrnoOr<Attributes> StatFd(int fd);
+ErrnoOr<void> StatChild(int directory, const ComponentName& name, Attributes& attributes);
 ErrnoOr<Attributes> StatChild(int directory, const ComponentName& name);
 
 // Whether a write to `fd` has setuid or setgid to clear. It costs less than dropping a capability

@@ -58,13 +58,18 @@ void InodeReferences::PublishedRoot(const InodeRecord& root) {
   if (handles_) mounts_.Add(root.key.mount, std::move(handles_->root_mount));
 }
 
+InodeReferences::Share InodeReferences::TryTakeShare() {
+  const uint64_t before = fds_.fetch_add(1, std::memory_order_relaxed);
+  if (before >= max_fds_ / 2 && !near_budget_.load()) near_budget_.store(true);
+  if (before < max_fds_) return Share(this);
+  fds_.fetch_sub(1, std::memory_order_relaxed);
+  return {};
+}
+
 ErrnoOr<InodeReferences::Share> InodeReferences::TakeShare() {
   int polls = 0;
   while (true) {
-    const uint64_t before = fds_.fetch_add(1, std::memory_order_relaxed);
-    if (before >= max_fds_ / 2 && !near_budget_.load()) near_budget_.store(true);
-    if (before < max_fds_) return Share(this);
-    fds_.fetch_sub(1, std::memory_order_relaxed);
+    if (Share share = TryTakeShare()) return share;
     if (MakeRoom()) continue;
     if (nameless_.load(std::memory_order_relaxed) != 0 && polls++ < kForgetPolls) {
       std::this_thread::sleep_for(kForgetPoll);

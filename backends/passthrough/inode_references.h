@@ -79,6 +79,8 @@ class InodeReferences {
   // Room for one fd more, made by demoting others if need be; waits a while for it if inodes
   // without a name are about to be forgotten; ENFILE if there is none.
   ErrnoOr<Share> TakeShare();
+  // Empty if there is none without more ado.
+  Share TryTakeShare();
 
   // The root's record, always open, has been published.
   void PublishedRoot(const InodeRecord& root);

@@ -24,8 +24,8 @@ InodeTable::InodeTable(SlotMemory memory, os::UniqueFd root, const Attributes& a
     os::MutexLock lock(shard.mutex);
     shard.map = Map(0, KeyHash{&slots_}, KeyEqual{&slots_});
   }
-  ErrnoOr<NodeId> node = Insert(std::move(root), attributes, slots_.epoch());
-  FSD_CHECK(node.ok() && *node == backends::kRootNodeId);
+  const ErrnoOr<Inserted> inserted = Insert(std::move(root), attributes, slots_.epoch());
+  FSD_CHECK(inserted.ok() && inserted->node == backends::kRootNodeId);
 }
 
 InodeTable::~InodeTable() {
@@ -96,10 +96,11 @@ void InodeTable::Unmap(Shard& shard, const InodeKey& key, uint32_t index) {
   if (found != shard.map.end() && *found == index) shard.map.erase(found);
 }
 
-ErrnoOr<NodeId> InodeTable::Insert(os::UniqueFd fd, const Attributes& attributes, uint32_t epoch) {
+ErrnoOr<InodeTable::Inserted> InodeTable::Insert(os::UniqueFd fd, const Attributes& attributes,
+                                                 uint32_t epoch) {
   const InodeRecord record = MakeInodeRecord(fd.get(), attributes);
   Shard& shard = ShardOf(record.key);
-  InodeReferences::Share share;
+  InodeReferences::Share share = references_.TryTakeShare();
   std::optional<HostHandle> handle;
   // What has to be done outside the lock is done between two rounds.
   while (true) {
@@ -115,15 +116,14 @@ ErrnoOr<NodeId> InodeTable::Insert(os::UniqueFd fd, const Attributes& attributes
         // If both are open now the two cannot be different inodes, whatever their attributes.
         if (InodeReferences::IsOpen(present) || IsSame(*found, attributes, handle)) {
           ++present.lookups;
-          return NodeId{slots_.LiveId(*found)};
+          return Inserted{.node = NodeId{slots_.LiveId(*found)}, .known_before = true};
         }
         if (handle) doubtful = slots_.Acquire(slots_.LiveId(*found));
       } else if (share) {
-        ErrnoOr<NodeId> node = Publish(shard, record, epoch);
-        if (!node.ok()) return node;
+        FSD_ASSIGN_OR_RETURN_ERRNO(const NodeId node, Publish(shard, record, epoch));
         share.Keep();
         (void)fd.release();
-        return node;
+        return Inserted{.node = node, .known_before = false};
       }
     }
     if (!known) {

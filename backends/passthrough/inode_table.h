@@ -77,9 +77,13 @@ class InodeTable {
   }
   // The same for the inode that `pin` holds; false if it has been forgotten.
   bool AddLookup(const Pin& pin);
+  struct Inserted {
+    NodeId node;
+    bool known_before;
+  };
   // Makes what `fd` (O_PATH) holds known, or finds that it is; with one lookup more. ENFILE if the
   // table is full or the budget of fds is spent, ESTALE if `epoch` has passed.
-  ErrnoOr<NodeId> Insert(os::UniqueFd fd, const Attributes& attributes, uint32_t epoch);
+  ErrnoOr<Inserted> Insert(os::UniqueFd fd, const Attributes& attributes, uint32_t epoch);
   // Takes `count` lookups back, or all there are; without any, and once nobody holds a pin, the
   // inode is gone.
   void Forget(NodeId node, uint64_t count);

@@ -30,7 +30,7 @@ class InodeTableTest : public ::testing::Test {
   Attributes Stat(const std::string& name) { return Must(StatFd(Open(name).get())); }
   NodeId Insert(os::UniqueFd fd) {
     const Attributes attributes = Must(StatFd(fd.get()));
-    return Must(table_.Insert(std::move(fd), attributes, table_.epoch()));
+    return Must(table_.Insert(std::move(fd), attributes, table_.epoch())).node;
   }
 
   std::optional<NodeId> AddLookup(const Attributes& attributes) {

@@ -30,27 +30,44 @@ constexpr uint32_t kRenameFlags = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WH
 }  // namespace
 
 ErrnoOr<Entry> PassthroughFilesystem::InsertOpened(os::UniqueFd fd, Epochs epochs) {
-  FSD_ASSIGN_OR_RETURN_ERRNO(Attributes attributes, StatFd(fd.get()));
-  FSD_ASSIGN_OR_RETURN_ERRNO(const NodeId node,
-                             inodes_.Insert(std::move(fd), attributes, epochs.inodes));
-  return Entry{.node = node, .attributes = ForGuest(attributes)};
+  Entry entry;
+  FSD_RETURN_IF_ERRNO(StatFd(fd.get(), entry.attributes));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Inserted inserted,
+                             inodes_.Insert(std::move(fd), entry.attributes, epochs.inodes));
+  looked_up_.Add(inserted.known_before);
+  entry.node = inserted.node;
+  ForGuest(entry.attributes);
+  return entry;
 }
 
 ErrnoOr<Entry> PassthroughFilesystem::EntryOf(const InodeTable::Pin& inode) {
-  FSD_ASSIGN_OR_RETURN_ERRNO(Attributes attributes, StatFd(inode->fd));
+  Entry entry{.node = NodeId{inode.id()}, .attributes = {}};
+  FSD_RETURN_IF_ERRNO(StatFd(inode->fd, entry.attributes));
   if (!inodes_.AddLookup(inode)) return Errno(ESTALE);
-  return Entry{.node = NodeId{inode.id()}, .attributes = ForGuest(attributes)};
+  ForGuest(entry.attributes);
+  return entry;
 }
 
 ErrnoOr<Entry> PassthroughFilesystem::LookUpChild(int directory, const ComponentName& name,
                                                   Epochs epochs) {
-  FSD_ASSIGN_OR_RETURN_ERRNO(Attributes attributes, StatChild(directory, name));
-  const std::optional<NodeId> node =
-      inodes_.AddLookup(attributes, epochs.inodes, [&] { return HandleOfChild(directory, name); });
-  if (node) return Entry{.node = *node, .attributes = ForGuest(attributes)};
-  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd fd, WithRoom([&] { return OpenChild(directory, name); }));
+  if (!looked_up_.ExpectUnknown()) {
+    Entry entry;
+    FSD_RETURN_IF_ERRNO(StatChild(directory, name, entry.attributes));
+    const auto handle = [&] { return HandleOfChild(directory, name); };
+    if (const auto node = inodes_.AddLookup(entry.attributes, epochs.inodes, handle)) {
+      looked_up_.Add(true);
+      entry.node = *node;
+      ForGuest(entry.attributes);
+      return entry;
+    }
+  }
+  ErrnoOr<os::UniqueFd> fd = WithRoom([&] { return OpenChild(directory, name); });
+  if (!fd.ok()) {
+    looked_up_.Add(true);  // asking would have cost less
+    return fd.error();
+  }
   // What was opened counts: the name may have come to mean another inode since.
-  return InsertOpened(std::move(fd), epochs);
+  return InsertOpened(*std::move(fd), epochs);
 }
 
 ErrnoOr<Entry> PassthroughFilesystem::LookUpParent(NodeId node, const InodeTable::Pin& directory,

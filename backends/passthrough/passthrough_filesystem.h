@@ -34,6 +34,7 @@
 #include "backends/passthrough/inode_table.h"
 #include "backends/passthrough/lock_table.h"
 #include "backends/passthrough/lock_waiter.h"
+#include "backends/passthrough/lookup_history.h"
 #include "backends/passthrough/open_file_cache.h"
 #include "backends/passthrough/xattr_map.h"
 #include "server/errors/errno_or.h"
@@ -342,6 +343,7 @@ class PassthroughFilesystem final : public backends::Filesystem {
   const OpenPolicy open_policy_;
   const bool zero_message_open_;
   InodeTable inodes_;
+  LookupHistory looked_up_;
   HandleTable handles_;
   OpenFileCache cached_files_;
   // Both or neither. The waiter comes last, so that it ends first: it makes use of all the rest.

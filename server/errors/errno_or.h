@@ -35,8 +35,9 @@ class [[nodiscard]] ErrnoOr {
  public:
   using value_type = T;
 
-  ErrnoOr(Errno error) : error_(error) {}                     // NOLINT: implicit by intent
-  ErrnoOr(T value) : error_(0), value_(std::move(value)) {}   // NOLINT: implicit by intent
+  ErrnoOr(Errno error) : error_(error) {}                      // NOLINT: implicit by intent
+  ErrnoOr(const T& value) : error_(0), value_(value) {}        // NOLINT: implicit by intent
+  ErrnoOr(T&& value) : error_(0), value_(std::move(value)) {}  // NOLINT: implicit by intent
 
   bool ok() const { return value_.has_value(); }
   // Only when !ok().

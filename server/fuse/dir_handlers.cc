@@ -24,7 +24,7 @@ bool OpensNothing(const Request& request) {
   return request.mount().agreed(FUSE_NO_OPENDIR_SUPPORT);
 }
 
-void FinishReading(backends::CallState& state, ErrnoOr<void> result) {
+void FinishReading(backends::CallState& state, ErrnoOr<void>&& result) {
   auto& request = static_cast<Request&>(state);
   if (!result.ok() && request.packed_bytes() == 0) return request.ReplyError(result.error());
   request.ReplyInPlace(request.packed_bytes());

@@ -32,7 +32,7 @@ void Rename(Request& request, Arguments arguments, NodeId new_parent, uint32_t f
   });
 }
 
-void FinishLookup(backends::CallState& state, ErrnoOr<Entry> result) {
+void FinishLookup(backends::CallState& state, ErrnoOr<Entry>&& result) {
   auto& request = static_cast<Request&>(state);
   const EntryTerms terms = request.mount().entry_terms();
   if (!result.ok() && result.error() == Errno(ENOENT) && !terms.negative.zero()) {

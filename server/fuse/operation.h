@@ -17,7 +17,7 @@ namespace fsd::fuse {
 
 // Replies with an operation's errno, or has `kReply(request[, value])` reply.
 template <typename T, auto kReply>
-void FinishOperation(backends::CallState& state, ErrnoOr<T> result) {
+void FinishOperation(backends::CallState& state, ErrnoOr<T>&& result) {
   auto& request = static_cast<Request&>(state);
   if (!result.ok()) {
     request.ReplyError(result.error());
