@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/errors/check.h"
 #include "server/errors/status_macros.h"
+#include "server/os/prefetch.h"
 #include "server/virtqueue/descriptor_chain.h"
 #include "server/virtqueue/guest_word.h"
 
@@ -91,7 +92,13 @@ std::optional<uint16_t> Virtqueue::Pop() {
                          std::memory_order_relaxed);
     return std::nullopt;
   }
-  next_available_.store(static_cast<uint16_t>(next + 1), std::memory_order_relaxed);
+  const auto after = static_cast<uint16_t>(next + 1);
+  next_available_.store(after, std::memory_order_relaxed);
+  if (after != known_available_) {
+    // By the time this one is served the next one's descriptor is here.
+    const uint16_t following = Fetch(&available_heads_[after & (size_ - 1)]);
+    os::PrefetchToRead(&descriptors_[following & (size_ - 1)]);
+  }
   return head;
 }
 
@@ -121,38 +128,43 @@ ErrnoOr<Chain> Virtqueue::Gather(uint16_t head, const GuestMemory& memory,
 }
 
 uint16_t Virtqueue::unanswered() const {
-  const os::MutexLock lock(used_mutex_);
   return static_cast<uint16_t>(next_available() - next_used_);
 }
 
 void Virtqueue::Complete(uint16_t head, uint32_t written, const DirtyLog* log) {
   FSD_CHECK(head < size_);
-  const os::MutexLock lock(used_mutex_);
-  const size_t slot = next_used_ & (size_ - 1);
+  const uint16_t next = next_used_.load(std::memory_order_relaxed);
+  const size_t slot = next & (size_ - 1);
   Store(&used_elements_[slot].id, uint32_t{head});
   Store(&used_elements_[slot].length, written);
-  ++next_used_;
+  const auto after = static_cast<uint16_t>(next + 1);
+  next_used_.store(after, std::memory_order_relaxed);
   // Release: whoever sees the index sees the element and the reply.
-  Store(used_index_, next_used_, std::memory_order_release);
+  Store(used_index_, after, std::memory_order_release);
   if (uncalled_ <= UINT16_MAX) ++uncalled_;
   MarkUsed(log, kRingEntriesOffset + slot * sizeof(UsedElement), sizeof(UsedElement));
   MarkUsed(log, kRingIndexOffset, sizeof(uint16_t));
 }
 
+void Virtqueue::PrefetchCompletion() const {
+  os::PrefetchToWrite(used_index_);
+  os::PrefetchToWrite(&used_elements_[next_used_.load(std::memory_order_relaxed) & (size_ - 1)]);
+}
+
 bool Virtqueue::CallNeeded() {
-  const os::MutexLock lock(used_mutex_);
   const uint32_t uncalled = std::exchange(uncalled_, 0);
   if (uncalled == 0) return false;
   // The driver asks for a call, then looks at the used index; we publish the index, then look
   // whether it asked. With a full barrier on both sides one of us sees the other. The index is
   // stored once more, unchanged, to have that barrier.
-  StoreAndFence(used_index_, next_used_);
+  const uint16_t next = next_used_.load(std::memory_order_relaxed);
+  StoreAndFence(used_index_, next);
   if (!event_index_) {
     return !(Fetch(available_flags_, std::memory_order_seq_cst) & kAvailableNoInterrupt);
   }
   // Is used_event among the last `uncalled` indices (§2.7.7.2)?
   const uint16_t event = Fetch(used_event_, std::memory_order_seq_cst);
-  return static_cast<uint16_t>(next_used_ - event - 1) < uncalled;
+  return static_cast<uint16_t>(next - event - 1) < uncalled;
 }
 
 void Virtqueue::SuppressKicks(const DirtyLog* log) {

@@ -50,7 +50,7 @@ class Device {
         Take(*head, storage);
         ++served;
       }
-      if (queue_->CallNeeded()) call_.Signal();
+      CallIfNeeded();
       if (served == kRequests || queue_->RequestKicks()) continue;
       if (!Wait(kick_)) {
         ADD_FAILURE() << "no kick after " << served << " requests";
@@ -85,7 +85,13 @@ class Device {
   void Serve(const Work& work) {
     const uint64_t request = *work.request;
     *work.reply = Answer(request);
+    const os::MutexLock lock(used_mutex_);
     queue_->Complete(work.head, AnswerLength(request), nullptr);
+  }
+
+  void CallIfNeeded() {
+    const os::MutexLock lock(used_mutex_);
+    if (queue_->CallNeeded()) call_.Signal();
   }
 
   void Hand(const std::optional<Work>& work) {
@@ -105,12 +111,13 @@ class Device {
       }
       if (!work.has_value()) return;
       Serve(*work);
-      if (queue_->CallNeeded()) call_.Signal();
+      CallIfNeeded();
     }
   }
 
   const std::shared_ptr<const GuestMemory> memory_;
   const std::unique_ptr<Virtqueue> queue_;
+  os::Mutex used_mutex_;
   const os::EventFd& kick_;
   const os::EventFd& call_;
   os::Mutex mutex_;

@@ -15,6 +15,7 @@
 #include "server/errors/check.h"
 #include "server/errors/errno_or.h"
 #include "server/errors/status_macros.h"
+#include "server/os/prefetch.h"
 #include "server/telemetry/log.h"
 
 namespace fsd::worker {
@@ -22,7 +23,7 @@ namespace {
 
 // After so many requests the driver is told of those that are done.
 constexpr size_t kMaxBatch = 64;
-// Between two looks at a ring whose driver does not kick.
+// Between two looks at a ring whose driver does not kick, or need not.
 constexpr int kPollIntervalMs = 1;
 // At the ring, between two at the clock.
 constexpr int kLooksPerClock = 16;
@@ -30,6 +31,17 @@ constexpr absl::Duration kWarningInterval = absl::Seconds(10);
 
 // The queue thread that runs on this thread, in a batch: it calls at the batch's end.
 thread_local const QueueThread* batch_of_this_thread = nullptr;
+
+// Where the reply goes: a header, and a body that is behind it or in a piece of its own.
+void PrefetchReply(const virtqueue::Chain& chain) {
+  constexpr size_t kPieces = 2;
+  constexpr size_t kLine = 64;
+  for (const iovec& piece : chain.writable.first(std::min(kPieces, chain.writable.size()))) {
+    const auto* const begin = static_cast<const std::byte*>(piece.iov_base);
+    os::PrefetchToWrite(begin);
+    if (piece.iov_len > kLine) os::PrefetchToWrite(begin + kLine);
+  }
+}
 
 // Leaves the processor's other thread its share while this one spins.
 void CpuRelax() {
@@ -92,6 +104,7 @@ QueueThread::QueueThread(const QueueServices& services, QueueSetup setup, SlotTa
       epoll_(std::move(epoll)),
       enabled_(setup.enabled),
       log_(std::move(setup.log)),
+      coalesce_(setup.coalesce),
       slots_(std::move(slots)),
       poll_(setup.poll) {}
 
@@ -150,6 +163,8 @@ bool QueueThread::Loop(Turn& turn) {
     TakeMemory(turn);
     if (!ServeRing(turn)) return false;
     awake_.store(false, std::memory_order_release);
+    // Whose signal it was that ended Coalesce, perhaps.
+    if (stopping_.load(std::memory_order_acquire)) return true;
     const bool polling = !kick_.valid() && Serving();
     std::array<epoll_event, 2> events;
     ::epoll_wait(epoll_.get(), events.data(), events.size(), polling ? kPollIntervalMs : -1);
@@ -308,15 +323,24 @@ bool QueueThread::ServeRing(Turn& turn) {
       queue_->SuppressKicks(log_.get());
     }
     batch_of_this_thread = this;
+    const uint16_t begun = queue_->next_available();
     Batch batch = Batch::kMore;
     while ((batch = ServeBatch(turn)) == Batch::kMore) CallIfNeeded();
     batch_of_this_thread = nullptr;
     if (batch == Batch::kLost) return false;
     CallIfNeeded();
+    if (queue_->next_available() != begun && Coalesce()) continue;
     if (poll_.on() && Poll()) continue;
     const os::MutexLock lock(publish_mutex_);
     more = queue_->RequestKicks(log_.get());
   }
+  return true;
+}
+
+bool QueueThread::Coalesce() {
+  if (!coalesce_) return false;
+  std::array<epoll_event, 2> events;
+  ::epoll_wait(epoll_.get(), events.data(), events.size(), kPollIntervalMs);
   return true;
 }
 
@@ -375,6 +399,8 @@ bool QueueThread::ServeHead(Turn& turn, uint16_t head) {
     services_.slow_lane.Submit(*slot);
     return true;
   }
+  PrefetchReply(slot->chain());
+  queue_->PrefetchCompletion();
   Enter(turn, *slot);
   services_.session.Serve(*slot);
   if (!Leave(turn)) return false;
@@ -459,7 +485,12 @@ void QueueThread::MarkWritten(const RequestSlot& slot, size_t written) {
 }
 
 void QueueThread::CallIfNeeded() {
-  if (queue_->CallNeeded()) call_.Notify();
+  bool needed = false;
+  {
+    const os::MutexLock lock(publish_mutex_);
+    needed = queue_->CallNeeded();
+  }
+  if (needed) call_.Notify();
 }
 
 void QueueThread::Release() {

@@ -73,6 +73,8 @@ struct QueueSetup {
   os::UniqueFd kick;  // invalid: the ring is looked at again and again
   bool enabled = false;
   AdaptivePoll::Duration poll{0};
+  // After requests, those that come within 1 ms are served together, without a kick.
+  bool coalesce = false;
   Notifier& call;
   Notifier& error;
   std::shared_ptr<const virtqueue::DirtyLog> log;
@@ -149,6 +151,8 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
   [[nodiscard]] bool Loop(Turn& turn);
   // Serves until the ring is empty, or the thread is to stop or pause. False as Loop.
   [[nodiscard]] bool ServeRing(Turn& turn);
+  // If requests are to be coalesced, sleeps meanwhile: true.
+  bool Coalesce();
   // Looks at the ring until there is something to serve or the window is over.
   bool Poll();
   // Serves some requests without a call.
@@ -223,6 +227,7 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
   bool in_lane_ ABSL_GUARDED_BY(custody_mutex_) = false;  // submitted, and not begun
   std::atomic<uint64_t> memory_generation_ = 0;           // of the last turn's lease
 
+  const bool coalesce_;
   // The turn's that has the ring.
   SlotTable slots_;
   AdaptivePoll poll_;

@@ -13,6 +13,11 @@
 #include "server/virtqueue/virtqueue.h"
 
 namespace fsd::worker {
+namespace {
+
+constexpr size_t kHighPriorityQueue = 0;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<VirtioFsDevice>> VirtioFsDevice::Create(Options options,
                                                                        fuse::Session& session,
@@ -193,6 +198,9 @@ absl::Status VirtioFsDevice::StartVring(size_t index, vhost_user::VringStart sta
                    .kick = std::move(start.kick),
                    .enabled = vring.enabled,
                    .poll = options_.poll,
+                   // FORGETs come one by one and nobody waits for them. Served so they take a
+                   // wake-up for two, and CPU time of some 2 µs each.
+                   .coalesce = index == kHighPriorityQueue,
                    .call = vring.call,
                    .error = vring.error,
                    .log = log_};
