@@ -241,9 +241,12 @@ ErrnoOr<void> InodeReferences::Open(const Pin& pin, Budget budget) {
   ErrnoOr<os::UniqueFd> fd = OpenHandle(pin);
   if (IsOpen(*pin)) return {};
   if (!fd.ok()) return fd.error();
-  int32_t demoted = -1;
-  if (!FdOf(*pin).compare_exchange_strong(demoted, fd->get(), std::memory_order_acq_rel)) return {};
-  (void)fd->release();
+  {
+    // Of those that opened it at the same time, the first.
+    os::MutexLock lock(lock_of_(pin->key));
+    if (IsOpen(*pin)) return {};
+    FdOf(*pin).store(fd->release(), std::memory_order_release);
+  }
   share.Keep();
   demoted_.fetch_sub(1, std::memory_order_relaxed);
   mounts_.Release(pin->key.mount);
