@@ -68,8 +68,10 @@ void VirtioFsDevice::OnTick() {
     if (vring->thread != nullptr) vring->thread->HandOverIfStuck();
   }
   if (!Draining()) {
-    drain_ticks_ = 0;
-  } else if (++drain_ticks_ * StuckWatch::kTick >= options_.drain_patience) {
+    drain_began_.reset();
+  } else if (const auto now = std::chrono::steady_clock::now(); !drain_began_.has_value()) {
+    drain_began_ = now;
+  } else if (absl::FromChrono(now - *drain_began_) >= options_.drain_patience) {
     EndDrain();
   }
   if (AnyAwake() || Draining()) return watch_->GoOn();
@@ -105,7 +107,7 @@ void VirtioFsDevice::EndDrain() {
     return;
   }
   memory_renewed_ = false;
-  drain_ticks_ = 0;
+  drain_began_.reset();
   for (const size_t index : suspended) {
     Vring& vring = *vrings_[index];
     vring.thread->KeepArguments();

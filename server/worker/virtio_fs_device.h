@@ -7,10 +7,12 @@
 #define FSD_SERVER_WORKER_VIRTIO_FS_DEVICE_H_
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -78,6 +80,9 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   // Memory and dirty log stay. A function that an earlier call was given and that has not been
   // called by now, will not be: its connection may be gone.
   void Reset(std::function<void()> done) override;
+  // Whether requests that a reset or another guest has left behind have not ended: the destructor
+  // would wait for them.
+  bool stuck() const { return !leaving_.empty(); }
 
  private:
   struct Vring {
@@ -130,7 +135,8 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   // Discarded rings whose requests have not ended.
   std::vector<std::unique_ptr<QueueThread>> leaving_;
 
-  int drain_ticks_ = 0;          // for how long the drain has been under way
+  // Of the tick that saw the drain under way first. By the clock, as ticks are late on a busy host.
+  std::optional<std::chrono::steady_clock::time_point> drain_began_;
   bool memory_renewed_ = false;  // by this drain
 
   // stopping the rings → ending the session (on a thread of its own) → none
