@@ -179,6 +179,10 @@ absl::Status Export::LaunchWorker() {
                    surroundings_.loop, surroundings_.timing.worker, id(), record_.uid(),
                    std::move(launched), ipc::WorkerChannel(*std::move(channel)),
                    {.on_status = [this](const internal::WorkerStatus& status) { OnStatus(status); },
+                    .on_kill =
+                        [this] {
+                          if (const auto killed = std::exchange(killed_, nullptr)) killed();
+                        },
                     .on_end = [this](const WorkerEnd& end) { OnWorkerEnd(end); }}));
   FSD_LOG(kInfo, id(), "worker %d started", pid);
   return absl::OkStatus();
@@ -300,8 +304,9 @@ void Export::Stop(std::function<void()> stopped) {
   worker_->Stop();
 }
 
-void Export::Delete(std::function<void()> deleted) {
+void Export::Delete(std::function<void()> deleted, std::function<void()> killed) {
   SetState(ExportState::kDeleting);
+  killed_ = std::move(killed);
   if (left_to_earlier_worker_) {
     auto stopping =
         EarlierWorker::Stop(surroundings_.loop, ControlSocketPath(surroundings_.config, id()),

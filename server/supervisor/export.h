@@ -86,7 +86,8 @@ class Export {
   // (at once if there is none) and may destroy the export.
   void Stop(std::function<void()> stopped);
   // To be deleted: kDeleting, then Stop.
-  void Delete(std::function<void()> deleted);
+  // `killed`: once, if the worker had to be killed and is not gone yet.
+  void Delete(std::function<void()> deleted, std::function<void()> killed);
   // Takes the sockets' names away.
   void RemoveFiles();
 
@@ -122,6 +123,7 @@ class Export {
   TimerId restart_timer_ = kNoTimer;
   std::function<void(absl::Status)> started_;  // while the first worker is not ready
   std::function<void()> stopped_;
+  std::function<void()> killed_;
   bool stopping_ = false;
 };
 

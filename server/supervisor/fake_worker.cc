@@ -4,10 +4,10 @@
 // Tags: "exit-1", "exit-3", "exit-5" at once · "exit-1-next": as "exit-1" if the source holds a
 // file "next" · "silent" says no hello · "garbage" · "wrong-uid" · "wrong-version" · "status-first"
 // · "hello-twice" · "bad-state" · "mute": ready, then never answers · "hang-up": ready, then closes
-// its channel · "flood": ready, then floods · "no-stop": ignores Stop · "report": writes what it
-// was born with to fd 1 and ends · anything else: behaves. Letters: 'm' a guest mounts · 'r' a
-// request is refused an inode · 'h' host handles are missing, or not any more · 'x' exit(7) · 'a'
-// abort · 'p' answers with "pong".
+// its channel · "flood": ready, then floods · "no-stop": ignores Stop · "stuck": says so when it is
+// to stop · "report": writes what it was born with to fd 1 and ends · anything else: behaves.
+// Letters: 'm' a guest mounts · 'r' a request is refused an inode · 'h' host handles are missing,
+// or not any more · 'x' exit(7) · 'a' abort · 'p' answers with "pong".
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -94,6 +94,13 @@ void FakeWorker::OnMessage() {
     return;
   }
   if (!message->has_value()) return;
+  if ((*message)->has_stop() && Is("stuck")) {
+    FromWorker stuck;
+    stuck.mutable_status()->set_state(WorkerStatus::STATE_LISTENING);
+    stuck.mutable_status()->set_stuck(true);
+    (void)channel_.Send(stuck);
+    return;
+  }
   if ((*message)->has_stop() && !Is("no-stop")) std::exit(0);
   if ((*message)->has_query_status() && !Is("mute")) Status(WorkerStatus::STATE_LISTENING);
   if (!(*message)->has_hello() || Is("silent")) return;

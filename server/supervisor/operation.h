@@ -27,6 +27,8 @@ class Operation {
 
   // With which a creation is answered when it is undone; OK as long as it may succeed.
   absl::Status failure;
+  // What keeps it from being done, with which a deletion has been answered; OK if nothing does.
+  absl::Status stuck;
   TimerId deadline = kNoTimer;
 
   // The call is answered once; what comes later is dropped.

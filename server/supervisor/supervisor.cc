@@ -79,6 +79,8 @@ class SupervisorImpl final : public Supervisor {
   // Stops what runs of it, then FinishRemoval. Its operation is there.
   void Remove(Export& removed);
   void FinishRemoval(const std::string& id);
+  // Grants the removal `time` from now on.
+  void BoundRemoval(const std::string& id, absl::Duration time);
   void OnStuck(const std::string& id);
   // The export of this incarnation, unless it is being removed.
   Export* FindCreating(const std::string& id, const std::string& uid) const;
@@ -269,7 +271,10 @@ void SupervisorImpl::DeleteExport(std::string id, bool force, StatusCallback don
 
 void SupervisorImpl::Delete(const std::string& id, bool force, StatusCallback done) {
   if (stopping_) return done(ShuttingDownError());
-  if (operations_.contains(id)) return done(BusyError(id));
+  if (const auto pending = operations_.find(id); pending != operations_.end()) {
+    const absl::Status& stuck = pending->second.stuck;
+    return done(stuck.ok() ? BusyError(id) : stuck);
+  }
   Export* const found = registry_.Find(id);
   if (found == nullptr) return done(NotFoundError(id));
   const bool in_use = found->state() == ExportState::kConnected ||
@@ -289,28 +294,36 @@ void SupervisorImpl::Delete(const std::string& id, bool force, StatusCallback do
 
 void SupervisorImpl::Remove(Export& removed) {
   const std::string id = removed.id();
+  BoundRemoval(id, timing_.worker.stop + timing_.kill);
+  removed.Delete([this, id] { FinishRemoval(id); }, [this, id] { BoundRemoval(id, timing_.kill); });
+}
+
+void SupervisorImpl::BoundRemoval(const std::string& id, absl::Duration time) {
   Operation& operation = operations_.at(id);
   loop_->Cancel(operation.deadline);
-  operation.deadline =
-      loop_->CallAfter(timing_.worker.stop + timing_.kill, [this, id] { OnStuck(id); });
-  removed.Delete([this, id] { FinishRemoval(id); });
+  operation.deadline = loop_->CallAfter(time, [this, id] { OnStuck(id); });
 }
 
 void SupervisorImpl::OnStuck(const std::string& id) {
   Export* const stuck = registry_.Find(id);
   // A killed worker can only be blocked in the kernel, as on a file system that hangs.
   const std::string what =
-      absl::StrCat(stuck->left_to_earlier_worker()
-                       ? "the earlier supervisor's worker does not end though it was asked to"
-                       : "the worker is blocked in the kernel and cannot end",
-                   "; the export is removed when it does");
+      stuck->left_to_earlier_worker()
+          ? "the earlier supervisor's worker does not end though it was asked to; the export is "
+            "removed when it does"
+          : absl::StrCat("worker ", stuck->View().worker_pid,
+                         " is blocked in the kernel by requests that its source's file system does "
+                         "not answer, and cannot end; until it does, it keeps the source busy and "
+                         "the export's name taken; then the export is removed by itself");
   FSD_LOG(kError, id, "%s", what);
   stuck->AddCondition("WORKER_STUCK", what);
+  // Nobody answers there any more.
+  if (!stuck->left_to_earlier_worker()) stuck->RemoveFiles();
   Tell(*stuck);
   Operation& unanswered = operations_.at(id);
-  if (!unanswered.failure.ok()) return unanswered.AnswerFailure(unanswered.failure);
-  unanswered.AnswerFailure(ReasonedError(absl::StatusCode::kUnavailable, ErrorReason::kWorkerFailed,
-                                         absl::StrCat("export ", id, ": ", what)));
+  unanswered.stuck = ReasonedError(absl::StatusCode::kUnavailable, ErrorReason::kWorkerFailed,
+                                   absl::StrCat("export ", id, ": ", what));
+  unanswered.AnswerFailure(unanswered.failure.ok() ? unanswered.stuck : unanswered.failure);
 }
 
 void SupervisorImpl::FinishRemoval(const std::string& id) {

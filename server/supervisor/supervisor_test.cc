@@ -157,6 +157,14 @@ TEST_F(SupervisorTest, AWorkerThatDoesNotStopIsKilled) {
   EXPECT_TRUE(HasNoChild());
 }
 
+TEST_F(SupervisorTest, AWorkerThatSaysItCannotStopIsKilledAtOnce) {
+  timing_.worker.stop = absl::Hours(1);
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web", "stuck")).ok());
+  EXPECT_TRUE(supervisor.Delete("web").ok());
+  EXPECT_TRUE(HasNoChild());
+}
+
 TEST_F(SupervisorTest, AStoppedWorkerIsEndedByAskingIt) {
   timing_.worker.stop = absl::Hours(1);  // so that only its own end lets Delete answer
   auto& supervisor = Start();

@@ -15,7 +15,7 @@ struct Timing {
   absl::Duration source = absl::Seconds(30);
   // What is granted to a killed worker, which may be blocked in the kernel, before the waiting call
   // is answered without it.
-  absl::Duration kill = absl::Seconds(5);
+  absl::Duration kill = absl::Seconds(2);
 };
 
 }  // namespace fsd::supervisor

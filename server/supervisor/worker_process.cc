@@ -112,6 +112,7 @@ void WorkerProcess::Kill(std::string misdeed) {
   }
   // Fails only if it has ended, which its pidfd tells.
   (void)process_.SendSignal(SIGKILL);
+  events_.on_kill();
 }
 
 void WorkerProcess::CloseChannel() {
@@ -169,7 +170,10 @@ void WorkerProcess::OnHello(const internal::FromWorker::Hello& hello) {
 }
 
 void WorkerProcess::OnStatus(const internal::WorkerStatus& status) {
-  if (phase_ == Phase::kEnding) return;
+  if (phase_ == Phase::kEnding) {
+    if (status.stuck()) Kill("its threads are blocked in the kernel");
+    return;
+  }
   if (phase_ == Phase::kAwaitingHello) return Kill("it spoke before it said hello");
   if (!internal::WorkerStatus::State_IsValid(status.state()) ||
       status.state() == internal::WorkerStatus::STATE_UNSPECIFIED) {

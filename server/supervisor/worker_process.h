@@ -50,6 +50,7 @@ class WorkerProcess {
  public:
   struct Events {
     std::function<void(const internal::WorkerStatus&)> on_status;  // the first one: it is ready
+    std::function<void()> on_kill;                                 // its end is near, or never
     // Once, and the last event; the WorkerProcess may be destroyed in it.
     std::function<void(const WorkerEnd&)> on_end;
   };
@@ -65,7 +66,7 @@ class WorkerProcess {
 
   pid_t pid() const { return pid_; }
 
-  // Asks it to end, and kills it if it does not in time.
+  // Asks it to end, and kills it if it does not in time, or says that it cannot.
   void Stop();
   // Kills it for `misdeed`, which goes into WorkerEnd.
   void Kill(std::string misdeed);

@@ -170,6 +170,8 @@ void Worker::OnConnectionEnded() {
   device_->SetDirtyLog(nullptr);
   device_->SetMemory(std::make_shared<const virtqueue::GuestMemory>(), [] {});
   if (stopping_) {
+    // The destructors would wait for the stuck threads; so the supervisor is told first.
+    if (device_->stuck()) supervisors_->PushStatus();
     exit_status_ = 0;
     return;
   }
@@ -218,6 +220,7 @@ internal::WorkerStatus Worker::Status() const {
     connection.set_fuse_minor(init_.minor);
     connection.set_init_flags(init_.flags);
   }
+  status.set_stuck(stopping_ && device_->stuck());
   const backends::FilesystemUsage usage = filesystem_->Usage();
   status.set_handle_lack(HandleLackOf(usage));
   status.set_inodes(usage.inodes);

@@ -201,7 +201,7 @@ TEST_P(HungShareTest, WithEveryThreadStuckTheVmmIsAnswered) {
   EXPECT_TRUE(front_end_->StopQueues().ok());
 }
 
-// Once is enough: it takes as long as the supervisor's patience with a worker that does not end.
+// Once is enough: it takes some seconds.
 class HungShareDeletionTest : public HungShareTest {};
 
 TEST_P(HungShareDeletionTest, IsAnsweredAndDoneWhenTheHangEnds) {
@@ -211,6 +211,12 @@ TEST_P(HungShareDeletionTest, IsAnsweredAndDoneWhenTheHangEnds) {
 
   // The host's kernel does not let a thread go whose request FUSE has begun.
   EXPECT_EQ(deleted.code(), absl::StatusCode::kUnavailable) << deleted;
+  EXPECT_THAT(deleted.message(), ::testing::HasSubstr("blocked in the kernel"));
+  const auto left = supervisor_->Get("web");
+  ASSERT_TRUE(left.ok()) << left.status();
+  EXPECT_EQ(left->state, supervisor::ExportState::kDeleting);
+  EXPECT_FALSE(std::filesystem::exists(left->record.spec().socket_path()));
+  EXPECT_EQ(supervisor_->Delete("web", true), deleted) << "and at once";
   ASSERT_TRUE(supervisor_->Create("another").ok());
   EXPECT_TRUE(supervisor_->Delete("another", true).ok());
   host_->Fail();
