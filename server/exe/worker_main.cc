@@ -2,10 +2,11 @@
 //
 // Only a supervisor starts it: as the first process of a new pid namespace, with the descriptors of
 // server/ipc/inherited_fds.h and without arguments. It ends with a status of
-// server/ipc/worker_exit.h. In order: adopt what it was given, enter the jail, fork the data plane
-// and, for an export with host handles, the handle keeper, confine each process's system calls,
-// serve.
+// server/ipc/worker_exit.h. In order: adopt what it was given, enter the jail, compile the lists of
+// system calls, fork the data plane and, for an export with host handles, the handle keeper,
+// confine each process to its list, serve.
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -32,6 +33,7 @@
 #include "server/ipc/worker_exit.h"
 #include "server/os/unique_fd.h"
 #include "server/sandbox/sandbox.h"
+#include "server/sandbox/seccomp_filter.h"
 #include "server/telemetry/log.h"
 #include "server/worker/handle_keeper.h"
 #include "server/worker/keeper.h"
@@ -98,14 +100,30 @@ absl::StatusOr<std::unique_ptr<worker::Worker>> MakeWorker(internal::WorkerSpec 
                                  .filesystem = std::move(filesystem)});
 }
 
+// The lists of all processes, compiled.
+struct Filters {
+  sandbox::SeccompFilter keeper;
+  sandbox::SeccompFilter data_plane;
+  sandbox::SeccompFilter handle_keeper;
+};
+
+absl::StatusOr<Filters> CompileFilters() {
+  using sandbox::CompileSeccompFilter;
+  using sandbox::Process;
+  FSD_ASSIGN_OR_RETURN(auto keeper, CompileSeccompFilter(Process::kKeeper));
+  FSD_ASSIGN_OR_RETURN(auto data_plane, CompileSeccompFilter(Process::kDataPlane));
+  FSD_ASSIGN_OR_RETURN(auto handle_keeper, CompileSeccompFilter(Process::kHandleKeeper));
+  return Filters{std::move(keeper), std::move(data_plane), std::move(handle_keeper)};
+}
+
 // What of the jail is this process's, once the last fork is done.
-absl::Status Confine(sandbox::Process process) {
+absl::Status Confine(sandbox::Process process, const sandbox::SeccompFilter& filter) {
   FSD_RETURN_IF_ERROR(sandbox::ReduceCapabilities(process));
-  return sandbox::InstallSeccompFilter(process);
+  return filter.Install();
 }
 
 int RunDataPlane(const internal::WorkerSpec& spec, AdoptedFds fds, sandbox::Jail& jail,
-                 os::UniqueFd handle_keeper) {
+                 os::UniqueFd handle_keeper, const sandbox::SeccompFilter& filter) {
   const std::string& name = spec.spec().id();
   if (const absl::Status reduced = sandbox::ReduceCapabilities(sandbox::Process::kDataPlane);
       !reduced.ok()) {
@@ -114,19 +132,19 @@ int RunDataPlane(const internal::WorkerSpec& spec, AdoptedFds fds, sandbox::Jail
   auto worker = MakeWorker(spec, std::move(fds), std::move(jail.root), jail.proc.get(),
                            std::move(handle_keeper));
   if (!worker.ok()) return Fail(ipc::kWorkerSetUpFailed, name, worker.status());
-  if (const absl::Status confined = sandbox::InstallSeccompFilter(sandbox::Process::kDataPlane);
-      !confined.ok()) {
+  if (const absl::Status confined = filter.Install(); !confined.ok()) {
     return Fail(ipc::kWorkerJailUnavailable, name, confined);
   }
   return (*worker)->Run();
 }
 
-int RunHandleKeeper(std::string_view name, int socket) {
+int RunHandleKeeper(std::string_view name, int socket, const sandbox::SeccompFilter& filter) {
   const ErrnoOr<worker::HandleKeeper> keeper = worker::HandleKeeper::Create();
   if (!keeper.ok()) {
     return Fail(ipc::kWorkerSetUpFailed, name, ErrnoStatus(keeper.error(), "drawing a key"));
   }
-  if (const absl::Status confined = Confine(sandbox::Process::kHandleKeeper); !confined.ok()) {
+  if (const absl::Status confined = Confine(sandbox::Process::kHandleKeeper, filter);
+      !confined.ok()) {
     return Fail(ipc::kWorkerJailUnavailable, name, confined);
   }
   if (const ErrnoOr<void> served = keeper->Serve(socket); !served.ok()) {
@@ -168,25 +186,35 @@ int Main() {
                               .ids = MountIds(spec->spec())});
   if (!jail.ok()) return Fail(ipc::kWorkerJailUnavailable, name, jail.status());
 
+  const auto filters = CompileFilters();
+  if (!filters.ok()) return Fail(ipc::kWorkerJailUnavailable, name, filters.status());
+  // A free page that was written to is memory all the same, and each process that writes to it
+  // again has one of its own.
+  ::malloc_trim(0);
+
   // The first for the data plane, the second for the handle keeper.
   int handle_sockets[2] = {-1, -1};
   if (jail->host_handles &&
       ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, handle_sockets) != 0) {
     return Fail(ipc::kWorkerSetUpFailed, name, ErrnoStatus(Errno::Last(), "socketpair"));
   }
-  const auto data_plane = worker::ForkDataPlane(
-      [&] { return RunDataPlane(*spec, *std::move(fds), *jail, os::UniqueFd(handle_sockets[0])); });
+  const auto data_plane = worker::ForkDataPlane([&] {
+    return RunDataPlane(*spec, *std::move(fds), *jail, os::UniqueFd(handle_sockets[0]),
+                        filters->data_plane);
+  });
   if (!data_plane.ok()) return Fail(ipc::kWorkerSetUpFailed, name, data_plane.status());
   std::optional<pid_t> handle_keeper;
   if (jail->host_handles) {
-    const auto forked = worker::ForkHandleKeeper(
-        handle_sockets[1], [&](int socket) { return RunHandleKeeper(name, socket); });
+    const auto forked = worker::ForkHandleKeeper(handle_sockets[1], [&](int socket) {
+      return RunHandleKeeper(name, socket, filters->handle_keeper);
+    });
     // The data plane ends with this process.
     if (!forked.ok()) ::_exit(Fail(ipc::kWorkerSetUpFailed, name, forked.status()));
     handle_keeper = *forked;
     ::close(handle_sockets[1]);
   }
-  if (const absl::Status confined = Confine(sandbox::Process::kKeeper); !confined.ok()) {
+  if (const absl::Status confined = Confine(sandbox::Process::kKeeper, filters->keeper);
+      !confined.ok()) {
     ::_exit(Fail(ipc::kWorkerJailUnavailable, name, confined));
   }
   const int status = worker::AwaitEnd(*data_plane, handle_keeper, name);

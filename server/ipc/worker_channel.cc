@@ -1,8 +1,8 @@
 #include "server/ipc/worker_channel.h"
 
+#include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -28,8 +28,9 @@ absl::Status SendMessage(int socket, const Message& message) {
 
 template <typename Message>
 absl::StatusOr<std::optional<Message>> ReceiveMessage(int socket) {
-  std::vector<std::byte> buffer(kMaxMessageBytes);
-  auto received = os::ReceiveWithFds(socket, buffer, 0);
+  // Not zeroed: a message is short, and the rest of its pages would be the process's for good.
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kMaxMessageBytes);
+  auto received = os::ReceiveWithFds(socket, std::span(buffer.get(), kMaxMessageBytes), 0);
   if (!received.ok()) {
     if (received.error() == Errno(EAGAIN)) return std::optional<Message>();
     return absl::UnavailableError(ErrnoStatus(received.error(), "receive from peer").message());
@@ -38,7 +39,7 @@ absl::StatusOr<std::optional<Message>> ReceiveMessage(int socket) {
   if (received->bytes == 0) return absl::UnavailableError("the peer has closed the channel");
   Message message;
   if (received->truncated ||
-      !message.ParseFromArray(buffer.data(), static_cast<int>(received->bytes))) {
+      !message.ParseFromArray(buffer.get(), static_cast<int>(received->bytes))) {
     return absl::InvalidArgumentError("the peer sent what is not a message");
   }
   return std::optional<Message>(std::move(message));

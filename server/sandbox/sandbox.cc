@@ -65,16 +65,21 @@ absl::Status ReduceCapabilities(Process process) {
   return process == Process::kHandleKeeper ? KeepHandleCapability() : KeepFileCapabilities();
 }
 
-absl::Status InstallSeccompFilter(Process process) {
+absl::StatusOr<SeccompFilter> CompileSeccompFilter(Process process) {
   switch (process) {
     case Process::kKeeper:
-      return LoadSeccompFilter(KeeperSyscalls());
+      return SeccompFilter::Compile(KeeperSyscalls());
     case Process::kDataPlane:
-      return LoadSeccompFilter(DataPlaneSyscalls());
+      return SeccompFilter::Compile(DataPlaneSyscalls());
     case Process::kHandleKeeper:
-      return LoadSeccompFilter(HandleKeeperSyscalls());
+      return SeccompFilter::Compile(HandleKeeperSyscalls());
   }
   return absl::InvalidArgumentError("no such process");
+}
+
+absl::Status InstallSeccompFilter(Process process) {
+  FSD_ASSIGN_OR_RETURN(const SeccompFilter filter, CompileSeccompFilter(process));
+  return filter.Install();
 }
 
 }  // namespace fsd::sandbox

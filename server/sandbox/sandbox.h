@@ -8,7 +8,7 @@
 //      namespaces, pivot_root into the export, capabilities, no_new_privs. No way back.
 //   2. the keeper forks the data plane and, if host handles are used, the handle keeper; each gives
 //   up the capabilities that are not its own: ReduceCapabilities().
-//   3. each installs its own seccomp list: InstallSeccompFilter().
+//   3. each installs its own seccomp list, compiled before the forks: CompileSeccompFilter().
 //
 // Every function fails closed: on an error the worker exits and serves nobody.
 #ifndef FSD_SERVER_SANDBOX_SANDBOX_H_
@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "server/os/unique_fd.h"
 #include "server/sandbox/id_mappings.h"
+#include "server/sandbox/seccomp_filter.h"
 
 namespace fsd::sandbox {
 
@@ -55,7 +56,9 @@ enum class Process { kKeeper, kDataPlane, kHandleKeeper };
 absl::Status ReduceCapabilities(Process process);
 
 // Wall 3: from here on a system call that is not on the process's list, in any of its threads,
-// kills the process. For the data plane, call before it reads a guest's first byte.
+// kills the process. For the data plane, install it before it reads a guest's first byte.
+absl::StatusOr<SeccompFilter> CompileSeccompFilter(Process process);
+// Both steps at once.
 absl::Status InstallSeccompFilter(Process process);
 
 }  // namespace fsd::sandbox

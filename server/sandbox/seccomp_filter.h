@@ -2,10 +2,15 @@
 #ifndef FSD_SERVER_SANDBOX_SECCOMP_FILTER_H_
 #define FSD_SERVER_SANDBOX_SECCOMP_FILTER_H_
 
+#include <linux/filter.h>
+
 #include <cstdint>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace fsd::sandbox {
 
@@ -22,10 +27,22 @@ struct AllowedSyscall {
   ArgumentCheck check = {};
 };
 
-// Confines the process, every thread of it, to `allowed`. clone3, whose flags a filter
-// cannot see, fails with ENOSYS, on which glibc falls back to clone. What is not allowed, and any
-// call of another architecture, ends the process with SIGSYS.
-absl::Status LoadSeccompFilter(std::span<const AllowedSyscall> allowed);
+// A compiled list. Compiling takes memory and time, installing neither: compile before a fork what
+// the processes to come will install.
+class SeccompFilter {
+ public:
+  static absl::StatusOr<SeccompFilter> Compile(std::span<const AllowedSyscall> allowed);
+
+  // Confines the process, every thread of it, to what is allowed. clone3, whose flags a filter
+  // cannot see, fails with ENOSYS, on which glibc falls back to clone. What is not allowed, and any
+  // call of another architecture, ends the process with SIGSYS.
+  absl::Status Install() const;
+
+ private:
+  explicit SeccompFilter(std::vector<sock_filter> program) : program_(std::move(program)) {}
+
+  std::vector<sock_filter> program_;
+};
 
 }  // namespace fsd::sandbox
 

@@ -35,7 +35,7 @@ absl::StatusOr<std::unique_ptr<VirtioFsDevice>> VirtioFsDevice::Create(Options o
     return absl::ResourceExhaustedError(ErrnoStatus(watch.error(), "make a timer").message());
   }
   FSD_ASSIGN_OR_RETURN(std::unique_ptr<SlowLane> slow_lane,
-                       SlowLane::Create("fsd-slow", options.slow_threads));
+                       SlowLane::Create("fsd-slow", options.slow_threads, 0));
   return std::unique_ptr<VirtioFsDevice>(new VirtioFsDevice(
       std::move(options), session, tasks, *std::move(watch), std::move(slow_lane)));
 }
@@ -194,6 +194,7 @@ absl::Status VirtioFsDevice::StartVring(size_t index, vhost_user::VringStart sta
     FSD_ASSIGN_OR_RETURN(ring_lane_, SlowLane::Create("fsd-queue", threads, 0));
   }
   FSD_RETURN_IF_ERROR(ring_lane_->Reserve(RunningVrings() + 1));
+  FSD_RETURN_IF_ERROR(slow_lane_->Reserve(1));
   const bool continued = vring.suspended != nullptr && vring.suspended->ContinuedBy(*queue);
   QueueSetup setup{.index = index,
                    .queue = std::move(queue),
@@ -294,8 +295,13 @@ void VirtioFsDevice::EndSessionIfIdle() {
   }
   reset_phase_ = ResetPhase::kEndingSession;
   ErrnoOr<os::Thread> thread = os::Thread::Start("fsd-teardown", [this] { Run(); });
-  if (!thread.ok()) return slow_lane_->Submit(*this);
-  teardown_ = *std::move(thread);
+  if (thread.ok()) {
+    teardown_ = *std::move(thread);
+  } else if (slow_lane_->Reserve(1).ok()) {
+    slow_lane_->Submit(*this);
+  } else {
+    Run();  // no ring has ever started, so that nothing is open whose closing could block
+  }
 }
 
 void VirtioFsDevice::Run() {

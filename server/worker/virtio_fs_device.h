@@ -54,7 +54,7 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   static constexpr size_t kMaxRequestQueues = 255;
 
   // `session` and `tasks` outlive the device. INVALID_ARGUMENT: a bad tag or number of queues.
-  // RESOURCE_EXHAUSTED: no thread.
+  // RESOURCE_EXHAUSTED: no timer.
   static absl::StatusOr<std::unique_ptr<VirtioFsDevice>> Create(Options options,
                                                                 fuse::Session& session,
                                                                 TaskQueue& tasks);
