@@ -67,7 +67,7 @@ ErrnoOr<std::string> ReadFile(int directory, const std::string& name) {
   return bytes;
 }
 
-ErrnoOr<void> WriteAndSync(int directory, const std::string& name, std::string_view bytes) {
+ErrnoOr<void> WriteFile(int directory, const std::string& name, std::string_view bytes) {
   const os::UniqueFd fd(::openat(directory, name.c_str(),
                                  O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.valid()) return Errno::Last();
@@ -76,7 +76,6 @@ ErrnoOr<void> WriteAndSync(int directory, const std::string& name, std::string_v
     if (written < 0) return Errno::Last();
     bytes.remove_prefix(static_cast<size_t>(written));
   }
-  if (::fsync(fd.get()) != 0) return Errno::Last();
   return {};
 }
 
@@ -170,7 +169,7 @@ absl::Status ExportStore::Save(const internal::ExportRecord& record) {
                                       " bytes; at most ", kMaxRecordBytes, " can be kept"));
   }
   const std::string temporary = TemporaryName(id);
-  const auto written = WriteAndSync(exports_.get(), temporary, bytes);
+  const auto written = WriteFile(exports_.get(), temporary, bytes);
   if (!written.ok()) {
     ::unlinkat(exports_.get(), temporary.c_str(), 0);
     return StateError(
@@ -179,6 +178,12 @@ absl::Status ExportStore::Save(const internal::ExportRecord& record) {
   if (::renameat(exports_.get(), temporary.c_str(), exports_.get(), id.c_str()) != 0) {
     return Failure("rename into place", id);
   }
+  return absl::OkStatus();
+}
+
+absl::Status ExportStore::Sync(const std::string& id) const {
+  const os::UniqueFd fd(::openat(exports_.get(), id.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd.valid() || ::fsync(fd.get()) != 0) return Failure("sync", id);
   return SyncDirectory();
 }
 

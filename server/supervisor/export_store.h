@@ -3,9 +3,10 @@
 //   STATE_DIR/lock          locked (flock) by the supervisor that owns the directory
 //   STATE_DIR/exports/ID    see record_format.h
 //
-// A record is written beside its place, synced, renamed and its directory synced: after Save it
-// survives a crash of the host, and before there is nothing of it. What cannot be read is set aside
-// as ID.damaged and named in the log, never deleted.
+// A record is written beside its place and renamed: after Save every later supervisor finds it, and
+// before there is nothing of it. After Sync it survives a crash of the host too; one between the
+// two may leave what cannot be read. What cannot be read is set aside as ID.damaged and named in
+// the log, never deleted.
 //
 // For one thread. Errors carry STATE_UNAVAILABLE.
 #ifndef FSD_SERVER_SUPERVISOR_EXPORT_STORE_H_
@@ -30,6 +31,8 @@ class ExportStore {
   absl::StatusOr<std::vector<internal::ExportRecord>> LoadAll();
   // Writes the record of record.spec.id, which is a valid id.
   absl::Status Save(const internal::ExportRecord& record);
+  // Waits until what was saved under this id is on disk.
+  absl::Status Sync(const std::string& id) const;
   // No error if there is none.
   absl::Status Remove(const std::string& id);
 

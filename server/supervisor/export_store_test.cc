@@ -76,6 +76,12 @@ TEST_F(ExportStoreTest, RecordsSurviveARestartInTheOrderOfTheirIds) {
   EXPECT_EQ((*records)[1].uid(), "uid of web");
 }
 
+TEST_F(ExportStoreTest, OnlyASavedRecordCanBeSynced) {
+  ASSERT_TRUE(store_->Save(RecordOf("web")).ok());
+  EXPECT_TRUE(store_->Sync("web").ok());
+  EXPECT_THAT(ReasonOf(store_->Sync("db")), Optional(std::string("STATE_UNAVAILABLE")));
+}
+
 TEST_F(ExportStoreTest, SavingAgainReplaces) {
   ASSERT_TRUE(store_->Save(RecordOf("web")).ok());
   ExportRecord changed = RecordOf("web");

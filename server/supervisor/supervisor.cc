@@ -224,11 +224,14 @@ void SupervisorImpl::OnSourceForCreate(const std::string& id, const std::string&
   Export* const created = FindCreating(id, uid);
   if (created == nullptr) return;  // undone meanwhile
   if (!source.ok()) return FailCreate(id, source.status());
-  if (const absl::Status status = store_.Save(created->record()); !status.ok()) {
-    return FailCreate(id, status);
+  // Before a worker runs, so that a supervisor that takes over knows of it.
+  absl::Status status = store_.Save(created->record());
+  if (status.ok()) {
+    status = created->Create(*std::move(source),
+                             [this, id](const absl::Status& started) { OnStarted(id, started); });
   }
-  const absl::Status status = created->Create(
-      *std::move(source), [this, id](const absl::Status& started) { OnStarted(id, started); });
+  // While the worker gets ready, and before anybody is told.
+  if (status.ok()) status = store_.Sync(id);
   if (!status.ok()) FailCreate(id, status);
 }
 

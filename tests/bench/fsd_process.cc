@@ -43,8 +43,12 @@ void SetDeadline(grpc::ClientContext& context) {
 
 absl::StatusOr<std::unique_ptr<FsdProcess>> FsdProcess::Start(const std::string& binary) {
   char path[] = "/tmp/fsd-scale-XXXXXX";
-  if (::mkdtemp(path) == nullptr) return ErrnoStatus(Errno::Last(), "mkdtemp");
-  std::unique_ptr<FsdProcess> started(new FsdProcess(path));
+  // In memory, as /run is.
+  char run_path[] = "/dev/shm/fsd-scale-XXXXXX";
+  if (::mkdtemp(path) == nullptr || ::mkdtemp(run_path) == nullptr) {
+    return ErrnoStatus(Errno::Last(), "mkdtemp");
+  }
+  std::unique_ptr<FsdProcess> started(new FsdProcess(path, run_path));
   fs::create_directory(started->directory_ + "/shares");
   FSD_RETURN_IF_ERROR(started->Spawn(binary));
   started->exports_ = v1::ExportService::NewStub(grpc::CreateChannel(
@@ -57,6 +61,7 @@ FsdProcess::~FsdProcess() {
   Stop();
   std::error_code ignored;
   fs::remove_all(directory_, ignored);
+  fs::remove_all(run_directory_, ignored);
 }
 
 absl::Status FsdProcess::Spawn(const std::string& binary) {
@@ -66,7 +71,7 @@ absl::Status FsdProcess::Spawn(const std::string& binary) {
                                     "--state-dir",
                                     directory_ + "/state",
                                     "--runtime-dir",
-                                    directory_ + "/run",
+                                    run_directory_,
                                     "--allow-source",
                                     directory_ + "/shares"};
   std::vector<char*> arguments;

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -36,11 +37,13 @@ class FsdProcess {
   void Stop();
 
  private:
-  explicit FsdProcess(std::string directory) : directory_(std::move(directory)) {}
+  FsdProcess(std::string directory, std::string run_directory)
+      : directory_(std::move(directory)), run_directory_(std::move(run_directory)) {}
   absl::Status Spawn(const std::string& binary);
   absl::Status AwaitAnswer();
 
-  const std::string directory_;
+  const std::string directory_;      // with the state and the shares
+  const std::string run_directory_;  // with the sockets
   pid_t pid_ = 0;
   std::unique_ptr<v1::ExportService::Stub> exports_;
 };
