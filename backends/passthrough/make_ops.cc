@@ -67,8 +67,12 @@ ErrnoOr<void> PassthroughFilesystem::SetLabel(int fd, const Creation& creation) 
 ErrnoOr<Entry> PassthroughFilesystem::EntryOfMade(int directory, const ComponentName& name,
                                                   int unlink_flags, const Creation& creation,
                                                   Epochs epochs) {
-  if (creation.security_name.empty()) return LookUpChild(directory, name, epochs);
+  // What was just made is not known: a statx to ask whether it is would be lost.
   ErrnoOr<os::UniqueFd> fd = WithRoom([&] { return OpenChild(directory, name); });
+  if (creation.security_name.empty()) {
+    if (!fd.ok()) return fd.error();
+    return InsertOpened(*std::move(fd), epochs);
+  }
   const ErrnoOr<void> labelled = fd.ok() ? SetLabel(fd->get(), creation) : fd.error();
   if (!labelled.ok()) {
     ::unlinkat(directory, name.c_str(), unlink_flags);

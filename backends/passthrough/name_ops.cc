@@ -29,12 +29,13 @@ constexpr uint32_t kRenameFlags = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WH
 
 }  // namespace
 
-ErrnoOr<Entry> PassthroughFilesystem::InsertOpened(os::UniqueFd fd, Epochs epochs) {
+ErrnoOr<Entry> PassthroughFilesystem::InsertOpened(os::UniqueFd fd, Epochs epochs,
+                                                   bool* was_known) {
   Entry entry;
   FSD_RETURN_IF_ERRNO(StatFd(fd.get(), entry.attributes));
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Inserted inserted,
                              inodes_.Insert(std::move(fd), entry.attributes, epochs.inodes));
-  looked_up_.Add(inserted.known_before);
+  if (was_known != nullptr) *was_known = inserted.known_before;
   entry.node = inserted.node;
   ForGuest(entry.attributes);
   return entry;
@@ -67,7 +68,10 @@ ErrnoOr<Entry> PassthroughFilesystem::LookUpChild(int directory, const Component
     return fd.error();
   }
   // What was opened counts: the name may have come to mean another inode since.
-  return InsertOpened(*std::move(fd), epochs);
+  bool was_known = false;
+  ErrnoOr<Entry> entry = InsertOpened(*std::move(fd), epochs, &was_known);
+  if (entry.ok()) looked_up_.Add(was_known);
+  return entry;
 }
 
 ErrnoOr<Entry> PassthroughFilesystem::LookUpParent(NodeId node, const InodeTable::Pin& directory,

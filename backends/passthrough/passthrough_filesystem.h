@@ -273,7 +273,8 @@ class PassthroughFilesystem final : public backends::Filesystem {
   ErrnoOr<backends::Entry> LookUpChild(int directory, const ComponentName& name, Epochs epochs);
   ErrnoOr<backends::Entry> LookUpParent(NodeId node, const InodeTable::Pin& directory,
                                         Epochs epochs);
-  ErrnoOr<backends::Entry> InsertOpened(os::UniqueFd fd, Epochs epochs);
+  ErrnoOr<backends::Entry> InsertOpened(os::UniqueFd fd, Epochs epochs,
+                                        bool* was_known = nullptr);
   ErrnoOr<backends::Entry> EntryOf(const InodeTable::Pin& inode);
 
   // The permission bits to make something in `directory` with.
