@@ -42,8 +42,9 @@ absl::StatusOr<Sample> MeasureStarted(BackEnd& back_end, const std::string& sock
   FSD_RETURN_IF_ERROR(started);
   FSD_ASSIGN_OR_RETURN(Session session, Session::Mount(*front_end));
   std::vector<Script> scripts;
-  for (size_t lane = 0; lane < manner.depth; ++lane) {
-    FSD_ASSIGN_OR_RETURN(Script script, workload.script(session, lane, manner.depth));
+  const size_t lanes = manner.depth * manner.vrings;
+  for (size_t lane = 0; lane < lanes; ++lane) {
+    FSD_ASSIGN_OR_RETURN(Script script, workload.script(session, lane, lanes));
     scripts.push_back(std::move(script));
   }
   Load load(*front_end, std::move(scripts), manner.vrings, manner.completion);
@@ -76,7 +77,7 @@ absl::StatusOr<Sample> Measure(BackEnd& back_end, const std::string& directory,
   if (!sample.ok()) {
     return Annotate(sample.status(),
                     absl::StrCat(Absl(back_end.name()), ", ", Absl(workload.name), ", ",
-                                 manner.depth, " in flight on ", manner.vrings, " vrings"));
+                                 manner.depth, " in flight on each of ", manner.vrings, " vrings"));
   }
   return sample;
 }

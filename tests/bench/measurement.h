@@ -16,7 +16,7 @@ namespace fsd::bench {
 
 // How a workload is run.
 struct Manner {
-  size_t depth = 16;  // requests in flight, over all vrings
+  size_t depth = 16;  // requests in flight on each vring
   size_t vrings = 1;
   Completion completion = Completion::kPolled;
 
