@@ -98,8 +98,10 @@ class Share:
         top = f"/mnt/{self.name}"
         guest.mount(self.name, top)
         # Under write-back times of change are the guest's clock's, and times of birth the host's: its
-        # clock must not be behind. Without, it should be right.
-        guest.run(f"date -s @{time.time() + (2 if self.writeback else 0):.2f}")
+        # clock must not be behind. Without, it should be right: it is set as a second begins.
+        second = int(time.time()) + 1
+        time.sleep(second - time.time())
+        guest.run(f"date -s @{second + (2 if self.writeback else 0)}")
         guest.run(f"cp {top}/posix_check {top}/expected /tmp && mkdir {top}/checked")
         options = [f"{option} {top}/{place}" for option, place in self.places.items()]
         options += [f"--only {area}" for area in self.areas]
