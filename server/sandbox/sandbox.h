@@ -1,7 +1,7 @@
 // The jail of a worker: what it gives up before it reads a guest's first byte.
 //
-// The supervisor starts a worker in a pid namespace of its own (clone3 with CLONE_NEWPID), so its
-// first process is PID 1 there: the keeper. The order of the walls:
+// The supervisor starts a worker in a pid namespace of its own (CLONE_NEWPID), so its first process
+// is PID 1 there: the keeper. The order of the walls:
 //
 //   1. Enter(), in the single-threaded PID 1: mount tree cloned, new mount, net, ipc, uts and
 //   cgroup

@@ -1,7 +1,7 @@
 #include "server/supervisor/worker_launcher.h"
 
 #include <fcntl.h>
-#include <linux/sched.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -26,13 +27,13 @@ struct FdMove {
   int to;
 };
 
-// All that the child needs, made before there is a child.
+// All that the child needs, made before there is a child; and what it tells.
 struct ChildPlan {
   const char* binary;
   std::array<char*, 2> arguments;
   std::array<char*, 1> environment;
   std::array<FdMove, 5> moves;
-  int failure_pipe;  // close-on-exec: its end tells the parent that the binary runs
+  int error = 0;  // the errno that kept the child from its exec
 };
 
 // The kernel's struct sigaction (rt_sigaction(2)); all zero is SIG_DFL.
@@ -45,33 +46,27 @@ struct KernelSigaction {
 constexpr int kLastSignal = 64;
 constexpr size_t kKernelSigsetBytes = 8;
 
-[[noreturn]] void FailChild(int failure_pipe) {
-  const int error = errno;
-  [[maybe_unused]] const ssize_t written = ::write(failure_pipe, &error, sizeof error);
+[[noreturn]] void FailChild(ChildPlan& plan) {
+  plan.error = errno;
   ::_exit(127);
 }
 
-// Runs in the child, which is a copy of one thread of a process with many: no allocation, no lock,
-// nothing but system calls.
+// Runs in the child, which lives in the memory of a process with many threads: no allocation, no
+// lock, nothing but system calls.
 [[noreturn]] void BecomeWorker(ChildPlan& plan) {
   // Out of the way first: a source may have the number that another one is to get.
-  const int failure_pipe = ::fcntl(plan.failure_pipe, F_DUPFD_CLOEXEC, ipc::kInheritedFdsEnd);
-  if (failure_pipe < 0) FailChild(plan.failure_pipe);
   for (FdMove& move : plan.moves) {
     move.from = ::fcntl(move.from, F_DUPFD_CLOEXEC, ipc::kInheritedFdsEnd);
-    if (move.from < 0) FailChild(failure_pipe);
+    if (move.from < 0) FailChild(plan);
   }
   for (const FdMove& move : plan.moves) {
-    if (::dup2(move.from, move.to) < 0) FailChild(failure_pipe);
+    if (::dup2(move.from, move.to) < 0) FailChild(plan);
   }
-  // At the exec, not now: the failure pipe is needed until then.
-  if (::syscall(SYS_close_range, ipc::kInheritedFdsEnd, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
-    FailChild(failure_pipe);
-  }
+  if (::syscall(SYS_close_range, ipc::kInheritedFdsEnd, ~0U, 0) != 0) FailChild(plan);
   // A terminal's Ctrl-C is for the supervisor.
-  if (::setsid() < 0 || ::chdir("/") != 0) FailChild(failure_pipe);
-  // CLONE_CLEAR_SIGHAND leaves what is ignored ignored. The C library would keep its own two
-  // signals from us, and a parent may have had them ignored too.
+  if (::setsid() < 0 || ::chdir("/") != 0) FailChild(plan);
+  // The C library would keep its own two signals from us, and a parent may have had them ignored
+  // too.
   constexpr KernelSigaction kDefault{};
   for (int signal = 1; signal <= kLastSignal; ++signal) {
     if (signal == SIGKILL || signal == SIGSTOP) continue;
@@ -81,8 +76,10 @@ constexpr size_t kKernelSigsetBytes = 8;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::execve(plan.binary, plan.arguments.data(), plan.environment.data());
-  FailChild(failure_pipe);
+  FailChild(plan);
 }
+
+int RunChild(void* plan) { BecomeWorker(*static_cast<ChildPlan*>(plan)); }
 
 absl::Status CloneError(Errno error) {
   switch (error.value()) {
@@ -94,8 +91,8 @@ absl::Status CloneError(Errno error) {
       return ReasonedError(
           absl::StatusCode::kFailedPrecondition, ErrorReason::kSandboxUnavailable,
           absl::StrCat(ErrnoStatus(error, "a worker needs a pid namespace of its own").message(),
-                       "; run the supervisor as root (CAP_SYS_ADMIN), in a container with clone3 "
-                       "allowed, and see user.max_pid_namespaces"));
+                       "; run the supervisor as root (CAP_SYS_ADMIN), in a container that may make "
+                       "namespaces, and see user.max_pid_namespaces"));
     default:
       return ReasonedError(absl::StatusCode::kResourceExhausted, ErrorReason::kWorkerFailed,
                            std::string(ErrnoStatus(error, "clone a worker").message()));
@@ -123,27 +120,17 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
+// Returns when the child runs its binary or has ended. Until then it borrows our memory, which
+// copying would make the dearer the more exports there are, and this thread waits.
 ErrnoOr<LaunchedWorker> Clone(ChildPlan& plan) {
+  alignas(16) std::array<std::byte, size_t{32} << 10> stack;
   int pid_fd = -1;
-  clone_args arguments{};
-  arguments.flags = CLONE_PIDFD | CLONE_NEWPID | CLONE_CLEAR_SIGHAND;
-  arguments.pidfd = reinterpret_cast<uintptr_t>(&pid_fd);
-  arguments.exit_signal = SIGCHLD;
   const SignalsBlocked blocked;
-  const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
+  const int pid =
+      ::clone(RunChild, stack.data() + stack.size(),
+              CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_NEWPID | SIGCHLD, &plan, &pid_fd);
   if (pid < 0) return Errno::Last();
-  if (pid == 0) BecomeWorker(plan);
-  return LaunchedWorker{.pid = static_cast<pid_t>(pid), .process = os::PidFd(os::UniqueFd(pid_fd))};
-}
-
-// The errno that kept the child from its exec; 0 if it runs.
-int WaitForExec(int failure_pipe) {
-  int error = 0;
-  ssize_t got;
-  do {
-    got = ::read(failure_pipe, &error, sizeof error);
-  } while (got < 0 && errno == EINTR);
-  return got == sizeof error ? error : 0;
+  return LaunchedWorker{.pid = pid, .process = os::PidFd(os::UniqueFd(pid_fd))};
 }
 
 void ReapFailed(const os::PidFd& process) {
@@ -158,11 +145,6 @@ void ReapFailed(const os::PidFd& process) {
 absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch) {
   const os::UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null.valid()) return StartError(Errno::Last(), "open /dev/null");
-  int pipe_fds[2];
-  if (::pipe2(pipe_fds, O_CLOEXEC) != 0) return StartError(Errno::Last(), "make a pipe");
-  const os::UniqueFd pipe_read(pipe_fds[0]);
-  os::UniqueFd pipe_write(pipe_fds[1]);
-
   std::string title = absl::StrCat("fsd-worker: ", launch.export_id);
   ChildPlan plan{
       .binary = launch.binary.c_str(),
@@ -173,14 +155,12 @@ absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch) {
                  {launch.control_listener, ipc::kControlListenerFd},
                  {launch.vhost_listener, ipc::kVhostListenerFd},
                  {launch.source_directory, ipc::kSourceDirectoryFd}}},
-      .failure_pipe = pipe_write.get(),
   };
   auto worker = Clone(plan);
   if (!worker.ok()) return CloneError(worker.error());
-  pipe_write.reset();
-  if (const int error = WaitForExec(pipe_read.get()); error != 0) {
+  if (plan.error != 0) {
     ReapFailed(worker->process);
-    return StartError(Errno(error), absl::StrCat("start the worker ", launch.binary));
+    return StartError(Errno(plan.error), absl::StrCat("start the worker ", launch.binary));
   }
   return *std::move(worker);
 }

@@ -1,4 +1,4 @@
-// WorkerLauncher: starts fsd-worker by clone3 and execve.
+// WorkerLauncher: starts fsd-worker by clone and execve.
 //
 // The worker is PID 1 of a new pid namespace and leads a session of its own. It is born with
 // exactly 0 (/dev/null), 1 and 2 (ours) and the descriptors of ipc/inherited_fds.h, no signal
