@@ -1,6 +1,7 @@
 // fsd, the supervisor: a to-do list.
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -34,8 +35,17 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
+// Every export costs some descriptors, and the usual limit is for programs that use select(2).
+void RaiseDescriptorLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int Serve(const supervisor::Config& config) {
   const sigset_t stop_signals = BlockStopSignals();
+  RaiseDescriptorLimit();
   telemetry::StartLog("fsd", config.log_level);
 
   auto supervisor = supervisor::Supervisor::Create(config);
