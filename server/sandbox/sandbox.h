@@ -21,7 +21,12 @@
 
 namespace fsd::sandbox {
 
+enum class Mode { kNamespace, kChroot, kNone };
+
 struct JailOptions {
+  Mode mode = Mode::kNamespace;
+  // This process is in a user namespace of its own and has its capabilities in there only.
+  bool in_user_namespace = false;
   // O_PATH, the directory that becomes "/". Enter closes it: its ".." leads out of the jail, as
   // does that of any other directory fd of the host's.
   os::UniqueFd source_directory;

@@ -27,6 +27,10 @@ struct AllowedSyscall {
   ArgumentCheck check = {};
 };
 
+// What becomes of a call that is not on the list. kLog: it is made, and the kernel logs it. kOff:
+// everything is allowed, and there is no filter.
+enum class SeccompAction { kKill, kErrno, kLog, kOff };
+
 // A compiled list. Compiling takes memory and time, installing neither: compile before a fork what
 // the processes to come will install.
 class SeccompFilter {

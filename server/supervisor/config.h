@@ -7,9 +7,15 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "proto/fsd/internal/export_spec.pb.h"
 #include "server/telemetry/log.h"
 
 namespace fsd::supervisor {
+
+struct IdInterval {
+  uint32_t first = 0;
+  uint32_t last = 4294967294;
+};
 
 struct Config {
   // What becomes of workers, and their sockets, when the supervisor is told to stop.
@@ -23,6 +29,21 @@ struct Config {
   // Sockets that clients name themselves must lie below one of these; the runtime directory always
   // is one.
   std::vector<std::string> allow_socket;
+  // User and group ids, from first to last, that sockets may be given to. By default all.
+  std::vector<IdInterval> allow_socket_uid = {{}};
+  std::vector<IdInterval> allow_socket_gid = {{}};
+  // The weakest jail and list of system calls that an export may ask for.
+  internal::ExportSpec::SandboxMode weakest_sandbox = internal::ExportSpec::SANDBOX_NAMESPACE;
+  internal::ExportSpec::Seccomp weakest_seccomp = internal::ExportSpec::SECCOMP_KILL;
+  // "CAP_…": what exports may add to their worker's capabilities.
+  std::vector<std::string> allow_capabilities;
+  // The directory of a cgroup (v2) that is the server's to divide (Delegate=yes): the supervisor
+  // moves into a leaf of it, and each worker has one of its own. "auto": the one that the supervisor
+  // was started in, if it may. Empty: none, and no limits but open_files.
+  std::string cgroup;
+  // Without privileges only: workers' user namespaces have the user's subordinate ids (subuid(5)),
+  // by newuidmap(1) and newgidmap(1).
+  bool subordinate_ids = false;
   std::string worker_binary;  // default: fsd-worker beside the supervisor's own binary
   Workers workers = Workers::kStop;
   telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;

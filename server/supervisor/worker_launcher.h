@@ -27,6 +27,12 @@ struct WorkerLaunch {
   int control_listener = -1;
   int vhost_listener = -1;
   int source_directory = -1;
+  // Whether it becomes PID 1 of a pid namespace of its own.
+  bool pid_namespace = true;
+  // Unless -1, a user namespace that it is to live in.
+  int user_namespace = -1;
+  // Unless -1, the open cgroup.procs of the cgroup that it is to live in.
+  int cgroup_procs = -1;
 };
 
 struct LaunchedWorker {
