@@ -50,9 +50,15 @@ std::vector<uint32_t> GetGroups() {
   if (count > 0) FSD_CHECK(::syscall(SYS_getgroups, count, groups.data()) == count);
   return groups;
 }
-const std::vector<uint32_t>& OwnGroups() {
-  thread_local const std::vector<uint32_t> groups = GetGroups();
-  return groups;
+struct OwnGroupSet {
+  const std::vector<uint32_t> groups = GetGroups();
+  // Whether they can be left for others and taken back: not without CAP_SETGID, in a user namespace
+  // that setgroups(2) is denied in, or with a group that has no number here.
+  const bool changeable = SetGroups(groups.data(), groups.size());
+};
+const OwnGroupSet& OwnGroups() {
+  thread_local const OwnGroupSet own;
+  return own;
 }
 
 // The capabilities that overrule a file's owner and mode: what setfsuid(2) drops (capabilities(7)).
@@ -86,9 +92,13 @@ void ThreadCapabilities::DropEffective(int capability) {
 CallerCredentials::CallerCredentials(const backends::Caller& caller, Permissions permissions,
                                      std::optional<uint32_t> supplementary_group) {
   const OwnIds& own = Own();
-  if (supplementary_group) {
-    OwnGroups();  // asked for before they change
-    if (*supplementary_group == kAsk || !SetGroups(&*supplementary_group, 1)) {
+  if (supplementary_group == kAsk) {
+    status_ = Errno(EPERM);
+    return;
+  }
+  // A group only ever adds to what the caller may do, so it can be left out.
+  if (supplementary_group && OwnGroups().changeable) {
+    if (!SetGroups(&*supplementary_group, 1)) {
       status_ = Errno(EPERM);
       return;
     }
@@ -124,7 +134,7 @@ CallerCredentials::~CallerCredentials() {
   // A thread that stayed somebody else would serve the next request in their name.
   if (uid_changed_) FSD_CHECK(BecomeUid(Own().uid) && own_capabilities_.Set());
   if (gid_changed_) FSD_CHECK(BecomeGid(Own().gid));
-  if (groups_changed_) FSD_CHECK(SetGroups(OwnGroups().data(), OwnGroups().size()));
+  if (groups_changed_) FSD_CHECK(SetGroups(OwnGroups().groups.data(), OwnGroups().groups.size()));
 }
 
 WithoutFsetid::WithoutFsetid(bool wanted) {

@@ -39,7 +39,8 @@ class CallerCredentials {
     kCheckedByHost,
   };
 
-  // The caller has `supplementary_group` instead of this process's groups, if it is given.
+  // The caller has `supplementary_group` instead of this process's groups, if it is given and this
+  // process can change them.
   CallerCredentials(const backends::Caller& caller, Permissions permissions,
                     std::optional<uint32_t> supplementary_group = std::nullopt);
   ~CallerCredentials();

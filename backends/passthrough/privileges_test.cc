@@ -109,6 +109,16 @@ TEST_F(PrivilegesTest, WhoeverCannotBecomeTheCallerIsRefused) {
   }).join();
 }
 
+TEST_F(PrivilegesTest, AGroupThatCannotBeHadIsDoneWithout) {
+  std::thread([] {
+    ASSERT_EQ(::syscall(SYS_setresuid, 4000, 4000, 4000), 0);
+    const CallerCredentials credentials({.uid = 4000, .gid = 0, .pid = 1},
+                                        Permissions::kCheckedByGuest, 5000);
+    EXPECT_SUCCESS(credentials.status());
+    EXPECT_EQ(::syscall(SYS_getgroups, 0, nullptr), 0);
+  }).join();
+}
+
 TEST_F(PrivilegesTest, NoIdIsNotAnId) {
   const CallerCredentials no_uid({.uid = UINT32_MAX, .gid = 0, .pid = 1},
                                  Permissions::kCheckedByGuest);
