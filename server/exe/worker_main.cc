@@ -1,10 +1,10 @@
 // fsd-worker: serves one export until a supervisor says Stop or it dies.
 //
-// Only a supervisor starts it: as the first process of a new pid namespace, with the descriptors of
-// server/ipc/inherited_fds.h and without arguments. It ends with a status of
-// server/ipc/worker_exit.h. In order: adopt what it was given, enter the jail, compile the lists of
-// system calls, fork the data plane and, for an export with host handles, the handle keeper,
-// confine each process to its list, serve.
+// Only a supervisor starts it: as the first process of a new pid namespace if its jail is to have
+// namespaces, with the descriptors of server/ipc/inherited_fds.h and without arguments. It ends
+// with a status of server/ipc/worker_exit.h. In order: adopt what it was given, enter the jail,
+// compile the lists of system calls, fork the data plane and, for an export with host handles, the
+// handle keeper, confine each process to its list, serve.
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/resource.h>
@@ -28,6 +28,7 @@
 #include "server/errors/status_macros.h"
 #include "server/exe/adopted_fds.h"
 #include "server/exe/backend_factory.h"
+#include "server/exe/failure_report.h"
 #include "server/exe/handle_keeper_client.h"
 #include "server/ipc/worker_channel.h"
 #include "server/ipc/worker_exit.h"
@@ -45,6 +46,13 @@ namespace {
 int Fail(int exit_status, std::string_view export_name, const absl::Status& why) {
   FSD_LOG(kError, export_name, "%s", why.message());
   return exit_status;
+}
+
+// The supervisor, whom `control_listener` reaches, is told too.
+int Fail(int exit_status, std::string_view export_name, const absl::Status& why,
+         int control_listener) {
+  ReportFailure(control_listener, why);
+  return Fail(exit_status, export_name, why);
 }
 
 absl::StatusOr<internal::WorkerSpec> ReadSpec(int fd) {
@@ -82,12 +90,11 @@ void RaiseDescriptorLimit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// `fds` keeps its own if there is no worker to have them.
 absl::StatusOr<std::unique_ptr<worker::Worker>> MakeWorker(internal::WorkerSpec spec,
-                                                           AdoptedFds fds, os::UniqueFd root,
-                                                           int proc, os::UniqueFd handle_keeper) {
-  // In the data plane, as "self" is whoever opens it.
-  os::UniqueFd proc_self_fd(::openat(proc, "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!proc_self_fd.valid()) return ErrnoStatus(Errno::Last(), "open self/fd in proc");
+                                                           AdoptedFds& fds, os::UniqueFd root,
+                                                           os::UniqueFd proc_self_fd,
+                                                           os::UniqueFd handle_keeper) {
   std::unique_ptr<HandleKeeperClient> broker;
   if (handle_keeper.valid()) {
     broker = std::make_unique<HandleKeeperClient>(std::move(handle_keeper));
@@ -125,13 +132,18 @@ absl::Status Confine(sandbox::Process process, const sandbox::SeccompFilter& fil
 int RunDataPlane(const internal::WorkerSpec& spec, AdoptedFds fds, sandbox::Jail& jail,
                  os::UniqueFd handle_keeper, const sandbox::SeccompFilter& filter) {
   const std::string& name = spec.spec().id();
+  const int supervisor = fds.control_listener.get();
+  auto proc_self_fd = sandbox::TakeProcSelfFd(jail);
+  if (!proc_self_fd.ok()) {
+    return Fail(ipc::kWorkerJailUnavailable, name, proc_self_fd.status(), supervisor);
+  }
   if (const absl::Status reduced = sandbox::ReduceCapabilities(sandbox::Process::kDataPlane);
       !reduced.ok()) {
-    return Fail(ipc::kWorkerJailUnavailable, name, reduced);
+    return Fail(ipc::kWorkerJailUnavailable, name, reduced, supervisor);
   }
-  auto worker = MakeWorker(spec, std::move(fds), std::move(jail.root), jail.proc.get(),
+  auto worker = MakeWorker(spec, fds, std::move(jail.root), *std::move(proc_self_fd),
                            std::move(handle_keeper));
-  if (!worker.ok()) return Fail(ipc::kWorkerSetUpFailed, name, worker.status());
+  if (!worker.ok()) return Fail(ipc::kWorkerSetUpFailed, name, worker.status(), supervisor);
   if (const absl::Status confined = filter.Install(); !confined.ok()) {
     return Fail(ipc::kWorkerJailUnavailable, name, confined);
   }
@@ -166,6 +178,17 @@ sandbox::IdMappings MountIds(const internal::ExportSpec& spec) {
   return {.uids = ranges(spec.uid_mount()), .gids = ranges(spec.gid_mount())};
 }
 
+sandbox::Mode JailMode(const internal::ExportSpec& spec) {
+  switch (spec.sandbox_mode()) {
+    case internal::ExportSpec::SANDBOX_CHROOT:
+      return sandbox::Mode::kChroot;
+    case internal::ExportSpec::SANDBOX_NONE:
+      return sandbox::Mode::kNone;
+    default:
+      return sandbox::Mode::kNamespace;
+  }
+}
+
 int Main() {
   telemetry::StartLog("fsd-worker", telemetry::LogLevel::kInfo);
   ::signal(SIGPIPE, SIG_IGN);
@@ -180,14 +203,17 @@ int Main() {
   ::tzset();
   FSD_LOG(kInfo, name, "worker starts, serving %s", spec->spec().source_path());
 
-  auto jail = sandbox::Enter({.source_directory = std::move(fds->source_directory),
+  const int supervisor = fds->control_listener.get();
+  auto jail = sandbox::Enter({.mode = JailMode(spec->spec()),
+                              .in_user_namespace = spec->in_user_namespace(),
+                              .source_directory = std::move(fds->source_directory),
                               .read_only = spec->spec().read_only(),
                               .host_handles = UsesHostHandles(spec->spec()),
                               .ids = MountIds(spec->spec())});
-  if (!jail.ok()) return Fail(ipc::kWorkerJailUnavailable, name, jail.status());
+  if (!jail.ok()) return Fail(ipc::kWorkerJailUnavailable, name, jail.status(), supervisor);
 
   const auto filters = CompileFilters();
-  if (!filters.ok()) return Fail(ipc::kWorkerJailUnavailable, name, filters.status());
+  if (!filters.ok()) return Fail(ipc::kWorkerJailUnavailable, name, filters.status(), supervisor);
   // A free page that was written to is memory all the same, and each process that writes to it
   // again has one of its own.
   ::malloc_trim(0);

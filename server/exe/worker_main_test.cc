@@ -280,6 +280,66 @@ TEST_F(WorkerMainTest, AKilledKeeperTakesTheDataPlaneWithIt) {
   EXPECT_EQ(::poll(&closed, 1, kPatienceMs), 1);
 }
 
+// Whose data plane would outlive a keeper that is not PID 1.
+class WorkerWithoutNamespacesTest
+    : public WorkerMainTest,
+      public ::testing::WithParamInterface<internal::ExportSpec::SandboxMode> {};
+
+TEST_P(WorkerWithoutNamespacesTest, AKilledKeeperTakesEveryProcessWithIt) {
+  spec_.mutable_spec()->set_sandbox_mode(GetParam());
+  Start(/*flags=*/0);
+  ipc::WorkerChannel channel = Dial();
+  ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1") << Log();
+  ASSERT_EQ(Children().size(), 2u);
+  const os::UniqueFd data_plane(static_cast<int>(::syscall(SYS_pidfd_open, Children()[0], 0)));
+  const os::UniqueFd handle_keeper(static_cast<int>(::syscall(SYS_pidfd_open, Children()[1], 0)));
+
+  ::kill(worker_, SIGKILL);
+
+  EXPECT_EQ(Wait(), 1000 + SIGKILL);
+  pollfd ended[] = {{.fd = data_plane.get(), .events = POLLIN, .revents = 0},
+                    {.fd = handle_keeper.get(), .events = POLLIN, .revents = 0}};
+  EXPECT_EQ(::poll(&ended[0], 1, kPatienceMs), 1);
+  EXPECT_EQ(::poll(&ended[1], 1, kPatienceMs), 1);
+}
+
+TEST_P(WorkerWithoutNamespacesTest, ItIsConfinedAllTheSame) {
+  spec_.mutable_spec()->set_sandbox_mode(GetParam());
+  Start(/*flags=*/0);
+  ipc::WorkerChannel channel = Dial();
+  ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1") << Log();
+  const pid_t data_plane = DataPlane();
+  for (const pid_t pid : {worker_, data_plane}) {
+    EXPECT_TRUE(IsFilteredInTime(pid));
+    EXPECT_EQ(StatusLine(pid, "NoNewPrivs"), "1");
+    EXPECT_EQ(StatusLine(pid, "CapEff"), "00000000800000db");
+    EXPECT_EQ(std::filesystem::equivalent(absl::StrCat("/proc/", pid, "/root/"), share()),
+              GetParam() == internal::ExportSpec::SANDBOX_CHROOT);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, WorkerWithoutNamespacesTest,
+                         ::testing::Values(internal::ExportSpec::SANDBOX_CHROOT,
+                                           internal::ExportSpec::SANDBOX_NONE),
+                         [](const auto& info) {
+                           return internal::ExportSpec::SandboxMode_Name(info.param);
+                         });
+
+TEST_F(WorkerMainTest, ItTellsTheSupervisorWhyItCannotServe) {
+  ipc::WorkerChannel channel = Dial();
+  Start(/*flags=*/0);
+  EXPECT_EQ(Receive(channel).failure().reason(), "not the first process of a pid namespace");
+  EXPECT_EQ(Wait(), ipc::kWorkerJailUnavailable);
+}
+
+TEST_F(WorkerMainTest, TheDataPlaneTellsTheSupervisorToo) {
+  spec_.mutable_spec()->add_uid_translations();  // of no kind
+  ipc::WorkerChannel channel = Dial();
+  Start();
+  EXPECT_EQ(Receive(channel).failure().reason(), "an id translation without a kind");
+  EXPECT_EQ(Wait(), ipc::kWorkerSetUpFailed);
+}
+
 TEST_F(WorkerMainTest, WithoutAPidNamespaceThereIsNoJail) {
   Start(/*flags=*/0);
   EXPECT_EQ(Wait(), ipc::kWorkerJailUnavailable);

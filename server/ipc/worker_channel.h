@@ -20,6 +20,8 @@ namespace fsd::ipc {
 // Of WorkerSpec and the Hellos. Raised when an older peer would misread a message.
 inline constexpr uint32_t kProtocolVersion = 1;
 inline constexpr size_t kMaxMessageBytes = 64 * 1024;
+// Of a worker's last words.
+inline constexpr size_t kMaxFailureBytes = 1024;
 
 class WorkerChannel {
  public:

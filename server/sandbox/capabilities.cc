@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "server/errors/status_macros.h"
+#include "server/os/capabilities.h"
 
 namespace fsd::sandbox {
 namespace {
@@ -58,32 +59,46 @@ absl::Status SetOwnSets(uint64_t kept) {
   return absl::OkStatus();
 }
 
-}  // namespace
+uint64_t Permitted() {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+  if (::syscall(SYS_capget, &header, sets) != 0) return 0;
+  return sets[0].permitted | (uint64_t{sets[1].permitted} << 32);
+}
 
-absl::Status DropCapabilities(Capabilities capabilities) {
-  const uint64_t kept = kKept | (capabilities == Capabilities::kFilesAndHandles ? kHandles : 0);
+uint64_t BitsOf(Capabilities capabilities) {
+  return kKept | (capabilities == Capabilities::kFilesAndHandles ? kHandles : 0);
+}
+
+// `mounting`: SYS_ADMIN too, for now.
+absl::Status Drop(uint64_t kept, bool for_ever, bool mounting) {
   if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
     return ErrnoStatus(Errno::Last(), "prctl(PR_CAP_AMBIENT_CLEAR_ALL)");
   }
   // These two need CAP_SETPCAP, which the third gives up.
-  FSD_RETURN_IF_ERROR(DropBoundingSet(kept));
-  FSD_RETURN_IF_ERROR(LockSecureBits());
-  FSD_RETURN_IF_ERROR(SetOwnSets(kept));
+  if (for_ever) {
+    FSD_RETURN_IF_ERROR(DropBoundingSet(kept));
+    FSD_RETURN_IF_ERROR(LockSecureBits());
+  }
+  FSD_RETURN_IF_ERROR(SetOwnSets(kept | (mounting ? Bit(CAP_SYS_ADMIN) : 0)));
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return ErrnoStatus(Errno::Last(), "prctl(PR_SET_NO_NEW_PRIVS)");
   }
   return absl::OkStatus();
 }
 
-bool MayOpenHandles() {
-  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
-  if (::syscall(SYS_capget, &header, sets) != 0) return false;
-  return (sets[CAP_TO_INDEX(CAP_DAC_READ_SEARCH)].permitted & CAP_TO_MASK(CAP_DAC_READ_SEARCH)) !=
-         0;
+}  // namespace
+
+absl::Status DropCapabilities(Capabilities kept) { return Drop(BitsOf(kept), true, false); }
+
+absl::Status DropAllCapabilitiesBut(Capabilities kept, bool mounting) {
+  return Drop(BitsOf(kept) & Permitted() & ~Bit(CAP_MKNOD), os::HasCapability(CAP_SETPCAP),
+              mounting);
 }
 
-absl::Status KeepFileCapabilities() { return SetOwnSets(kKept); }
+bool MayOpenHandles() { return (Permitted() & kHandles) != 0; }
+
+absl::Status KeepFileCapabilities() { return SetOwnSets(kKept & Permitted()); }
 absl::Status KeepHandleCapability() { return SetOwnSets(kHandles); }
 
 }  // namespace fsd::sandbox

@@ -17,10 +17,16 @@ enum class Capabilities { kFiles, kFilesAndHandles };
 // relies on it. PERMISSION_DENIED if one of them is not there to keep.
 absl::Status DropCapabilities(Capabilities kept);
 
+// For a jail whose file system devices could be opened in, and a supervisor that may have none of
+// them: keeps, of the same, what is there, but never MKNOD; and, until KeepFileCapabilities or
+// KeepHandleCapability, SYS_ADMIN if `mounting`. Without SETPCAP the bounding set and what uid 0
+// means for execve stay as they are; no_new_privs makes them powerless.
+absl::Status DropAllCapabilitiesBut(Capabilities kept, bool mounting);
+
 // Whether DAC_READ_SEARCH is there to keep: containers are rarely given it.
 bool MayOpenHandles();
 
-// Of what DropCapabilities(kFilesAndHandles) has left: the eight, or DAC_READ_SEARCH alone.
+// Of what is left with kFilesAndHandles: those of kFiles, or DAC_READ_SEARCH alone.
 absl::Status KeepFileCapabilities();
 absl::Status KeepHandleCapability();
 

@@ -5,13 +5,25 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "server/errors/status_macros.h"
 
 namespace fsd::sandbox {
 
-absl::StatusOr<os::UniqueFd> CloneTree(int directory) {
-  os::UniqueFd tree(::open_tree(
-      directory, "", OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH | OPEN_TREE_CLOEXEC));
+absl::Status StepInto(os::UniqueFd directory) {
+  if (::fchdir(directory.get()) != 0) {
+    const Errno error = Errno::Last();
+    return ErrnoStatus(error, error == Errno(EACCES)
+                                  ? "fchdir to the export's directory (the user that the worker "
+                                    "runs as may not search it)"
+                                  : "fchdir to the export's directory");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<os::UniqueFd> CloneTree() {
+  os::UniqueFd tree(::open_tree(AT_FDCWD, ".", OPEN_TREE_CLONE | AT_RECURSIVE | OPEN_TREE_CLOEXEC));
   if (!tree.valid()) return ErrnoStatus(Errno::Last(), "open_tree of the export's directory");
   return tree;
 }
@@ -72,7 +84,13 @@ absl::StatusOr<os::UniqueFd> MountProc(ProcAccess access) {
   const unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
                               (access == ProcAccess::kReadOnly ? MOUNT_ATTR_RDONLY : 0);
   os::UniqueFd proc(::fsmount(context.get(), FSMOUNT_CLOEXEC, attributes));
-  if (!proc.valid()) return ErrnoStatus(Errno::Last(), "fsmount of proc");
+  if (!proc.valid()) {
+    const Errno error = Errno::Last();
+    return ErrnoStatus(error, error == Errno(EPERM)
+                                  ? "fsmount of proc (impossible in a user namespace while parts "
+                                    "of the host's proc are hidden, as containers do)"
+                                  : "fsmount of proc");
+  }
   return proc;
 }
 

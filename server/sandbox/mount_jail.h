@@ -1,17 +1,24 @@
 // The mount jail: the export's tree becomes the worker's whole file system (mount_namespaces(7)).
 //
-// Three steps, because a tree can only be cloned in the mount namespace that its descriptor came
-// from: CloneTree, UnshareNamespaces (namespaces.h), PivotInto. Single-threaded.
+// A tree can only be cloned in a mount namespace that it belongs to, by a process that has
+// CAP_SYS_ADMIN over it: from a user namespace of its own, over the new one only. So the working
+// directory carries the export over: StepInto, UnshareNamespaces (namespaces.h), CloneTree,
+// PivotInto. Single-threaded.
 #ifndef FSD_SERVER_SANDBOX_MOUNT_JAIL_H_
 #define FSD_SERVER_SANDBOX_MOUNT_JAIL_H_
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/os/unique_fd.h"
 
 namespace fsd::sandbox {
 
-// A detached copy of the mounts at and below `directory` (O_PATH is enough).
-absl::StatusOr<os::UniqueFd> CloneTree(int directory);
+// Makes `directory` (O_PATH is enough) the working directory, which a new mount namespace has its
+// own copy of, and closes it: through it ".." would always lead to the host's tree.
+absl::Status StepInto(os::UniqueFd directory);
+
+// A detached copy of the mounts at and below the working directory.
+absl::StatusOr<os::UniqueFd> CloneTree();
 
 // Makes `tree` the root and the working directory and lets go of everything else. Devices in it
 // cannot be opened, its symbolic links are not followed, set-user-id bits mean nothing; neither
@@ -25,8 +32,9 @@ absl::StatusOr<os::UniqueFd> CloneTree(int directory);
 // they would not be.
 absl::StatusOr<os::UniqueFd> PivotInto(os::UniqueFd tree, bool read_only, int user_namespace = -1);
 
-// A proc of the caller's pid namespace that shows processes and nothing else, attached nowhere.
-// Call while "/" is still the host's or not: it is independent of the mount tree.
+// A proc of the caller's pid namespace that shows processes and nothing else, attached nowhere:
+// ".." from its root leads nowhere either. Call while the host's proc can still be seen: in a user
+// namespace the kernel makes no other.
 enum class ProcAccess { kReadOnly, kWritable };
 absl::StatusOr<os::UniqueFd> MountProc(ProcAccess access = ProcAccess::kReadOnly);
 

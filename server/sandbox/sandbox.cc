@@ -1,14 +1,22 @@
 #include "server/sandbox/sandbox.h"
 
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "server/errors/status_macros.h"
+#include "server/os/capabilities.h"
+#include "server/os/unique_fd.h"
 #include "server/sandbox/capabilities.h"
+#include "server/sandbox/id_mappings.h"
+#include "server/sandbox/landlock.h"
 #include "server/sandbox/mount_jail.h"
 #include "server/sandbox/namespaces.h"
 #include "server/sandbox/seccomp_filter.h"
@@ -35,30 +43,95 @@ absl::Status CloseProcess() {
   return absl::OkStatus();
 }
 
-}  // namespace
+absl::StatusOr<os::UniqueFd> OpenDirectory(const char* path, const char* what) {
+  os::UniqueFd directory(::open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) return ErrnoStatus(Errno::Last(), what);
+  return directory;
+}
 
-absl::StatusOr<Jail> Enter(JailOptions options) {
+absl::StatusOr<Jail> EnterNamespaces(JailOptions& options) {
   if (::getpid() != 1) {
     return absl::FailedPreconditionError("not the first process of a pid namespace");
   }
-  os::UniqueFd user_namespace;
-  if (!options.ids.empty()) {
-    FSD_ASSIGN_OR_RETURN(user_namespace, MakeUserNamespace(options.ids));
+  if (options.in_user_namespace && !options.ids.empty()) {
+    return absl::FailedPreconditionError(
+        "a mount that translates ids cannot be made in a user namespace: it takes CAP_SYS_ADMIN "
+        "over the file system");
   }
-  // A tree of the host's mount namespace can only be cloned from inside it.
-  FSD_ASSIGN_OR_RETURN(os::UniqueFd tree, CloneTree(options.source_directory.get()));
-  // Through this one, ".." would still lead to the host's whole tree.
-  options.source_directory.reset();
+  os::UniqueFd mapping;
+  if (!options.ids.empty()) {
+    FSD_ASSIGN_OR_RETURN(mapping, MakeMappingNamespace(options.ids));
+  }
+  FSD_RETURN_IF_ERROR(StepInto(std::move(options.source_directory)));
   FSD_RETURN_IF_ERROR(UnshareNamespaces());
+  FSD_ASSIGN_OR_RETURN(os::UniqueFd tree, CloneTree());
   Jail jail;
-  jail.host_handles = options.host_handles && MayOpenHandles();
   FSD_ASSIGN_OR_RETURN(jail.proc, MountProc());
-  FSD_ASSIGN_OR_RETURN(jail.root,
-                       PivotInto(std::move(tree), options.read_only, user_namespace.get()));
-  FSD_RETURN_IF_ERROR(
-      DropCapabilities(jail.host_handles ? Capabilities::kFilesAndHandles : Capabilities::kFiles));
+  FSD_ASSIGN_OR_RETURN(jail.root, PivotInto(std::move(tree), options.read_only, mapping.get()));
+  return jail;
+}
+
+absl::Status RefuseIdMappings(const JailOptions& options) {
+  if (options.ids.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "a mount that translates ids needs a mount namespace: the mode NAMESPACE");
+}
+
+absl::StatusOr<Jail> EnterChroot(JailOptions& options) {
+  FSD_RETURN_IF_ERROR(RefuseIdMappings(options));
+  Jail jail;
+  jail.cut_proc = os::HasCapability(CAP_SYS_ADMIN);
+  if (!jail.cut_proc && LandlockAbi() < 1) {
+    return absl::FailedPreconditionError(
+        "chroot is no jail here: .. of the proc that the worker needs would lead to the host, as "
+        "there is neither CAP_SYS_ADMIN to cut it off nor Landlock in the kernel");
+  }
+  FSD_ASSIGN_OR_RETURN(jail.proc, OpenDirectory("/proc", "open of /proc"));
+  FSD_RETURN_IF_ERROR(StepInto(std::move(options.source_directory)));
+  if (::chroot(".") != 0) {
+    const Errno error = Errno::Last();
+    return ErrnoStatus(error, error == Errno(EPERM) ? "chroot (needs CAP_SYS_CHROOT)" : "chroot");
+  }
+  if (::chdir("/") != 0) return ErrnoStatus(Errno::Last(), "chdir to the new root");
+  FSD_ASSIGN_OR_RETURN(jail.root, OpenDirectory("/", "open of the new root"));
+  return jail;
+}
+
+absl::StatusOr<Jail> StayOutside(JailOptions& options) {
+  FSD_RETURN_IF_ERROR(RefuseIdMappings(options));
+  Jail jail;
+  jail.root = std::move(options.source_directory);
+  FSD_ASSIGN_OR_RETURN(jail.proc, OpenDirectory("/proc", "open of /proc"));
+  return jail;
+}
+
+}  // namespace
+
+absl::StatusOr<Jail> Enter(JailOptions options) {
+  FSD_ASSIGN_OR_RETURN(Jail jail, options.mode == Mode::kNamespace ? EnterNamespaces(options)
+                                  : options.mode == Mode::kChroot  ? EnterChroot(options)
+                                                                   : StayOutside(options));
+  // The kernel opens handles for the host's own capability only.
+  jail.host_handles = options.host_handles && !options.in_user_namespace && MayOpenHandles();
+  const Capabilities kept =
+      jail.host_handles ? Capabilities::kFilesAndHandles : Capabilities::kFiles;
+  FSD_RETURN_IF_ERROR(options.mode == Mode::kNamespace
+                          ? DropCapabilities(kept)
+                          : DropAllCapabilitiesBut(kept, jail.cut_proc));
   FSD_RETURN_IF_ERROR(CloseProcess());
   return jail;
+}
+
+absl::StatusOr<os::UniqueFd> TakeProcSelfFd(Jail& jail) {
+  const os::UniqueFd proc = std::move(jail.proc);
+  os::UniqueFd self_fd(jail.cut_proc
+                           ? ::open_tree(proc.get(), "self/fd", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
+                           : ::openat(proc.get(), "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!self_fd.valid()) {
+    return ErrnoStatus(Errno::Last(),
+                       jail.cut_proc ? "open_tree of self/fd in /proc" : "open of self/fd in proc");
+  }
+  return self_fd;
 }
 
 absl::Status ReduceCapabilities(Process process) {

@@ -1,11 +1,9 @@
 // The jail of a worker: what it gives up before it reads a guest's first byte.
 //
-// The supervisor starts a worker in a pid namespace of its own (CLONE_NEWPID), so its first process
-// is PID 1 there: the keeper. The order of the walls:
+// The supervisor starts a worker as one process, the keeper. The order of the walls:
 //
-//   1. Enter(), in the single-threaded PID 1: mount tree cloned, new mount, net, ipc, uts and
-//   cgroup
-//      namespaces, pivot_root into the export, capabilities, no_new_privs. No way back.
+//   1. Enter(), while it is single-threaded: by the export's mode (below), then capabilities,
+//      no_new_privs. No way back.
 //   2. the keeper forks the data plane and, if host handles are used, the handle keeper; each gives
 //   up the capabilities that are not its own: ReduceCapabilities().
 //   3. each installs its own seccomp list, compiled before the forks: CompileSeccompFilter().
@@ -21,31 +19,44 @@
 
 namespace fsd::sandbox {
 
-enum class Mode { kNamespace, kChroot, kNone };
+enum class Mode {
+  // For PID 1 of a pid namespace, which the supervisor has made: new mount, net, ipc, uts and
+  // cgroup namespaces, and pivot_root into the export. Needs CAP_SYS_ADMIN.
+  kNamespace,
+  // chroot(2) into the export, nothing else. The data plane needs its "self/fd" of the host's
+  // proc, and must not find the host by it: either it is cut off, for which CAP_SYS_ADMIN is
+  // needed, or Landlock stands before what ".." leads to. Needs CAP_SYS_CHROOT and one of the two.
+  kChroot,
+  // The host as the supervisor sees it. Needs nothing.
+  kNone,
+};
 
 struct JailOptions {
   Mode mode = Mode::kNamespace;
   // This process is in a user namespace of its own and has its capabilities in there only.
   bool in_user_namespace = false;
-  // O_PATH, the directory that becomes "/". Enter closes it: its ".." leads out of the jail, as
-  // does that of any other directory fd of the host's.
+  // O_PATH, the directory that becomes "/". In a jail that has a root of its own, Enter closes it:
+  // its ".." leads out, as does that of any other directory fd of the host's.
   os::UniqueFd source_directory;
-  // The mount itself is read-only too, and stays as it is: what the host mounts below the directory
-  // later is not seen. In a writable export it is.
+  // In a mount namespace, the mount itself is read-only too, and stays as it is: what the host
+  // mounts below the directory later is not seen. In a writable export it is.
   bool read_only = false;
   // One of the processes to come opens host handles, if this one may.
   bool host_handles = false;
   // The mount itself translates owners: see id_mappings.h. It then stays as it is, as a read-only
-  // one does, since what the host mounts later would not translate.
+  // one does, since what the host mounts later would not translate. For kNamespace, and not in a
+  // user namespace.
   IdMappings ids = {};
 };
 
 struct Jail {
-  // The new root, opened O_PATH|O_DIRECTORY inside the jail: what the backend serves.
+  // The export, opened O_PATH|O_DIRECTORY inside the jail: what the backend serves.
   os::UniqueFd root;
-  // A proc of the new pid namespace, showing processes only, mounted nowhere. The data plane opens
-  // "self/fd" in it (after the fork: "self" of the keeper is the keeper's) to re-open O_PATH fds.
+  // A proc of the worker's pid namespace, for TakeProcSelfFd.
   os::UniqueFd proc;
+  // Whether what TakeProcSelfFd takes of it is to be cut off. Until ReduceCapabilities every
+  // process of the worker then has CAP_SYS_ADMIN still.
+  bool cut_proc = false;
   // Whether the capability to open host handles was asked for and is there.
   bool host_handles = false;
 };
@@ -54,10 +65,14 @@ struct Jail {
 // Operation not permitted"; the process is then neither out nor in and must exit.
 absl::StatusOr<Jail> Enter(JailOptions options);
 
+// In the data plane, before it reduces its capabilities, as "self" is whoever opens it: the
+// directory by which it re-opens its O_PATH fds. The proc is closed.
+absl::StatusOr<os::UniqueFd> TakeProcSelfFd(Jail& jail);
+
 enum class Process { kKeeper, kDataPlane, kHandleKeeper };
 
-// Wall 2, in each process of a jail with `host_handles`: only the handle keeper keeps
-// CAP_DAC_READ_SEARCH, and nothing else.
+// Wall 2, in each process: only the handle keeper keeps CAP_DAC_READ_SEARCH, and nothing else; the
+// others keep the capabilities of file serving.
 absl::Status ReduceCapabilities(Process process);
 
 // Wall 3: from here on a system call that is not on the process's list, in any of its threads,

@@ -13,6 +13,7 @@
 #include "server/errors/check.h"
 #include "server/errors/status_macros.h"
 #include "server/ipc/worker_exit.h"
+#include "server/os/parent_death.h"
 #include "server/os/pid_fd.h"
 #include "server/telemetry/log.h"
 
@@ -42,13 +43,15 @@ std::string Predicate(const os::ExitStatus& status) {
 }  // namespace
 
 absl::StatusOr<pid_t> ForkDataPlane(const std::function<int()>& data_plane) {
+  const pid_t keeper = ::getpid();
   // The raw call: fork(3) cannot share descriptors, clone(3) wants a stack of its own. With one
   // thread there is no lock of libc's that another could hold.
   const long pid = ::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
   if (pid < 0) return ErrnoStatus(Errno::Last(), "clone of the data plane");
+  if (pid > 0) return static_cast<pid_t>(pid);
+  if (!os::DieWithParent(keeper).ok()) ::_exit(ipc::kWorkerSetUpFailed);
   // No destructors: they would close the keeper's copies of the descriptors.
-  if (pid == 0) ::_exit(data_plane());
-  return static_cast<pid_t>(pid);
+  ::_exit(data_plane());
 }
 
 int AwaitEnd(pid_t data_plane, std::optional<pid_t> handle_keeper, std::string_view export_name) {

@@ -10,8 +10,9 @@
 // life, in a process whose descriptors the data plane can change. The supervisor starts a new
 // worker instead.
 //
-// The keeper is PID 1 of its pid namespace: its end is the data plane's, by the kernel, and no
-// signal from inside the namespace reaches it.
+// Its end is the data plane's and the handle keeper's, by the kernel: it is PID 1 of a pid
+// namespace, which no signal from inside reaches either, or, in a jail without one, they have asked
+// for it (os/parent_death.h). Then one that is blocked in the kernel ends only when it comes back.
 #ifndef FSD_SERVER_WORKER_KEEPER_H_
 #define FSD_SERVER_WORKER_KEEPER_H_
 
@@ -29,7 +30,8 @@ namespace fsd::worker {
 // single-threaded. Memory is copied as by fork(2), descriptors are shared: whatever one of the two
 // closes is closed for both, so each descriptor has one owner in one of them.
 //
-// In the data plane, pthread_kill cannot reach the main thread: glibc knows it by the keeper's id.
+// It is killed when the caller ends. In the data plane, pthread_kill cannot reach the main thread:
+// glibc knows it by the keeper's id.
 absl::StatusOr<pid_t> ForkDataPlane(const std::function<int()>& data_plane);
 
 // Waits for the worker's end and logs one that was not asked for. Returns the status to exit with

@@ -1,0 +1,21 @@
+#include "server/exe/failure_report.h"
+
+#include <string>
+#include <utility>
+
+#include "proto/fsd/internal/worker.pb.h"
+#include "server/ipc/worker_channel.h"
+#include "server/os/unix_socket.h"
+
+namespace fsd::exe {
+
+void ReportFailure(int control_listener, const absl::Status& why) {
+  auto accepted = os::AcceptUnix(control_listener);
+  if (!accepted.ok()) return;
+  internal::FromWorker message;
+  message.mutable_failure()->set_reason(
+      std::string(why.message().substr(0, ipc::kMaxFailureBytes)));
+  ipc::WorkerChannel(*std::move(accepted)).Send(message).IgnoreError();
+}
+
+}  // namespace fsd::exe
