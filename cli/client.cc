@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <string_view>
@@ -47,13 +48,22 @@ std::string DescribeUnreachable(const std::string& address, int error) {
       text += std::strerror(error);
   }
   if (error == EACCES || error == EPERM) {
-    return text + "\nhint: the socket is for root; run fsctl as root\n";
+    return text +
+           "\nhint: the socket is for the user that fsd runs as, as a rule root; run fsctl as that "
+           "user\n";
   }
   return text + "\nhint: start one with 'fsd --listen " + Printable(address) +
          " --allow-source DIR', or name another with --server or FSCTL_SERVER\n";
 }
 
 }  // namespace
+
+std::string DefaultServer() {
+  if (geteuid() == 0) return "unix:///run/fsd/fsd.sock";
+  const char* const directory = std::getenv("XDG_RUNTIME_DIR");
+  if (directory == nullptr || directory[0] != '/') return "";
+  return std::string(kScheme) + directory + "/fsd/fsd.sock";
+}
 
 Client::Client(const Options& options) : options_(options) {
   const auto channel = grpc::CreateChannel(options.server, grpc::InsecureChannelCredentials());
@@ -63,6 +73,11 @@ Client::Client(const Options& options) : options_(options) {
 
 ExitCode Client::Call(const std::string& doing,
                       const std::function<grpc::Status(grpc::ClientContext&)>& rpc) {
+  if (options_.server.empty()) {
+    std::cerr << "fsctl: XDG_RUNTIME_DIR is not set to a directory, and so the server's address is "
+                 "not known\nhint: name one with --server or FSCTL_SERVER\n";
+    return ExitCode::kUsage;
+  }
   if (const int error = Probe(options_.server); error != 0) {
     std::cerr << DescribeUnreachable(options_.server, error);
     return error == EACCES || error == EPERM ? ExitCode::kPermission : ExitCode::kUnavailable;

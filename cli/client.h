@@ -14,11 +14,13 @@
 
 namespace fsd::cli {
 
-inline constexpr char kDefaultServer[] = "unix:///run/fsd/fsd.sock";
+// Where a server of the user who asks listens: "unix:///run/fsd/fsd.sock" for root, else below
+// $XDG_RUNTIME_DIR; empty if that is not set.
+std::string DefaultServer();
 
 // The options that every command takes.
 struct Options {
-  std::string server = kDefaultServer;
+  std::string server = DefaultServer();
   Format format = Format::kTable;
   std::chrono::seconds timeout{60};
 };

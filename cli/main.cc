@@ -29,14 +29,15 @@ std::string DescribeUsageError(const CLI::App*, const CLI::Error& error) {
 
 void AddOptions(CLI::App& app, Options& options) {
   app.add_option("--server", options.server,
-                 std::string("The server's address (") + kDefaultServer + ")")
+                 "The server's address (unix:///run/fsd/fsd.sock; for an ordinary user "
+                 "unix://$XDG_RUNTIME_DIR/fsd/fsd.sock)")
       ->type_name("ADDRESS")
       ->envname("FSCTL_SERVER")
       ->check(CLI::Validator(
           [](const std::string& address) {
             return IsServerAddress(address)
                        ? ""
-                       : "'" + address + "' is no address such as " + kDefaultServer;
+                       : "'" + address + "' is no address such as unix:///run/fsd/fsd.sock";
           },
           ""));
   app.add_option_function<std::string>(

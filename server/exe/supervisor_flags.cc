@@ -9,6 +9,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "server/errors/status_macros.h"
+#include "server/supervisor/default_paths.h"
 #include "server/telemetry/log.h"
 
 namespace fsd::exe {
@@ -36,11 +37,15 @@ void Declare(CLI::App& app, Given& given) {
                  "allow_socket, worker_binary, workers, log_level; flags override it")
       ->type_name("FILE");
   app.add_option("--listen", given.listen,
-                 "Where the control API listens (unix:///run/fsd/fsd.sock)")
+                 "Where the control API listens (unix:///run/fsd/fsd.sock; for an ordinary user "
+                 "unix://$XDG_RUNTIME_DIR/fsd/fsd.sock)")
       ->type_name("ADDRESS");
-  app.add_option("--state-dir", given.state_dir, "Where exports are recorded (/var/lib/fsd)")
+  app.add_option("--state-dir", given.state_dir,
+                 "Where exports are recorded (/var/lib/fsd; for an ordinary user "
+                 "$XDG_STATE_HOME/fsd or ~/.local/state/fsd)")
       ->type_name("DIR");
-  app.add_option("--runtime-dir", given.runtime_dir, "Where sockets are made (/run/fsd)")
+  app.add_option("--runtime-dir", given.runtime_dir,
+                 "Where sockets are made (/run/fsd; for an ordinary user $XDG_RUNTIME_DIR/fsd)")
       ->type_name("DIR");
   app.add_option(
          "--allow-source", given.allow_source,
@@ -65,6 +70,8 @@ void Declare(CLI::App& app, Given& given) {
 }
 
 absl::Status Apply(const Given& given, Config& config) {
+  const auto user = supervisor::SupervisorUser::Current();
+  SetDefaultPaths(user, config);
   if (given.config_file) FSD_RETURN_IF_ERROR(ReadConfigFile(*given.config_file, config));
   if (given.listen) config.listen = *given.listen;
   if (given.state_dir) config.state_dir = *given.state_dir;
@@ -82,6 +89,7 @@ absl::Status Apply(const Given& given, Config& config) {
     if (error) return absl::InternalError("cannot read /proc/self/exe; give --worker-binary");
     config.worker_binary = self.parent_path() / "fsd-worker";
   }
+  FSD_RETURN_IF_ERROR(CompletePaths(user, config));
   return ValidateConfig(config);
 }
 

@@ -42,15 +42,24 @@ ErrorReason ReasonOfEnd(const WorkerEnd& end) {
 }
 
 absl::Status StartFailure(const WorkerEnd& end) {
-  std::string_view advice = "see the log";
   if (ReasonOfEnd(end) == ErrorReason::kSandboxUnavailable) {
-    advice = "its jail cannot be made on this host; see the log";
-  } else if (!end.exit.signaled && end.exit.code == ipc::kWorkerBadInvocation) {
+    return ReasonedError(absl::StatusCode::kFailedPrecondition, ErrorReason::kSandboxUnavailable,
+                         absl::StrCat("the worker's jail cannot be made on this host: ",
+                                      end.last_words.empty() ? end.Describe() : end.last_words,
+                                      "; see the log, or choose another sandbox mode"));
+  }
+  std::string_view advice = "see the log";
+  if (!end.exit.signaled && end.exit.code == ipc::kWorkerBadInvocation) {
     advice = "fsd and fsd-worker are not of one version; install them together";
   }
   return ReasonedError(
       absl::StatusCode::kFailedPrecondition, ReasonOfEnd(end),
       absl::StrCat("the worker did not get ready: ", end.Describe(), "; ", Absl(advice)));
+}
+
+bool HasPidNamespace(const internal::ExportSpec& spec) {
+  return spec.sandbox_mode() != internal::ExportSpec::SANDBOX_CHROOT &&
+         spec.sandbox_mode() != internal::ExportSpec::SANDBOX_NONE;
 }
 
 ExportState StateFor(internal::WorkerStatus::State state) {
@@ -144,12 +153,13 @@ absl::Status Export::Listen() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<os::UniqueFd> Export::MakeWorkerSpec() const {
+absl::StatusOr<os::UniqueFd> Export::MakeWorkerSpec(bool in_user_namespace) const {
   internal::WorkerSpec spec;
   spec.set_version(ipc::kProtocolVersion);
   spec.set_export_uid(record_.uid());
   *spec.mutable_spec() = record_.spec();
   spec.set_log_level(static_cast<int>(surroundings_.config.log_level));
+  spec.set_in_user_namespace(in_user_namespace);
   const std::string bytes = spec.SerializeAsString();
   auto file = os::CreateSealedFile("fsd-worker-spec", std::as_bytes(std::span(bytes)));
   if (!file.ok()) return ErrnoStatus(file.error(), "make the worker's specification");
@@ -164,14 +174,20 @@ absl::Status Export::LaunchWorker() {
   // Dialled while it is surely ours; the worker finds us in its backlog.
   auto channel = os::ConnectUnix(control_->path(), os::SocketType::kSeqPacket);
   if (!channel.ok()) return ErrnoStatus(channel.error(), "dial the worker's control socket");
-  FSD_ASSIGN_OR_RETURN(const os::UniqueFd spec, MakeWorkerSpec());
-  FSD_ASSIGN_OR_RETURN(LaunchedWorker launched,
-                       supervisor::LaunchWorker({.binary = surroundings_.config.worker_binary,
-                                                 .export_id = id(),
-                                                 .spec = spec.get(),
-                                                 .control_listener = control_->fd(),
-                                                 .vhost_listener = vhost_->fd(),
-                                                 .source_directory = source_.get()}));
+  FSD_ASSIGN_OR_RETURN(const auto user_namespace,
+                       surroundings_.user_namespaces.For(record_.spec()));
+  FSD_ASSIGN_OR_RETURN(const os::UniqueFd spec, MakeWorkerSpec(user_namespace != nullptr));
+  FSD_ASSIGN_OR_RETURN(
+      LaunchedWorker launched,
+      supervisor::LaunchWorker(
+          {.binary = surroundings_.config.worker_binary,
+           .export_id = id(),
+           .spec = spec.get(),
+           .control_listener = control_->fd(),
+           .vhost_listener = vhost_->fd(),
+           .source_directory = source_.get(),
+           .pid_namespace = HasPidNamespace(record_.spec()),
+           .user_namespace = user_namespace == nullptr ? -1 : user_namespace->get()}));
   control_->StopListening();
   const pid_t pid = launched.pid;
   FSD_ASSIGN_OR_RETURN(

@@ -28,6 +28,7 @@
 #include "server/supervisor/export_view.h"
 #include "server/supervisor/restart_policy.h"
 #include "server/supervisor/timing.h"
+#include "server/supervisor/user_namespaces.h"
 #include "server/supervisor/worker_process.h"
 
 namespace fsd::supervisor {
@@ -43,6 +44,7 @@ class Export {
     EventLoop& loop;
     const Config& config;  // with normal paths
     const Timing& timing;
+    UserNamespaces& user_namespaces;
     std::function<void(const Export&)> changed;  // state or conditions did
   };
 
@@ -95,7 +97,7 @@ class Export {
   ExportSocket::IfDead if_dead() const;
   absl::Status Listen();
   absl::Status LaunchWorker();
-  absl::StatusOr<os::UniqueFd> MakeWorkerSpec() const;
+  absl::StatusOr<os::UniqueFd> MakeWorkerSpec(bool in_user_namespace) const;
   void OnStatus(const internal::WorkerStatus& status);
   void ReportRefusedInodes();
   void ReportHandleLack(internal::WorkerStatus::HandleLack lack);

@@ -94,6 +94,11 @@ absl::StatusOr<ExportSocket> ExportSocket::Listen(const std::string& path, os::S
                                         os::kMaxSocketPathBytes, " are possible"));
     }
     if (fd.error() == Errno(EADDRINUSE)) return InUse(path, "another process binds it");
+    if (fd.error() == Errno(EPERM)) {
+      return ErrnoStatus(fd.error(), absl::StrCat("socket ", path,
+                                                  ": only root can give a socket to another user, "
+                                                  "or to a group that its user is not in"));
+    }
     return ErrnoStatus(fd.error(), absl::StrCat("listen on socket ", path));
   }
   struct stat info;

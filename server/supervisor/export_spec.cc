@@ -1,6 +1,7 @@
 #include "server/supervisor/export_spec.h"
 
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <optional>
@@ -84,6 +85,11 @@ absl::Status CompleteSocket(const Config& config, ExportSpec& spec) {
         absl::StrCat("socket ", spec.socket_path(), ": not below an allowed directory (",
                      absl::StrJoin(allowed, ", "), "; never ", control_directory,
                      "); choose one that is, or add its directory to allow_socket"));
+  }
+  // Nobody but root can give a file away: there, 0 is the server's own user.
+  if (::geteuid() != 0) {
+    if (spec.socket_uid() == 0) spec.set_socket_uid(::geteuid());
+    if (spec.socket_gid() == 0) spec.set_socket_gid(::getegid());
   }
   if (spec.socket_mode() == 0) spec.set_socket_mode(kDefaultSocketMode);
   if (spec.socket_mode() > 0777) {

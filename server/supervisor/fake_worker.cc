@@ -3,11 +3,12 @@
 //
 // Tags: "exit-1", "exit-3", "exit-5" at once · "exit-1-next": as "exit-1" if the source holds a
 // file "next" · "silent" says no hello · "garbage" · "wrong-uid" · "wrong-version" · "status-first"
-// · "hello-twice" · "bad-state" · "mute": ready, then never answers · "hang-up": ready, then closes
-// its channel · "flood": ready, then floods · "no-stop": ignores Stop · "stuck": says so when it is
-// to stop · "report": writes what it was born with to fd 1 and ends · anything else: behaves.
-// Letters: 'm' a guest mounts · 'r' a request is refused an inode · 'h' host handles are missing,
-// or not any more · 'x' exit(7) · 'a' abort · 'p' answers with "pong".
+// · "exit-3-says": as "exit-3", saying why · "fails-late": says so after its hello · "hello-twice"
+// · "bad-state" · "mute": ready, then never answers · "hang-up": ready, then closes its channel ·
+// "flood": ready, then floods · "no-stop": ignores Stop · "stuck": says so when it is to stop ·
+// "report": writes what it was born with to fd 1 and ends · anything else: behaves. Letters: 'm' a
+// guest mounts · 'r' a request is refused an inode · 'h' host handles are missing, or not any more
+// · 'x' exit(7) · 'a' abort · 'p' answers with "pong".
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -47,6 +48,7 @@ class FakeWorker {
   bool Is(std::string_view tag) const { return spec_.spec().tag() == tag; }
   void Hello();
   void Status(WorkerStatus::State state);
+  void Failure(std::string_view reason);
   void SendRaw(std::string_view bytes);
   void AcceptChannel();
   void OnMessage();
@@ -80,6 +82,12 @@ void FakeWorker::Status(WorkerStatus::State state) {
   (void)channel_.Send(message);
 }
 
+void FakeWorker::Failure(std::string_view reason) {
+  FromWorker message;
+  message.mutable_failure()->set_reason(std::string(reason));
+  (void)channel_.Send(message);
+}
+
 void FakeWorker::AcceptChannel() {
   auto accepted = os::AcceptUnix(ipc::kControlListenerFd);
   if (!accepted.ok()) return;
@@ -104,9 +112,14 @@ void FakeWorker::OnMessage() {
   if ((*message)->has_stop() && !Is("no-stop")) std::exit(0);
   if ((*message)->has_query_status() && !Is("mute")) Status(WorkerStatus::STATE_LISTENING);
   if (!(*message)->has_hello() || Is("silent")) return;
+  if (Is("exit-3-says")) {
+    Failure("chroot:\n\033[31mno\303\244 " + std::string(5000, 'x'));
+    std::exit(3);
+  }
   if (Is("garbage")) return SendRaw("\xff\xff\xff\xff");
   if (!Is("status-first")) Hello();
   if (Is("hello-twice")) Hello();
+  if (Is("fails-late")) return Failure("late");
   Status(Is("bad-state") ? static_cast<WorkerStatus::State>(77) : WorkerStatus::STATE_LISTENING);
   ready_ = true;
   if (Is("hang-up")) {
@@ -194,6 +207,7 @@ int Report(char** argv, char** envp) {
   char cwd[4096];
   std::printf("pid: %d\nsession: %d\ncwd: %s\n", ::getpid(), ::getsid(0),
               ::getcwd(cwd, sizeof cwd));
+  std::printf("uid: %u gid: %u\n", ::getuid(), ::getgid());
   std::printf("argv: %s\nenvironment: %s\n", argv[0], envp[0] == nullptr ? "none" : envp[0]);
   std::printf("%s%s", FieldOfProcStatus("SigBlk:").c_str(), FieldOfProcStatus("SigIgn:").c_str());
   std::fflush(stdout);

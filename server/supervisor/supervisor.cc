@@ -17,6 +17,7 @@
 #include "server/supervisor/host_preparation.h"
 #include "server/supervisor/operation.h"
 #include "server/supervisor/source_directory.h"
+#include "server/supervisor/user_namespaces.h"
 #include "server/telemetry/log.h"
 
 namespace fsd::supervisor {
@@ -33,9 +34,11 @@ class SupervisorImpl final : public Supervisor {
         timing_(timing),
         loop_(std::move(loop)),
         store_(std::move(store)),
+        user_namespaces_(config_.subordinate_ids),
         surroundings_{.loop = *loop_,
                       .config = config_,
                       .timing = timing_,
+                      .user_namespaces = user_namespaces_,
                       .changed = [this](const Export& changed) { Tell(changed); }} {}
 
   absl::Status LoadRecords();
@@ -90,6 +93,7 @@ class SupervisorImpl final : public Supervisor {
   const Timing timing_;
   const std::unique_ptr<EventLoop> loop_;
   ExportStore store_;
+  UserNamespaces user_namespaces_;
   const Export::Surroundings surroundings_;
   ExportRegistry registry_;
   std::map<std::string, Operation> operations_;  // by export id

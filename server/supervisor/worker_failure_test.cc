@@ -45,6 +45,9 @@ INSTANTIATE_TEST_SUITE_P(
     Misbehaviours, BadStartTest,
     ::testing::Values(BadStart{"exit-1", "WORKER_FAILED", "exited with status 1"},
                       BadStart{"exit-3", "SANDBOX_UNAVAILABLE", "exited with status 3"},
+                      BadStart{"exit-3-says", "SANDBOX_UNAVAILABLE",
+                               "cannot be made on this host: chroot:??[31mno?? xxx"},
+                      BadStart{"fails-late", "WORKER_FAILED", "cannot serve after its hello"},
                       BadStart{"exit-5", "WORKER_FAILED", "its handle keeper died"},
                       BadStart{"silent", "WORKER_FAILED", "not ready within 200ms"},
                       BadStart{"garbage", "WORKER_FAILED", "not a message"},
@@ -58,6 +61,12 @@ INSTANTIATE_TEST_SUITE_P(
       std::replace(name.begin(), name.end(), '-', '_');
       return name;
     });
+
+TEST_F(SupervisorTest, WhatAFailingWorkerSaysIsBounded) {
+  auto& supervisor = Start();
+  const absl::Status status = supervisor.Create(SpecOf("web", "exit-3-says")).status();
+  EXPECT_LT(status.message().size(), 1200u);
+}
 
 class LaterMisbehaviourTest
     : public SupervisorTest,

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -27,13 +30,24 @@ struct FdMove {
   int to;
 };
 
+enum class Step { kClone, kEnterUserNamespace, kBecomeRoot, kJoinCgroup, kExec };
+
 // All that the child needs, made before there is a child; and what it tells.
 struct ChildPlan {
   const char* binary;
   std::array<char*, 2> arguments;
   std::array<char*, 1> environment;
   std::array<FdMove, 5> moves;
-  int error = 0;  // the errno that kept the child from its exec
+  int user_namespace = -1;
+  int cgroup_procs = -1;
+  // Of the clone that makes the worker; pid and pid_fd are its results.
+  int clone_flags = 0;
+  std::byte* stack_end = nullptr;
+  int pid = -1;
+  int pid_fd = -1;
+  // What kept the worker from its exec, unless 0, and where.
+  int error = 0;
+  Step step = Step::kExec;
 };
 
 // The kernel's struct sigaction (rt_sigaction(2)); all zero is SIG_DFL.
@@ -46,25 +60,44 @@ struct KernelSigaction {
 constexpr int kLastSignal = 64;
 constexpr size_t kKernelSigsetBytes = 8;
 
-[[noreturn]] void FailChild(ChildPlan& plan) {
+[[noreturn]] void FailChild(ChildPlan& plan, Step step) {
   plan.error = errno;
+  plan.step = step;
   ::_exit(127);
+}
+
+// In the user namespace: nothing to be done where our own ids are its 0. Raw calls, as glibc's
+// would change every thread of ours.
+void BecomeRoot(ChildPlan& plan) {
+  // Refused where the namespace has none but our own ids: then they stay as they are.
+  if (::syscall(SYS_setgroups, 0, nullptr) != 0 && errno != EPERM) {
+    FailChild(plan, Step::kBecomeRoot);
+  }
+  if (::syscall(SYS_setresgid, 0, 0, 0) != 0 || ::syscall(SYS_setresuid, 0, 0, 0) != 0) {
+    FailChild(plan, Step::kBecomeRoot);
+  }
 }
 
 // Runs in the child, which lives in the memory of a process with many threads: no allocation, no
 // lock, nothing but system calls.
 [[noreturn]] void BecomeWorker(ChildPlan& plan) {
+  if (plan.cgroup_procs >= 0 && ::write(plan.cgroup_procs, "0", 1) != 1) {
+    FailChild(plan, Step::kJoinCgroup);
+  }
+  if (plan.user_namespace >= 0) BecomeRoot(plan);
   // Out of the way first: a source may have the number that another one is to get.
   for (FdMove& move : plan.moves) {
     move.from = ::fcntl(move.from, F_DUPFD_CLOEXEC, ipc::kInheritedFdsEnd);
-    if (move.from < 0) FailChild(plan);
+    if (move.from < 0) FailChild(plan, Step::kExec);
   }
   for (const FdMove& move : plan.moves) {
-    if (::dup2(move.from, move.to) < 0) FailChild(plan);
+    if (::dup2(move.from, move.to) < 0) FailChild(plan, Step::kExec);
   }
-  if (::syscall(SYS_close_range, ipc::kInheritedFdsEnd, ~0U, 0) != 0) FailChild(plan);
+  if (::syscall(SYS_close_range, ipc::kInheritedFdsEnd, ~0U, 0) != 0) {
+    FailChild(plan, Step::kExec);
+  }
   // A terminal's Ctrl-C is for the supervisor.
-  if (::setsid() < 0 || ::chdir("/") != 0) FailChild(plan);
+  if (::setsid() < 0 || ::chdir("/") != 0) FailChild(plan, Step::kExec);
   // The C library would keep its own two signals from us, and a parent may have had them ignored
   // too.
   constexpr KernelSigaction kDefault{};
@@ -76,10 +109,39 @@ constexpr size_t kKernelSigsetBytes = 8;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::execve(plan.binary, plan.arguments.data(), plan.environment.data());
-  FailChild(plan);
+  FailChild(plan, Step::kExec);
 }
 
 int RunChild(void* plan) { BecomeWorker(*static_cast<ChildPlan*>(plan)); }
+
+void CloneWorker(ChildPlan& plan, int more_flags) {
+  plan.pid = ::clone(RunChild, plan.stack_end, plan.clone_flags | more_flags, &plan, &plan.pid_fd);
+  if (plan.pid >= 0) return;
+  plan.error = errno;
+  plan.step = Step::kClone;
+}
+
+// Only a process with one thread may enter a user namespace, so one in between does, which makes
+// the worker our child and not its own. It shares our table of descriptors: the pidfd is in ours.
+int GoBetween(void* argument) {
+  ChildPlan& plan = *static_cast<ChildPlan*>(argument);
+  if (::setns(plan.user_namespace, CLONE_NEWUSER) != 0) {
+    FailChild(plan, Step::kEnterUserNamespace);
+  }
+  CloneWorker(plan, CLONE_PARENT);
+  ::_exit(0);
+}
+
+absl::Status SandboxUnavailable(Errno error, std::string_view what, std::string_view advice) {
+  return ReasonedError(
+      absl::StatusCode::kFailedPrecondition, ErrorReason::kSandboxUnavailable,
+      absl::StrCat(ErrnoStatus(error, what).message(), absl::string_view("; "), Absl(advice)));
+}
+
+absl::Status WorkerFailed(absl::StatusCode code, Errno error, std::string_view what) {
+  return ReasonedError(code, ErrorReason::kWorkerFailed,
+                       std::string(ErrnoStatus(error, what).message()));
+}
 
 absl::Status CloneError(Errno error) {
   switch (error.value()) {
@@ -88,20 +150,34 @@ absl::Status CloneError(Errno error) {
     case ENOSYS:
     case ENOSPC:
     case EUSERS:
-      return ReasonedError(
-          absl::StatusCode::kFailedPrecondition, ErrorReason::kSandboxUnavailable,
-          absl::StrCat(ErrnoStatus(error, "a worker needs a pid namespace of its own").message(),
-                       "; run the supervisor as root (CAP_SYS_ADMIN), in a container that may make "
-                       "namespaces, and see user.max_pid_namespaces"));
+      return SandboxUnavailable(
+          error, "a worker needs a pid namespace of its own",
+          "let the supervisor make namespaces (as root with CAP_SYS_ADMIN, or in a container that "
+          "allows it; see user.max_pid_namespaces), or ask for sandbox mode CHROOT or NONE");
     default:
-      return ReasonedError(absl::StatusCode::kResourceExhausted, ErrorReason::kWorkerFailed,
-                           std::string(ErrnoStatus(error, "clone a worker").message()));
+      return WorkerFailed(absl::StatusCode::kResourceExhausted, error, "clone a worker");
   }
 }
 
-absl::Status StartError(Errno error, std::string_view what) {
-  return ReasonedError(absl::StatusCode::kInternal, ErrorReason::kWorkerFailed,
-                       std::string(ErrnoStatus(error, what).message()));
+absl::Status LaunchError(const ChildPlan& plan) {
+  const Errno error(plan.error);
+  switch (plan.step) {
+    case Step::kClone:
+      return CloneError(error);
+    case Step::kEnterUserNamespace:
+      return SandboxUnavailable(error, "enter the worker's user namespace",
+                                "see user.max_user_namespaces and what the host's security module "
+                                "says about user namespaces");
+    case Step::kBecomeRoot:
+      return SandboxUnavailable(error, "become 0 in the worker's user namespace",
+                                "its maps of users and of groups must both have a 0 inside");
+    case Step::kJoinCgroup:
+      return WorkerFailed(absl::StatusCode::kInternal, error, "put the worker into its cgroup");
+    case Step::kExec:
+      break;
+  }
+  return WorkerFailed(absl::StatusCode::kInternal, error,
+                      absl::StrCat("start the worker ", plan.binary));
 }
 
 // Blocks every signal while it lives, so that no handler of ours runs in the child.
@@ -120,31 +196,49 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
-// Returns when the child runs its binary or has ended. Until then it borrows our memory, which
-// copying would make the dearer the more exports there are, and this thread waits.
-ErrnoOr<LaunchedWorker> Clone(ChildPlan& plan) {
-  alignas(16) std::array<std::byte, size_t{32} << 10> stack;
-  int pid_fd = -1;
-  const SignalsBlocked blocked;
-  const int pid =
-      ::clone(RunChild, stack.data() + stack.size(),
-              CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_NEWPID | SIGCHLD, &plan, &pid_fd);
-  if (pid < 0) return Errno::Last();
-  return LaunchedWorker{.pid = pid, .process = os::PidFd(os::UniqueFd(pid_fd))};
+using Stack = std::array<std::byte, size_t{32} << 10>;
+
+// A child that becomes another user in our memory has us count as a program that is not to be
+// dumped or looked into.
+class DumpableKept {
+ public:
+  ~DumpableKept() {
+    if (before_ == 1) ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+  }
+
+ private:
+  const int before_ = ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+};
+
+void Reap(pid_t pid) {
+  siginfo_t info;
+  while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED) != 0 && errno == EINTR) {
+  }
 }
 
-void ReapFailed(const os::PidFd& process) {
-  siginfo_t info;
-  while (::waitid(P_PIDFD, static_cast<id_t>(process.fd()), &info, WEXITED) != 0 &&
-         errno == EINTR) {
-  }
+// Returns when the child runs its binary or has ended. Until then it borrows our memory, which
+// copying would make the dearer the more exports there are, and this thread waits.
+void Clone(ChildPlan& plan) {
+  alignas(16) Stack stack;
+  plan.stack_end = stack.data() + stack.size();
+  const SignalsBlocked blocked;
+  if (plan.user_namespace < 0) return CloneWorker(plan, 0);
+  alignas(16) Stack stack_between;
+  const DumpableKept dumpable;
+  const int between = ::clone(GoBetween, stack_between.data() + stack_between.size(),
+                              CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &plan);
+  if (between >= 0) return Reap(between);
+  plan.error = errno;
+  plan.step = Step::kClone;
 }
 
 }  // namespace
 
 absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch) {
   const os::UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null.valid()) return StartError(Errno::Last(), "open /dev/null");
+  if (!null.valid()) {
+    return WorkerFailed(absl::StatusCode::kInternal, Errno::Last(), "open /dev/null");
+  }
   std::string title = absl::StrCat("fsd-worker: ", launch.export_id);
   ChildPlan plan{
       .binary = launch.binary.c_str(),
@@ -155,14 +249,16 @@ absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch) {
                  {launch.control_listener, ipc::kControlListenerFd},
                  {launch.vhost_listener, ipc::kVhostListenerFd},
                  {launch.source_directory, ipc::kSourceDirectoryFd}}},
+      .user_namespace = launch.user_namespace,
+      .cgroup_procs = launch.cgroup_procs,
+      .clone_flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD |
+                     (launch.pid_namespace ? CLONE_NEWPID : 0),
   };
-  auto worker = Clone(plan);
-  if (!worker.ok()) return CloneError(worker.error());
-  if (plan.error != 0) {
-    ReapFailed(worker->process);
-    return StartError(Errno(plan.error), absl::StrCat("start the worker ", launch.binary));
-  }
-  return *std::move(worker);
+  Clone(plan);
+  os::PidFd process{os::UniqueFd(plan.pid_fd)};
+  if (plan.error == 0) return LaunchedWorker{.pid = plan.pid, .process = std::move(process)};
+  if (plan.pid > 0) Reap(plan.pid);
+  return LaunchError(plan);
 }
 
 }  // namespace fsd::supervisor

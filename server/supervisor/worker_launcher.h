@@ -1,9 +1,10 @@
 // WorkerLauncher: starts fsd-worker by clone and execve.
 //
-// The worker is PID 1 of a new pid namespace and leads a session of its own. It is born with
-// exactly 0 (/dev/null), 1 and 2 (ours) and the descriptors of ipc/inherited_fds.h, no signal
-// blocked or ignored, an empty environment and "/" as working directory. Nothing ties its life to
-// ours.
+// The worker leads a session of its own and may be PID 1 of a new pid namespace and uid and gid 0
+// of a user namespace, without supplementary groups as far as those can be given up there. It is
+// born with exactly 0 (/dev/null), 1 and 2 (ours) and the descriptors of ipc/inherited_fds.h, no
+// signal blocked or ignored, an empty environment and "/" as working directory. Nothing ties its
+// life to ours.
 //
 // The calling process may have threads: everything is prepared before the clone, and the child
 // makes nothing but async-signal-safe calls on it.
@@ -29,7 +30,8 @@ struct WorkerLaunch {
   int source_directory = -1;
   // Whether it becomes PID 1 of a pid namespace of its own.
   bool pid_namespace = true;
-  // Unless -1, a user namespace that it is to live in.
+  // Unless -1, a user namespace that it is to live in, as uid and gid 0: it then has every
+  // capability in there. Ours to enter: we own it, or have CAP_SYS_ADMIN.
   int user_namespace = -1;
   // Unless -1, the open cgroup.procs of the cgroup that it is to live in.
   int cgroup_procs = -1;
@@ -40,7 +42,8 @@ struct LaunchedWorker {
   os::PidFd process;
 };
 
-// Returns when the binary runs. SANDBOX_UNAVAILABLE: a pid namespace cannot be made.
+// Returns when the binary runs. SANDBOX_UNAVAILABLE: a pid namespace cannot be made, or the user
+// namespace not be entered.
 // WORKER_FAILED: the process or the binary could not be started.
 absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch);
 

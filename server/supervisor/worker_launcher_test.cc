@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,16 +13,19 @@
 #include <cstdlib>
 #include <span>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "proto/fsd/internal/worker.pb.h"
 #include "server/ipc/inherited_fds.h"
 #include "server/os/memory_file.h"
 #include "server/os/unique_fd.h"
+#include "server/os/user_namespace.h"
 #include "server/supervisor/error_reason.h"
 
 namespace fsd::supervisor {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Optional;
 
@@ -108,13 +112,85 @@ TEST_F(WorkerLauncherTest, TheWorkerIsBornWithExactlyWhatIsDocumented) {
             "stdin is null: 1\n"
             "pid: 1\n"
             "session: 1\n"
-            "cwd: /\n"
-            "argv: fsd-worker: web\n"
-            "environment: none\n"
-            "SigBlk:\t0000000000000000\n"
-            "SigIgn:\t0000000000000000\n");
+            "cwd: /\n" +
+                absl::StrCat("uid: ", ::getuid(), " gid: ", ::getgid(), "\n") +
+                "argv: fsd-worker: web\n"
+                "environment: none\n"
+                "SigBlk:\t0000000000000000\n"
+                "SigIgn:\t0000000000000000\n");
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
+}
+
+TEST_F(WorkerLauncherTest, InAUserNamespaceItIsRootThereAndOurChildAllTheSame) {
+  const os::UniqueFd proc(::open("/proc", O_PATH | O_CLOEXEC));
+  const auto user_namespace =
+      os::MakeUserNamespace({.uids = {{0, ::geteuid(), 1}}, .gids = {{0, ::getegid(), 1}}},
+                            os::MapWriter::kOwner, proc.get());
+  ASSERT_TRUE(user_namespace.ok()) << user_namespace.status();
+  const os::UniqueFd spec = SpecWithTag("report");
+  WorkerLaunch launch = Launch(spec.get());
+  launch.user_namespace = user_namespace->get();
+  CapturedOutput output;
+
+  const auto worker = LaunchWorker(launch);
+
+  ASSERT_TRUE(worker.ok()) << worker.status();
+  EXPECT_GT(worker->pid, 1);
+  EXPECT_EQ(WaitForEnd(worker->process).code, 0);
+  EXPECT_THAT(output.Text(), AllOf(HasSubstr("fds: 0 1 2 3 4 5 6\n"), HasSubstr("pid: 1\n"),
+                                   HasSubstr("uid: 0 gid: 0\n")));
+  EXPECT_EQ(::prctl(PR_GET_DUMPABLE), 1);
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);  // nobody in between is left
+}
+
+TEST_F(WorkerLauncherTest, WhatIsNoUserNamespaceIsSandboxUnavailable) {
+  const os::UniqueFd spec = SpecWithTag("report");
+  WorkerLaunch launch = Launch(spec.get());
+  launch.user_namespace = any_.get();
+  const auto worker = LaunchWorker(launch);
+  EXPECT_THAT(ReasonOf(worker.status()), Optional(std::string("SANDBOX_UNAVAILABLE")));
+  EXPECT_THAT(std::string(worker.status().message()),
+              HasSubstr("enter the worker's user namespace"));
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+}
+
+TEST_F(WorkerLauncherTest, WithoutAPidNamespaceItIsInOurs) {
+  const os::UniqueFd spec = SpecWithTag("report");
+  WorkerLaunch launch = Launch(spec.get());
+  launch.pid_namespace = false;
+  CapturedOutput output;
+
+  const auto worker = LaunchWorker(launch);
+
+  ASSERT_TRUE(worker.ok()) << worker.status();
+  EXPECT_EQ(WaitForEnd(worker->process).code, 0);
+  EXPECT_THAT(output.Text(),
+              HasSubstr(absl::StrCat("pid: ", worker->pid, "\nsession: ", worker->pid, "\n")));
+}
+
+TEST_F(WorkerLauncherTest, ItJoinsItsCgroupItself) {
+  const os::UniqueFd spec = SpecWithTag("exit-3");
+  const os::UniqueFd procs(::memfd_create("cgroup.procs", MFD_CLOEXEC));
+  WorkerLaunch launch = Launch(spec.get());
+  launch.cgroup_procs = procs.get();
+
+  const auto worker = LaunchWorker(launch);
+
+  ASSERT_TRUE(worker.ok()) << worker.status();
+  EXPECT_EQ(WaitForEnd(worker->process).code, 3);
+  char written[8] = {};
+  EXPECT_EQ(::pread(procs.get(), written, sizeof written, 0), 1);
+  EXPECT_STREQ(written, "0");
+}
+
+TEST_F(WorkerLauncherTest, ACgroupThatCannotBeJoinedIsNamed) {
+  const os::UniqueFd spec = SpecWithTag("exit-3");
+  WorkerLaunch launch = Launch(spec.get());
+  launch.cgroup_procs = any_.get();  // cannot be written
+  const auto worker = LaunchWorker(launch);
+  EXPECT_THAT(ReasonOf(worker.status()), Optional(std::string("WORKER_FAILED")));
+  EXPECT_THAT(std::string(worker.status().message()), HasSubstr("put the worker into its cgroup"));
 }
 
 TEST_F(WorkerLauncherTest, SourcesThatHaveOneAnothersNumbersArriveRight) {

@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "server/errors/status_macros.h"
 #include "server/ipc/worker_exit.h"
@@ -20,6 +21,15 @@ absl::Duration Since(EventLoop::Clock::time_point when) {
   return absl::FromChrono(EventLoop::Clock::now() - when);
 }
 
+// A worker may be anybody's, but what it says goes to clients and into the log.
+std::string Printable(absl::string_view text) {
+  std::string printable(text.substr(0, ipc::kMaxFailureBytes));
+  for (char& c : printable) {
+    if (!absl::ascii_isprint(static_cast<unsigned char>(c))) c = '?';
+  }
+  return printable;
+}
+
 }  // namespace
 
 std::string WorkerEnd::Describe() const {
@@ -27,7 +37,9 @@ std::string WorkerEnd::Describe() const {
   if (!exit.signaled && exit.code == ipc::kWorkerHandleKeeperDied) {
     return "its handle keeper died; the log says of what";
   }
-  if (exit.signaled || exit.code <= ipc::kWorkerKilledBySignal) return exit.Describe();
+  if (exit.signaled || exit.code <= ipc::kWorkerKilledBySignal) {
+    return absl::StrCat(exit.Describe(), last_words.empty() ? "" : ": ", last_words);
+  }
   const os::ExitStatus data_plane{.signaled = true, .code = exit.code - ipc::kWorkerKilledBySignal};
   return absl::StrCat("its data plane was ", data_plane.Describe());
 }
@@ -151,10 +163,18 @@ void WorkerProcess::OnMessage(const internal::FromWorker& message) {
       return OnHello(message.hello());
     case internal::FromWorker::kStatus:
       return OnStatus(message.status());
+    case internal::FromWorker::kFailure:
+      return OnFailure(message.failure());
     case internal::FromWorker::MESSAGE_NOT_SET:
       break;
   }
   Kill("it sent a message of an unknown kind");
+}
+
+void WorkerProcess::OnFailure(const internal::FromWorker::Failure& failure) {
+  if (phase_ == Phase::kEnding) return;
+  if (phase_ != Phase::kAwaitingHello) return Kill("it said that it cannot serve after its hello");
+  last_words_ = Printable(failure.reason());
 }
 
 void WorkerProcess::OnHello(const internal::FromWorker::Hello& hello) {
@@ -188,6 +208,15 @@ void WorkerProcess::OnStatus(const internal::WorkerStatus& status) {
   events_.on_status(status);
 }
 
+// Of a worker that has ended.
+void WorkerProcess::ReadLastWords() {
+  for (int i = 0; i < kMessagesPerRound && channel_open_ && phase_ == Phase::kAwaitingHello; ++i) {
+    const auto message = channel_.ReceiveFromWorker();
+    if (!message.ok() || !message->has_value()) return;
+    if ((*message)->has_failure()) OnFailure((*message)->failure());
+  }
+}
+
 void WorkerProcess::Query() {
   if (Since(heard_at_) > limits_.silence) {
     return Kill(absl::StrCat("it has not answered for ", absl::FormatDuration(limits_.silence)));
@@ -211,12 +240,14 @@ void WorkerProcess::OnHangUp() {
 void WorkerProcess::OnExit() {
   auto exit = process_.Reap();
   if (exit.ok() && !exit->has_value()) return;
+  ReadLastWords();
   WorkerEnd end;
   // Not ours to reap: somebody made the process ignore SIGCHLD. Ended it has all the same.
   if (exit.ok()) end.exit = **exit;
   end.was_ready = ready_at_ != EventLoop::Clock::time_point();
   end.healthy_for = end.was_ready ? Since(ready_at_) : absl::ZeroDuration();
   end.misdeed = misdeed_;
+  end.last_words = last_words_;
   loop_.Cancel(deadline_);
   loop_.Cancel(query_);
   CloseChannel();

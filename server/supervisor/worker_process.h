@@ -1,8 +1,9 @@
 // WorkerProcess: one running worker, watched by its pidfd and spoken to on its control socket.
 //
 // The worker answers our Hello with its own and a status, sends a status after each change, and
-// answers QueryStatus. Nothing that it says is trusted: one that speaks for another export, says
-// what is no message, floods, falls silent or hangs up is killed, and WorkerEnd tells why.
+// answers QueryStatus. One that cannot serve says why, instead of the Hello, and ends. Nothing that
+// it says is trusted: one that speaks for another export, says what is no message, floods, falls
+// silent or hangs up is killed, and WorkerEnd tells why.
 //
 // The destructor lets go of the worker: it neither stops nor kills it. For the loop's thread.
 #ifndef FSD_SERVER_SUPERVISOR_WORKER_PROCESS_H_
@@ -41,8 +42,10 @@ struct WorkerEnd {
   bool was_ready = false;
   absl::Duration healthy_for;  // since it was ready
   std::string misdeed;         // why we killed it; empty if we did not
+  std::string last_words;      // why it ended, as it told us; of bounded length, printable ASCII
 
-  // "killed by signal 11 (Segmentation fault)", "killed: it did not …".
+  // "killed by signal 11 (Segmentation fault)", "killed: it did not …", "exited with status 3:
+  // chroot …".
   std::string Describe() const;
 };
 
@@ -81,8 +84,10 @@ class WorkerProcess {
   void SayHello();
   void OnChannel();
   void OnMessage(const internal::FromWorker& message);
+  void OnFailure(const internal::FromWorker::Failure& failure);
   void OnHello(const internal::FromWorker::Hello& hello);
   void OnStatus(const internal::WorkerStatus& status);
+  void ReadLastWords();
   void OnHangUp();
   void OnExit();
   void Query();
@@ -101,6 +106,7 @@ class WorkerProcess {
   Phase phase_ = Phase::kAwaitingHello;
   bool channel_open_ = false;
   std::string misdeed_;
+  std::string last_words_;
   EventLoop::Clock::time_point ready_at_;
   EventLoop::Clock::time_point heard_at_;
   EventLoop::Clock::time_point second_began_;
