@@ -1,7 +1,7 @@
 // RunningSupervisor: a supervisor in this process, with real workers and directories of its own.
 //
-// Needs real root, as the workers' jails do. Destroying it stops the workers and removes
-// everything.
+// Needs real root, as the workers' jails do, or an ordinary user (lesser_thread.h) with a worker
+// binary that this one can run. Destroying it stops the workers and removes everything.
 #ifndef FSD_TESTS_HARNESS_RUNNING_SUPERVISOR_H_
 #define FSD_TESTS_HARNESS_RUNNING_SUPERVISOR_H_
 
@@ -19,7 +19,10 @@ namespace fsd::harness {
 class RunningSupervisor {
  public:
   // `worker_binary`: fsd-worker, as a path that exec can use from anywhere.
-  static absl::StatusOr<std::unique_ptr<RunningSupervisor>> Start(const std::string& worker_binary);
+  // `configure` may change what is configured.
+  static absl::StatusOr<std::unique_ptr<RunningSupervisor>> Start(
+      const std::string& worker_binary,
+      const std::function<void(supervisor::Config&)>& configure = [](supervisor::Config&) {});
   ~RunningSupervisor();
 
   // Exports shares/<id>, which is made if it is missing, under the tag `id`.
