@@ -7,7 +7,6 @@
 // confine each process to its list, serve.
 #include <fcntl.h>
 #include <malloc.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,8 +31,12 @@
 #include "server/ipc/worker_channel.h"
 #include "server/ipc/worker_exit.h"
 #include "server/os/unique_fd.h"
+#include "server/sandbox/capability_set.h"
+#include "server/sandbox/landlock.h"
+#include "server/sandbox/resource_limits.h"
 #include "server/sandbox/sandbox.h"
 #include "server/sandbox/seccomp_filter.h"
+#include "server/sandbox/worker_syscalls.h"
 #include "server/telemetry/log.h"
 #include "server/worker/handle_keeper.h"
 #include "server/worker/keeper.h"
@@ -74,17 +77,10 @@ absl::StatusOr<internal::WorkerSpec> ReadSpec(int fd) {
   return spec;
 }
 
-// Every inode and every open file of the guest's costs a descriptor.
-void RaiseDescriptorLimit() {
-  rlimit limit;
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 absl::StatusOr<std::unique_ptr<worker::Worker>> MakeWorker(internal::WorkerSpec spec,
                                                            AdoptedFds fds, os::UniqueFd root,
-                                                           int proc, os::UniqueFd handle_keeper) {
+                                                           int proc, os::UniqueFd handle_keeper,
+                                                           bool landlock_lacking) {
   // In the data plane, as "self" is whoever opens it.
   os::UniqueFd proc_self_fd(::openat(proc, "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!proc_self_fd.valid()) return ErrnoStatus(Errno::Last(), "open self/fd in proc");
@@ -97,7 +93,8 @@ absl::StatusOr<std::unique_ptr<worker::Worker>> MakeWorker(internal::WorkerSpec 
   return worker::Worker::Create({.spec = std::move(spec),
                                  .control_listener = std::move(fds.control_listener),
                                  .vhost_listener = std::move(fds.vhost_listener),
-                                 .filesystem = std::move(filesystem)});
+                                 .filesystem = std::move(filesystem),
+                                 .landlock_lacking = landlock_lacking});
 }
 
 // The lists of all processes, compiled.
@@ -107,30 +104,56 @@ struct Filters {
   sandbox::SeccompFilter handle_keeper;
 };
 
-absl::StatusOr<Filters> CompileFilters() {
+sandbox::SeccompAction SeccompActionOf(const internal::ExportSpec& spec) {
+  switch (spec.seccomp()) {
+    case internal::ExportSpec::SECCOMP_ERRNO:
+      return sandbox::SeccompAction::kErrno;
+    case internal::ExportSpec::SECCOMP_LOG:
+      return sandbox::SeccompAction::kLog;
+    case internal::ExportSpec::SECCOMP_OFF:
+      return sandbox::SeccompAction::kOff;
+    default:
+      return sandbox::SeccompAction::kKill;
+  }
+}
+
+absl::StatusOr<Filters> CompileFilters(const internal::ExportSpec& spec,
+                                       const sandbox::Jail& jail) {
   using sandbox::CompileSeccompFilter;
   using sandbox::Process;
-  FSD_ASSIGN_OR_RETURN(auto keeper, CompileSeccompFilter(Process::kKeeper));
-  FSD_ASSIGN_OR_RETURN(auto data_plane, CompileSeccompFilter(Process::kDataPlane));
-  FSD_ASSIGN_OR_RETURN(auto handle_keeper, CompileSeccompFilter(Process::kHandleKeeper));
+  const sandbox::SeccompAction otherwise = SeccompActionOf(spec);
+  const sandbox::DataPlaneNeeds needs{.writes = !spec.read_only(),
+                                      .locks = spec.shared_locks(),
+                                      .xattrs = spec.xattr(),
+                                      .host_handles = jail.host_handles};
+  FSD_ASSIGN_OR_RETURN(auto keeper, CompileSeccompFilter(Process::kKeeper, otherwise));
+  FSD_ASSIGN_OR_RETURN(auto data_plane,
+                       CompileSeccompFilter(Process::kDataPlane, otherwise, needs));
+  FSD_ASSIGN_OR_RETURN(auto handle_keeper,
+                       CompileSeccompFilter(Process::kHandleKeeper, otherwise, needs));
   return Filters{std::move(keeper), std::move(data_plane), std::move(handle_keeper)};
 }
 
 // What of the jail is this process's, once the last fork is done.
-absl::Status Confine(sandbox::Process process, const sandbox::SeccompFilter& filter) {
-  FSD_RETURN_IF_ERROR(sandbox::ReduceCapabilities(process));
+absl::Status Confine(sandbox::Process process, const sandbox::Jail& jail,
+                     const sandbox::SeccompFilter& filter) {
+  FSD_RETURN_IF_ERROR(sandbox::ReduceCapabilities(process, jail));
   return filter.Install();
+}
+
+// The data plane's part before it has threads. Whether Landlock is among its walls.
+absl::StatusOr<bool> ConfineDataPlane(const sandbox::Jail& jail, bool read_only) {
+  FSD_RETURN_IF_ERROR(sandbox::ReduceCapabilities(sandbox::Process::kDataPlane, jail));
+  return sandbox::ConfineToTree(jail.root.get(), read_only);
 }
 
 int RunDataPlane(const internal::WorkerSpec& spec, AdoptedFds fds, sandbox::Jail& jail,
                  os::UniqueFd handle_keeper, const sandbox::SeccompFilter& filter) {
   const std::string& name = spec.spec().id();
-  if (const absl::Status reduced = sandbox::ReduceCapabilities(sandbox::Process::kDataPlane);
-      !reduced.ok()) {
-    return Fail(ipc::kWorkerJailUnavailable, name, reduced);
-  }
+  const auto landlocked = ConfineDataPlane(jail, spec.spec().read_only());
+  if (!landlocked.ok()) return Fail(ipc::kWorkerJailUnavailable, name, landlocked.status());
   auto worker = MakeWorker(spec, std::move(fds), std::move(jail.root), jail.proc.get(),
-                           std::move(handle_keeper));
+                           std::move(handle_keeper), /*landlock_lacking=*/!*landlocked);
   if (!worker.ok()) return Fail(ipc::kWorkerSetUpFailed, name, worker.status());
   if (const absl::Status confined = filter.Install(); !confined.ok()) {
     return Fail(ipc::kWorkerJailUnavailable, name, confined);
@@ -138,12 +161,14 @@ int RunDataPlane(const internal::WorkerSpec& spec, AdoptedFds fds, sandbox::Jail
   return (*worker)->Run();
 }
 
-int RunHandleKeeper(std::string_view name, int socket, const sandbox::SeccompFilter& filter) {
-  const ErrnoOr<worker::HandleKeeper> keeper = worker::HandleKeeper::Create();
+int RunHandleKeeper(const internal::ExportSpec& spec, int socket, const sandbox::Jail& jail,
+                    const sandbox::SeccompFilter& filter) {
+  const std::string& name = spec.id();
+  const ErrnoOr<worker::HandleKeeper> keeper = worker::HandleKeeper::Create(spec.read_only());
   if (!keeper.ok()) {
     return Fail(ipc::kWorkerSetUpFailed, name, ErrnoStatus(keeper.error(), "drawing a key"));
   }
-  if (const absl::Status confined = Confine(sandbox::Process::kHandleKeeper, filter);
+  if (const absl::Status confined = Confine(sandbox::Process::kHandleKeeper, jail, filter);
       !confined.ok()) {
     return Fail(ipc::kWorkerJailUnavailable, name, confined);
   }
@@ -166,10 +191,35 @@ sandbox::IdMappings MountIds(const internal::ExportSpec& spec) {
   return {.uids = ranges(spec.uid_mount()), .gids = ranges(spec.gid_mount())};
 }
 
+// INVALID_ARGUMENT for a name that no supervisor lets through.
+template <typename Names>
+absl::StatusOr<sandbox::CapabilitySet> CapabilitiesOf(const Names& names) {
+  sandbox::CapabilitySet set;
+  for (const std::string& name : names) {
+    const std::optional<int> capability = sandbox::CapabilityNamed(name);
+    if (!capability) {
+      return absl::InvalidArgumentError(absl::StrCat("there is no capability \"", name, "\""));
+    }
+    set.Add(*capability);
+  }
+  return set;
+}
+
+absl::StatusOr<sandbox::Jail> EnterJail(const internal::WorkerSpec& spec, os::UniqueFd source) {
+  FSD_ASSIGN_OR_RETURN(const auto added, CapabilitiesOf(spec.spec().add_capabilities()));
+  FSD_ASSIGN_OR_RETURN(const auto dropped, CapabilitiesOf(spec.spec().drop_capabilities()));
+  return sandbox::Enter({.source_directory = std::move(source),
+                         .read_only = spec.spec().read_only(),
+                         .host_handles = UsesHostHandles(spec.spec()),
+                         .xattr = spec.spec().xattr(),
+                         .add_capabilities = added,
+                         .drop_capabilities = dropped,
+                         .ids = MountIds(spec.spec())});
+}
+
 int Main() {
   telemetry::StartLog("fsd-worker", telemetry::LogLevel::kInfo);
   ::signal(SIGPIPE, SIG_IGN);
-  RaiseDescriptorLimit();
   auto fds = AdoptInheritedFds();
   if (!fds.ok()) return Fail(ipc::kWorkerBadInvocation, "", fds.status());
   const auto spec = ReadSpec(fds->spec.get());
@@ -179,14 +229,15 @@ int Main() {
   // For the log: in the jail, the zone's file would be the guest's.
   ::tzset();
   FSD_LOG(kInfo, name, "worker starts, serving %s", spec->spec().source_path());
+  if (const auto limited = sandbox::LimitOpenFiles(spec->spec().limits().open_files());
+      !limited.ok()) {
+    return Fail(ipc::kWorkerSetUpFailed, name, limited);
+  }
 
-  auto jail = sandbox::Enter({.source_directory = std::move(fds->source_directory),
-                              .read_only = spec->spec().read_only(),
-                              .host_handles = UsesHostHandles(spec->spec()),
-                              .ids = MountIds(spec->spec())});
+  auto jail = EnterJail(*spec, std::move(fds->source_directory));
   if (!jail.ok()) return Fail(ipc::kWorkerJailUnavailable, name, jail.status());
 
-  const auto filters = CompileFilters();
+  const auto filters = CompileFilters(spec->spec(), *jail);
   if (!filters.ok()) return Fail(ipc::kWorkerJailUnavailable, name, filters.status());
   // A free page that was written to is memory all the same, and each process that writes to it
   // again has one of its own.
@@ -206,14 +257,14 @@ int Main() {
   std::optional<pid_t> handle_keeper;
   if (jail->host_handles) {
     const auto forked = worker::ForkHandleKeeper(handle_sockets[1], [&](int socket) {
-      return RunHandleKeeper(name, socket, filters->handle_keeper);
+      return RunHandleKeeper(spec->spec(), socket, *jail, filters->handle_keeper);
     });
     // The data plane ends with this process.
     if (!forked.ok()) ::_exit(Fail(ipc::kWorkerSetUpFailed, name, forked.status()));
     handle_keeper = *forked;
     ::close(handle_sockets[1]);
   }
-  if (const absl::Status confined = Confine(sandbox::Process::kKeeper, filters->keeper);
+  if (const absl::Status confined = Confine(sandbox::Process::kKeeper, *jail, filters->keeper);
       !confined.ok()) {
     ::_exit(Fail(ipc::kWorkerJailUnavailable, name, confined));
   }

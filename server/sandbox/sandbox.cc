@@ -1,5 +1,6 @@
 #include "server/sandbox/sandbox.h"
 
+#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -12,7 +13,7 @@
 #include "server/sandbox/mount_jail.h"
 #include "server/sandbox/namespaces.h"
 #include "server/sandbox/seccomp_filter.h"
-#include "server/sandbox/worker_syscalls.h"
+#include "server/sandbox/worker_capabilities.h"
 
 namespace fsd::sandbox {
 namespace {
@@ -35,6 +36,28 @@ absl::Status CloseProcess() {
   return absl::OkStatus();
 }
 
+// All but what one of the processes to come needs. Fills in `jail` which that is.
+absl::Status GiveUpCapabilities(const JailOptions& options, Jail& jail) {
+  const bool content_with_less =
+      options.in_user_namespace || (options.mode == Mode::kNone && ::geteuid() != 0);
+  FSD_ASSIGN_OR_RETURN(
+      jail.capabilities,
+      ChooseCapabilities({.needed = DataPlaneCapabilities(
+                              {.read_only = options.read_only, .xattr = options.xattr}),
+                          .added = options.add_capabilities,
+                          .dropped = options.drop_capabilities,
+                          .content_with_less = content_with_less}));
+  // Containers are rarely given it.
+  jail.host_handles =
+      options.host_handles &&
+      (PermittedCapabilities() - options.drop_capabilities).Has(CAP_DAC_READ_SEARCH);
+  if (jail.host_handles) {
+    jail.handle_keeper_capabilities =
+        HandleKeeperCapabilities(options.read_only, jail.capabilities);
+  }
+  return DropCapabilities(jail.capabilities | jail.handle_keeper_capabilities, content_with_less);
+}
+
 }  // namespace
 
 absl::StatusOr<Jail> Enter(JailOptions options) {
@@ -51,28 +74,35 @@ absl::StatusOr<Jail> Enter(JailOptions options) {
   options.source_directory.reset();
   FSD_RETURN_IF_ERROR(UnshareNamespaces());
   Jail jail;
-  jail.host_handles = options.host_handles && MayOpenHandles();
   FSD_ASSIGN_OR_RETURN(jail.proc, MountProc());
   FSD_ASSIGN_OR_RETURN(jail.root,
                        PivotInto(std::move(tree), options.read_only, user_namespace.get()));
-  FSD_RETURN_IF_ERROR(
-      DropCapabilities(jail.host_handles ? Capabilities::kFilesAndHandles : Capabilities::kFiles));
+  FSD_RETURN_IF_ERROR(GiveUpCapabilities(options, jail));
   FSD_RETURN_IF_ERROR(CloseProcess());
   return jail;
 }
 
-absl::Status ReduceCapabilities(Process process) {
-  return process == Process::kHandleKeeper ? KeepHandleCapability() : KeepFileCapabilities();
-}
-
-absl::StatusOr<SeccompFilter> CompileSeccompFilter(Process process) {
+absl::Status ReduceCapabilities(Process process, const Jail& jail) {
   switch (process) {
     case Process::kKeeper:
-      return SeccompFilter::Compile(KeeperSyscalls());
+      return ReduceCapabilities({});
     case Process::kDataPlane:
-      return SeccompFilter::Compile(DataPlaneSyscalls());
+      return ReduceCapabilities(jail.capabilities);
     case Process::kHandleKeeper:
-      return SeccompFilter::Compile(HandleKeeperSyscalls());
+      return ReduceCapabilities(jail.handle_keeper_capabilities);
+  }
+  return absl::InvalidArgumentError("no such process");
+}
+
+absl::StatusOr<SeccompFilter> CompileSeccompFilter(Process process, SeccompAction otherwise,
+                                                   const DataPlaneNeeds& needs) {
+  switch (process) {
+    case Process::kKeeper:
+      return SeccompFilter::Compile(KeeperSyscalls(), otherwise);
+    case Process::kDataPlane:
+      return SeccompFilter::Compile(DataPlaneSyscalls(needs), otherwise);
+    case Process::kHandleKeeper:
+      return SeccompFilter::Compile(HandleKeeperSyscalls(needs), otherwise);
   }
   return absl::InvalidArgumentError("no such process");
 }
