@@ -107,9 +107,8 @@ ErrnoOr<void> PassthroughFilesystem::ChangeSize(const InodeTable::Pin& inode,
   if (handle && handle->writable) return Truncate(handle->fd, size);
   if (inode->type == S_IFDIR) return Errno(EISDIR);
   if (inode->type != S_IFREG) return Errno(EINVAL);
-  FSD_ASSIGN_OR_RETURN_ERRNO(const os::UniqueFd file, WithRoom([&] {
-                               return Reopen(proc_self_fd_.get(), inode->fd, inode->type, O_WRONLY);
-                             }));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const os::UniqueFd file,
+                             WithRoom([&] { return ReopenNode(inode, O_WRONLY); }));
   return Truncate(file.get(), size);
 }
 
@@ -153,6 +152,8 @@ Outcome<void> PassthroughFilesystem::Access(Call<void> call, NodeId node, uint32
   if (read_only_ && (mask & W_OK) != 0) return Errno(EROFS);
   FSD_ASSIGN_OR_RETURN_ERRNO(const backends::Caller caller, HostCaller(call.caller()));
   const CallerCredentials credentials(caller, CallerCredentials::Permissions::kCheckedByHost);
+  // Not EPERM: who mounts without default_permissions goes on without asking.
+  if (!credentials.status().ok() && !impersonates_) return Errno(ENOSYS);
   FSD_RETURN_IF_ERRNO(credentials.status());
   if (::syscall(SYS_faccessat2, inode->fd, "", mask, AT_EMPTY_PATH | AT_EACCESS) != 0) {
     return Errno::Last();

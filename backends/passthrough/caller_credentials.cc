@@ -61,12 +61,6 @@ const OwnGroupSet& OwnGroups() {
   return own;
 }
 
-// The capabilities that overrule a file's owner and mode: what setfsuid(2) drops (capabilities(7)).
-constexpr int kFileCapabilities[] = {
-    CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
-    CAP_FSETID, CAP_MKNOD,        CAP_LINUX_IMMUTABLE, CAP_MAC_OVERRIDE,
-};
-
 }  // namespace
 
 ThreadCapabilities ThreadCapabilities::Get() {
@@ -87,6 +81,21 @@ bool ThreadCapabilities::HasEffective(int capability) const {
 
 void ThreadCapabilities::DropEffective(int capability) {
   words[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
+}
+
+void ThreadCapabilities::DropAllEffectiveBut(int capability) {
+  const uint32_t kept = words[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability);
+  DropAllEffective();
+  words[CAP_TO_INDEX(capability)].effective = kept;
+}
+
+void ThreadCapabilities::DropAllEffective() {
+  for (__user_cap_data_struct& word : words) word.effective = 0;
+}
+
+bool CallerCredentials::Possible() {
+  const ThreadCapabilities capabilities = ThreadCapabilities::Get();
+  return capabilities.HasEffective(CAP_SETUID) && capabilities.HasEffective(CAP_SETGID);
 }
 
 CallerCredentials::CallerCredentials(const backends::Caller& caller, Permissions permissions,
@@ -121,10 +130,11 @@ CallerCredentials::CallerCredentials(const backends::Caller& caller, Permissions
 
   ThreadCapabilities capabilities = own_capabilities_;
   if (caller.uid != 0) {
-    for (const int capability : kFileCapabilities) {
-      const bool keep =
-          capability == CAP_DAC_OVERRIDE && permissions == Permissions::kCheckedByGuest;
-      if (!keep) capabilities.DropEffective(capability);
+    // More than setfsuid(2) drops: that leaves SYS_ADMIN, SYS_RESOURCE, SETFCAP and others.
+    if (permissions == Permissions::kCheckedByGuest) {
+      capabilities.DropAllEffectiveBut(CAP_DAC_OVERRIDE);
+    } else {
+      capabilities.DropAllEffective();
     }
   }
   if (!capabilities.Set()) status_ = Errno(EPERM);

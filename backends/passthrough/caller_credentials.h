@@ -22,12 +22,15 @@ struct ThreadCapabilities {
 
   bool HasEffective(int capability) const;
   void DropEffective(int capability);
+  void DropAllEffective();
+  void DropAllEffectiveBut(int capability);
 
   __user_cap_data_struct words[_LINUX_CAPABILITY_U32S_3];
 };
 
 // The file-system uid and gid, and perhaps one supplementary group, of a guest's process for as
-// long as this lives. The ids are the host's.
+// long as this lives. The ids are the host's. Of the thread's capabilities an ordinary user has
+// none, whichever an operator has added to the worker's, but for CAP_DAC_OVERRIDE as below.
 class CallerCredentials {
  public:
   enum class Permissions {
@@ -38,6 +41,9 @@ class CallerCredentials {
     // The host checks, by uid and gid alone.
     kCheckedByHost,
   };
+
+  // Whether the calling thread may become anybody (CAP_SETUID and CAP_SETGID).
+  static bool Possible();
 
   // The caller has `supplementary_group` instead of this process's groups, if it is given and this
   // process can change them.

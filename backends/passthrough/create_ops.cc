@@ -94,10 +94,10 @@ ErrnoOr<CreatedFile> PassthroughFilesystem::CreateExisting(const Maker& maker, i
     FSD_RETURN_IF_ERRNO(credentials.status());
     const WithoutFsetid without_fsetid(options.kill_suidgid);
     FSD_RETURN_IF_ERRNO(without_fsetid.status());
-    FSD_ASSIGN_OR_RETURN_ERRNO(fds, WithRoom([&] {
-                                 return OpenForGuest(proc_self_fd_.get(), path.get(),
-                                                     found.stx_mode & S_IFMT, open);
-                               }));
+    const auto reopen = [&](int flags) {
+      return Reopen(proc_self_fd_.get(), path.get(), found.stx_mode & S_IFMT, flags);
+    };
+    FSD_ASSIGN_OR_RETURN_ERRNO(fds, WithRoom([&] { return OpenForGuest(reopen, open); }));
   }
   if ((open.flags & O_TRUNC) != 0) FSD_RETURN_IF_ERRNO(DropStoredCapability(path.get()));
   return InsertCreated(std::move(path), std::move(fds), options, epochs);
@@ -134,9 +134,10 @@ ErrnoOr<CreatedFile> PassthroughFilesystem::FinishCreation(os::UniqueFd file, co
                                                            Epochs epochs) {
   OpenFds fds;
   // As on Linux, a file that cannot be opened with O_DIRECT has been made all the same.
-  FSD_ASSIGN_OR_RETURN_ERRNO(fds.direct, WithRoom([&] {
-                               return OpenDirect(proc_self_fd_.get(), file.get(), S_IFREG, open);
-                             }));
+  const auto reopen = [&](int flags) {
+    return Reopen(proc_self_fd_.get(), file.get(), S_IFREG, flags);
+  };
+  FSD_ASSIGN_OR_RETURN_ERRNO(fds.direct, WithRoom([&] { return OpenDirect(reopen, open); }));
   if ((open.flags & O_NOATIME) != 0) ::fcntl(file.get(), F_SETFL, O_NOATIME);
   FSD_ASSIGN_OR_RETURN_ERRNO(
       os::UniqueFd path, WithRoom([&] { return ReopenAsPath(proc_self_fd_.get(), file.get()); }));

@@ -72,12 +72,11 @@ ErrnoOr<OpenFileCache::Reference> PassthroughFilesystem::UseUnopened(NodeId node
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode, PinNode(node));
   if (write && inode->type == S_IFDIR) return Errno(EISDIR);
   bool writable = inode->type == S_IFREG && !read_only_;
-  ErrnoOr<os::UniqueFd> file = WithRoom([&] {
-    return Reopen(proc_self_fd_.get(), inode->fd, inode->type, writable ? O_RDWR : O_RDONLY);
-  });
+  ErrnoOr<os::UniqueFd> file =
+      WithRoom([&] { return ReopenNode(inode, writable ? O_RDWR : O_RDONLY); });
   if (!file.ok() && writable && !write) {
     writable = false;
-    file = Reopen(proc_self_fd_.get(), inode->fd, inode->type, O_RDONLY);
+    file = ReopenNode(inode, O_RDONLY);
   }
   if (!file.ok()) return file.error();
   OpenFileCache::Reference kept = cached_files_.Insert(node, *std::move(file), writable);
@@ -125,9 +124,10 @@ Outcome<OpenFile> PassthroughFilesystem::Open(Call<OpenFile>, NodeId node,
     const bool truncates = (open.flags & O_TRUNC) != 0;
     const WithoutFsetid without_fsetid(options.kill_suidgid && truncates);
     FSD_RETURN_IF_ERRNO(without_fsetid.status());
-    FSD_ASSIGN_OR_RETURN_ERRNO(
-        fds,
-        WithRoom([&] { return OpenForGuest(proc_self_fd_.get(), inode->fd, inode->type, open); }));
+    FSD_ASSIGN_OR_RETURN_ERRNO(fds, WithRoom([&] {
+                                 return OpenForGuest(
+                                     [&](int flags) { return ReopenNode(inode, flags); }, open);
+                               }));
     if (truncates) FSD_RETURN_IF_ERRNO(DropStoredCapability(inode->fd));
   }
   FSD_ASSIGN_OR_RETURN_ERRNO(const FileHandle handle,

@@ -5,24 +5,23 @@
 
 #include <utility>
 
-#include "backends/passthrough/safe_open.h"
 #include "server/errors/status_macros.h"
 
 namespace fsd::passthrough {
 namespace {
 
-// As Reopen(), without O_NOATIME where that is another owner's to allow.
-ErrnoOr<os::UniqueFd> ReopenWithAtime(int proc_self_fd, int fd, uint32_t type, int flags) {
-  ErrnoOr<os::UniqueFd> file = Reopen(proc_self_fd, fd, type, flags);
+// Without O_NOATIME where that is another owner's to allow.
+ErrnoOr<os::UniqueFd> ReopenWithAtime(Reopener reopen, int flags) {
+  ErrnoOr<os::UniqueFd> file = reopen(flags);
   if (file.ok() || file.error() != Errno(EPERM) || (flags & O_NOATIME) == 0) return file;
-  return Reopen(proc_self_fd, fd, type, flags & ~O_NOATIME);
+  return reopen(flags & ~O_NOATIME);
 }
 
-ErrnoOr<OpenFds> OpenBoth(int proc_self_fd, int fd, uint32_t type, const HostOpen& open) {
+ErrnoOr<OpenFds> OpenBoth(Reopener reopen, const HostOpen& open) {
   OpenFds fds;
   // First, and without O_TRUNC: it may be refused.
-  FSD_ASSIGN_OR_RETURN_ERRNO(fds.direct, OpenDirect(proc_self_fd, fd, type, open));
-  FSD_ASSIGN_OR_RETURN_ERRNO(fds.file, ReopenWithAtime(proc_self_fd, fd, type, open.flags));
+  FSD_ASSIGN_OR_RETURN_ERRNO(fds.direct, OpenDirect(reopen, open));
+  FSD_ASSIGN_OR_RETURN_ERRNO(fds.file, ReopenWithAtime(reopen, open.flags));
   return fds;
 }
 
@@ -45,17 +44,17 @@ ErrnoOr<HostOpen> HostOpenOf(uint32_t guest_flags, const OpenPolicy& policy) {
   return open;
 }
 
-ErrnoOr<OpenFds> OpenForGuest(int proc_self_fd, int fd, uint32_t type, const HostOpen& open) {
-  ErrnoOr<OpenFds> fds = OpenBoth(proc_self_fd, fd, type, open);
+ErrnoOr<OpenFds> OpenForGuest(Reopener reopen, const HostOpen& open) {
+  ErrnoOr<OpenFds> fds = OpenBoth(reopen, open);
   if (fds.ok() || fds.error() != Errno(EACCES) || !open.write_only_suffices) return fds;
   HostOpen write_only = open;
   write_only.flags = (open.flags & ~O_ACCMODE) | O_WRONLY;
-  return OpenBoth(proc_self_fd, fd, type, write_only);
+  return OpenBoth(reopen, write_only);
 }
 
-ErrnoOr<os::UniqueFd> OpenDirect(int proc_self_fd, int fd, uint32_t type, const HostOpen& open) {
+ErrnoOr<os::UniqueFd> OpenDirect(Reopener reopen, const HostOpen& open) {
   if (!open.direct) return os::UniqueFd();
-  return ReopenWithAtime(proc_self_fd, fd, type, (open.flags & ~O_TRUNC) | O_DIRECT);
+  return ReopenWithAtime(reopen, (open.flags & ~O_TRUNC) | O_DIRECT);
 }
 
 }  // namespace fsd::passthrough

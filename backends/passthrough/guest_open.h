@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "absl/functional/function_ref.h"
 #include "server/errors/errno_or.h"
 #include "server/os/unique_fd.h"
 
@@ -40,12 +41,15 @@ struct OpenFds {
   os::UniqueFd direct;  // invalid without HostOpen.direct
 };
 
-// Opens what the O_PATH fd `fd` holds. As Reopen() of safe_open.h; EINVAL too if the file system
-// has no O_DIRECT, and then nothing has been truncated.
-ErrnoOr<OpenFds> OpenForGuest(int proc_self_fd, int fd, uint32_t type, const HostOpen& open);
+// Opens what it is about with the flags, as Reopen() of safe_open.h.
+using Reopener = absl::FunctionRef<ErrnoOr<os::UniqueFd>(int flags)>;
 
-// The second descriptor for what `fd` holds; invalid if none is wanted.
-ErrnoOr<os::UniqueFd> OpenDirect(int proc_self_fd, int fd, uint32_t type, const HostOpen& open);
+// What `reopen` says; EINVAL too if the file system has no O_DIRECT, and then nothing has been
+// truncated.
+ErrnoOr<OpenFds> OpenForGuest(Reopener reopen, const HostOpen& open);
+
+// The second descriptor; invalid if none is wanted.
+ErrnoOr<os::UniqueFd> OpenDirect(Reopener reopen, const HostOpen& open);
 
 }  // namespace fsd::passthrough
 

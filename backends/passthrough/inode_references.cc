@@ -21,6 +21,10 @@ constexpr int kSpins = 100;
 // own, which may be behind what the guest asks for next.
 constexpr std::chrono::milliseconds kForgetPoll{1};
 constexpr int kForgetPolls = 250;
+// How long to wait for the end of a lease: longer than the host's kernel does by default (sysctl
+// fs.lease-break-time, 45 s).
+constexpr std::chrono::milliseconds kLeasePoll{10};
+constexpr int kLeasePolls = 6000;
 
 std::atomic_ref<int32_t> FdOf(InodeRecord& record) { return std::atomic_ref(record.fd); }
 
@@ -252,6 +256,45 @@ ErrnoOr<void> InodeReferences::Open(const Pin& pin, Budget budget) {
   mounts_.Release(pin->key.mount);
   handles_->candidates.Add(pin.index());
   return {};
+}
+
+IssuedHandle InodeReferences::FormerHandle(const Pin& pin) {
+  if (!handles_) return {};
+  os::MutexLock lock(lock_of_(pin->key));
+  return Issued(pin.index());
+}
+
+ErrnoOr<int> InodeReferences::AddMount(uint64_t mount) {
+  if (const std::optional<int> fd = mounts_.Add(mount)) return *fd;
+  os::MutexLock lock(batch_);
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd fd, OpenAnythingOn(mount));
+  mounts_.Add(mount, std::move(fd));
+  // Of this one and whoever was as quick, the first.
+  const std::optional<int> kept = mounts_.Add(mount);
+  mounts_.Release(mount);
+  return *kept;
+}
+
+ErrnoOr<os::UniqueFd> InodeReferences::OpenForIo(const Pin& pin, int flags) {
+  const IssuedHandle issued = FormerHandle(pin);
+  if (issued.handle.size == 0 || pin->type != S_IFREG) return Errno(EACCES);
+  FSD_ASSIGN_OR_RETURN_ERRNO(const int mount_fd, AddMount(pin->key.mount));
+  ErrnoOr<os::UniqueFd> fd = handles_->broker->OpenForIo(mount_fd, issued, flags);
+  for (int polls = 0; !fd.ok() && fd.error() == Errno(EWOULDBLOCK) && polls < kLeasePolls;
+       ++polls) {
+    std::this_thread::sleep_for(kLeasePoll);
+    fd = handles_->broker->OpenForIo(mount_fd, issued, flags);
+  }
+  mounts_.Release(pin->key.mount);
+  if (!fd.ok()) return fd;
+  FSD_ASSIGN_OR_RETURN_ERRNO(const Attributes attributes, StatFd(fd->get()));
+  if (KeyOf(attributes) != pin->key || !SameInode(*pin, attributes)) return Errno(ESTALE);
+  return fd;
+}
+
+ErrnoOr<void> InodeReferences::Link(const Pin& pin, int directory, const ComponentName& name) {
+  if (FormerHandle(pin).handle.size == 0) return Errno(EXDEV);
+  return handles_->broker->Link(pin->fd, directory, name);
 }
 
 void InodeReferences::Dispose(uint32_t index, InodeRecord& record) {

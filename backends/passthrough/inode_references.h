@@ -24,6 +24,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "backends/passthrough/clock_hand.h"
+#include "backends/passthrough/component_name.h"
 #include "backends/passthrough/handle_broker.h"
 #include "backends/passthrough/inode.h"
 #include "backends/passthrough/mount_references.h"
@@ -102,6 +103,13 @@ class InodeReferences {
   // Sees to it that the inode is held by an fd. ESTALE if it is gone; ENFILE.
   ErrnoOr<void> Open(const Pin& pin, Budget budget = Budget::kKept);
 
+  // For an inode that is held by an fd opened by handle, and that we are refused for that (see
+  // handle_broker.h): opens it for I/O by its handle. `flags` as HandleBroker::OpenForIo(). EACCES
+  // if it has no handle, or is no regular file.
+  ErrnoOr<os::UniqueFd> OpenForIo(const Pin& pin, int flags);
+  // The same for another name. EXDEV if it has no handle.
+  ErrnoOr<void> Link(const Pin& pin, int directory, const ComponentName& name);
+
   // Demotes some. False if that is not possible, and nobody else has made room meanwhile.
   bool MakeRoom();
 
@@ -132,6 +140,10 @@ class InodeReferences {
   ErrnoOr<os::UniqueFd> OpenAnythingOn(uint64_t mount) ABSL_EXCLUSIVE_LOCKS_REQUIRED(batch_);
   bool Demote(Victim& victim) ABSL_EXCLUSIVE_LOCKS_REQUIRED(batch_);
   ErrnoOr<os::UniqueFd> OpenHandle(const Pin& pin);
+  // The handle that it was held by once; of size 0 if it never was.
+  IssuedHandle FormerHandle(const Pin& pin);
+  // Something on the mount, and a reference to be given back.
+  ErrnoOr<int> AddMount(uint64_t mount);
 
   Slots& slots_;
   const LockOf lock_of_;

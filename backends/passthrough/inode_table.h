@@ -123,6 +123,7 @@ class InodeTable {
   // Known inodes, the root included.
   uint64_t size() const { return slots_.live(); }
   const InodeReferences& references() const { return references_; }
+  InodeReferences& references() { return references_; }
 
  private:
   // The map's entries are indices of slots, told apart by their records' keys.

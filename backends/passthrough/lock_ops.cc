@@ -33,10 +33,16 @@ ErrnoOr<void> PassthroughFilesystem::TryLock(NodeId node, FileHandle handle, con
   FSD_ASSIGN_OR_RETURN_ERRNO(const HandleTable::Pin open,
                              PinHandle(node, handle, HandleKind::kFile));
   if (options.flock) return SetFlock(open->fd, lock.type);
-  const LockTable::Locker locker{
-      .node = node, .owner = options.owner, .handle = handle, .file = open->fd, .is_open = [&] {
-        return handles_.Acquire(node, handle).ok();
-      }};
+  const LockTable::Locker locker{.node = node,
+                                 .owner = options.owner,
+                                 .handle = handle,
+                                 .file = open->fd,
+                                 .reopen = [&](int mode) -> ErrnoOr<os::UniqueFd> {
+                                   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode,
+                                                              PinNode(node));
+                                   return ReopenNode(inode, mode);
+                                 },
+                                 .is_open = [&] { return handles_.Acquire(node, handle).ok(); }};
   const ErrnoOr<void> result = WithRoom([&] { return locks_->Set(locker, lock, epoch); });
   if (!result.ok() && (result.error() == Errno(EMFILE) || result.error() == Errno(ENFILE))) {
     return Errno(ENOLCK);

@@ -5,7 +5,6 @@
 
 #include <optional>
 
-#include "backends/passthrough/safe_open.h"
 #include "server/errors/status_macros.h"
 
 namespace fsd::passthrough {
@@ -78,7 +77,7 @@ ErrnoOr<LockTable::Reference> LockTable::Create(const Locker& locker, uint32_t e
   // Both kinds of locks, if it can be: a later one may need what this one does not.
   ErrnoOr<os::UniqueFd> fd = Errno(EBADF);
   for (const int mode : {O_RDWR, O_RDONLY, O_WRONLY}) {
-    fd = Reopen(proc_self_fd_, locker.file, S_IFREG, mode);
+    fd = locker.reopen(mode);
     if (fd.ok() || fd.error() == Errno(EMFILE) || fd.error() == Errno(ENFILE)) break;
   }
   if (!fd.ok()) return fd.error();

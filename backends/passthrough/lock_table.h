@@ -37,8 +37,7 @@ class LockTable {
     size_t ranges = 0;  // of all owners together
   };
 
-  // `proc_self_fd` is borrowed.
-  LockTable(int proc_self_fd, Limits limits) : proc_self_fd_(proc_self_fd), limits_(limits) {}
+  explicit LockTable(Limits limits) : limits_(limits) {}
 
   // Counts Reset()s; see SlotTable::epoch().
   uint32_t epoch() const { return epoch_.load(std::memory_order_acquire); }
@@ -49,6 +48,8 @@ class LockTable {
     uint64_t owner = 0;
     backends::FileHandle handle{};
     int file = -1;
+    // Opens the file once more, in a mode. Not for Get().
+    std::function<ErrnoOr<os::UniqueFd>(int mode)> reopen = {};
     // Whether the handle has not been released. One that has been when the lock is taken has had
     // its DropHandle(), so that nothing would drop the lock. Called with a description's mutex
     // held.
@@ -112,7 +113,6 @@ class LockTable {
                                                         const backends::FileLock& lock) const;
   uint32_t PidOfHolder(const Locker& locker, const backends::FileLock& held) const;
 
-  const int proc_self_fd_;
   const Limits limits_;
   std::atomic<uint32_t> epoch_{0};
   std::atomic<int64_t> ranges_{0};

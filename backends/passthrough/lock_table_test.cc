@@ -29,7 +29,13 @@ class LockTableTest : public ::testing::Test {
   ~LockTableTest() override { ::unlink(path_.c_str()); }
 
   LockTable::Locker LockerOf(uint64_t owner, uint64_t handle) const {
-    return {.node = NodeId{7}, .owner = owner, .handle = FileHandle{handle}, .file = file_.get()};
+    return {.node = NodeId{7},
+            .owner = owner,
+            .handle = FileHandle{handle},
+            .file = file_.get(),
+            .reopen = [this](int mode) -> ErrnoOr<os::UniqueFd> {
+              return os::UniqueFd(::open(path_.c_str(), mode | O_CLOEXEC));
+            }};
   }
   // Whether another process of the host could have the lock.
   bool IsFree() const {
@@ -41,8 +47,7 @@ class LockTableTest : public ::testing::Test {
 
   std::string path_;
   os::UniqueFd file_;
-  const os::UniqueFd proc_self_fd_{::open("/proc/self/fd", O_PATH | O_CLOEXEC)};
-  LockTable table_{proc_self_fd_.get(), {.owners = 10, .ranges = 10}};
+  LockTable table_{{.owners = 10, .ranges = 10}};
 };
 
 TEST_F(LockTableTest, ALockThatIsTakenAfterItsHandlesEndIsNotKept) {

@@ -155,12 +155,7 @@ Outcome<Entry> PassthroughFilesystem::Link(Call<Entry>, NodeId node, NodeId new_
   FSD_RETURN_IF_ERRNO(new_name.status());
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode, PinNode(node));
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin directory, PinDirectory(new_parent));
-  // Through proc: AT_EMPTY_PATH would need CAP_DAC_READ_SEARCH. It links the very inode, a symlink
-  // itself too.
-  if (::linkat(proc_self_fd_.get(), FdName(inode->fd).c_str(), directory->fd, new_name.c_str(),
-               AT_SYMLINK_FOLLOW) != 0) {
-    return Errno::Last();
-  }
+  FSD_RETURN_IF_ERRNO(LinkNode(inode, directory->fd, new_name));
   return EntryOf(inode);
 }
 

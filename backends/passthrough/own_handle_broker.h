@@ -27,6 +27,8 @@ class OwnHandleBroker : public HandleBroker {
 
   ErrnoOr<void> Issue(std::span<const int> fds, std::span<IssuedHandle> handles) override;
   ErrnoOr<os::UniqueFd> Open(int mount_fd, const IssuedHandle& handle) override;
+  ErrnoOr<os::UniqueFd> OpenForIo(int mount_fd, const IssuedHandle& handle, int flags) override;
+  ErrnoOr<void> Link(int fd, int directory, const ComponentName& name) override;
 
  private:
   BrokerLog& log_;

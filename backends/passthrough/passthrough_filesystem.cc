@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "backends/passthrough/bounced_read.h"
+#include "backends/passthrough/caller_credentials.h"
 #include "backends/passthrough/safe_open.h"
 #include "server/errors/status_macros.h"
 
@@ -130,6 +131,7 @@ PassthroughFilesystem::PassthroughFilesystem(Options options, const Attributes& 
     : proc_self_fd_(std::move(options.proc_self_fd)),
       read_only_(options.read_only),
       bounces_reads_(MayPin(options.root.get())),
+      impersonates_(CallerCredentials::Possible()),
       root_ino_(root.stx_ino),
       handle_lack_(handle_lack),
       xattr_(options.xattr),
@@ -145,8 +147,8 @@ PassthroughFilesystem::PassthroughFilesystem(Options options, const Attributes& 
       handles_(std::move(handles)),
       cached_files_(std::max(options.max_cached_files, uint32_t{1})) {
   if (!options.shared_locks) return;
-  locks_.emplace(proc_self_fd_.get(), LockTable::Limits{.owners = options.max_lock_owners,
-                                                        .ranges = options.max_lock_ranges});
+  locks_.emplace(
+      LockTable::Limits{.owners = options.max_lock_owners, .ranges = options.max_lock_ranges});
   lock_waiter_.emplace(options.lock_wait, options.max_lock_waiters);
 }
 

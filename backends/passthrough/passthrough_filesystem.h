@@ -10,7 +10,8 @@
 // mounts with default_permissions); what a caller makes is made with its uid and gid.
 //
 // Every operation completes on the calling thread. They are split by family: name_ops.cc,
-// make_ops.cc, attr_ops.cc, xattr_ops.cc, create_ops.cc, file_ops.cc, range_ops.cc, dir_ops.cc.
+// make_ops.cc, attr_ops.cc, xattr_ops.cc, create_ops.cc, file_ops.cc, range_ops.cc, dir_ops.cc;
+// reopen_ops.cc has what several of them need.
 // LOOKUP of a known inode, GETATTR, READ and WRITE allocate nothing.
 #ifndef FSD_BACKENDS_PASSTHROUGH_PASSTHROUGH_FILESYSTEM_H_
 #define FSD_BACKENDS_PASSTHROUGH_PASSTHROUGH_FILESYSTEM_H_
@@ -269,12 +270,16 @@ class PassthroughFilesystem final : public backends::Filesystem {
     return opened;
   }
 
+  // As Reopen() of safe_open.h, also where the kernel refuses it to us (reopen_ops.cc).
+  ErrnoOr<os::UniqueFd> ReopenNode(const InodeTable::Pin& inode, int flags);
+  // Gives the inode another name, also where the kernel refuses it to us.
+  ErrnoOr<void> LinkNode(const InodeTable::Pin& inode, int directory, const ComponentName& name);
+
   // Name operations that end in an entry. Each adds one lookup.
   ErrnoOr<backends::Entry> LookUpChild(int directory, const ComponentName& name, Epochs epochs);
   ErrnoOr<backends::Entry> LookUpParent(NodeId node, const InodeTable::Pin& directory,
                                         Epochs epochs);
-  ErrnoOr<backends::Entry> InsertOpened(os::UniqueFd fd, Epochs epochs,
-                                        bool* was_known = nullptr);
+  ErrnoOr<backends::Entry> InsertOpened(os::UniqueFd fd, Epochs epochs, bool* was_known = nullptr);
   ErrnoOr<backends::Entry> EntryOf(const InodeTable::Pin& inode);
 
   // The permission bits to make something in `directory` with.
@@ -333,6 +338,7 @@ class PassthroughFilesystem final : public backends::Filesystem {
   const os::UniqueFd proc_self_fd_;
   const bool read_only_;
   const bool bounces_reads_;  // all, not only those with O_DIRECT (bounced_read.h)
+  const bool impersonates_;   // whether this process can be somebody else
   const uint64_t root_ino_;
   const backends::HandleLack handle_lack_;
   const bool xattr_;

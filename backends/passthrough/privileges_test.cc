@@ -84,6 +84,28 @@ TEST_F(PrivilegesTest, CredentialsLastAsLongAsTheObject) {
   EXPECT_TRUE(capabilities.HasEffective(CAP_MKNOD));
 }
 
+TEST_F(PrivilegesTest, AnOrdinaryUserHasNoneOfTheCapabilitiesThatSetfsuidLeaves) {
+  for (const auto permissions : {Permissions::kCheckedByGuest, Permissions::kCheckedByHost}) {
+    const CallerCredentials credentials(kUser, permissions);
+    const ThreadCapabilities capabilities = ThreadCapabilities::Get();
+    for (const int capability : {CAP_SYS_ADMIN, CAP_SYS_RESOURCE, CAP_SETFCAP, CAP_SETUID}) {
+      EXPECT_FALSE(capabilities.HasEffective(capability)) << capability;
+    }
+  }
+  const ThreadCapabilities capabilities = ThreadCapabilities::Get();
+  EXPECT_TRUE(capabilities.HasEffective(CAP_SYS_ADMIN));
+  EXPECT_TRUE(capabilities.HasEffective(CAP_SETUID));
+}
+
+TEST_F(PrivilegesTest, WithItsGroupsToo) {
+  {
+    const CallerCredentials credentials(kUser, Permissions::kCheckedByGuest, 777);
+    EXPECT_SUCCESS(credentials.status());
+  }
+  EXPECT_TRUE(ThreadCapabilities::Get().HasEffective(CAP_SETGID));
+  EXPECT_EQ(ThreadIds(), kRootIds);
+}
+
 TEST_F(PrivilegesTest, OtherThreadsKeepTheirs) {
   const CallerCredentials credentials(kUser, Permissions::kCheckedByGuest);
   std::thread([] { EXPECT_EQ(ThreadIds(), kUserIds); }).join();  // inherited

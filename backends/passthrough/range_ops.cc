@@ -135,9 +135,8 @@ Outcome<void> PassthroughFilesystem::SyncFilesystem(Call<void>, NodeId node) {
   if (inode->type != S_IFDIR && inode->type != S_IFREG) {
     FSD_ASSIGN_OR_RETURN_ERRNO(inode, PinNode(backends::kRootNodeId));
   }
-  FSD_ASSIGN_OR_RETURN_ERRNO(const os::UniqueFd file, WithRoom([&] {
-                               return Reopen(proc_self_fd_.get(), inode->fd, inode->type, O_RDONLY);
-                             }));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const os::UniqueFd file,
+                             WithRoom([&] { return ReopenNode(inode, O_RDONLY); }));
   if (::syncfs(file.get()) != 0) return Errno::Last();
   return ErrnoOr<void>();
 }

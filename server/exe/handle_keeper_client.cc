@@ -1,5 +1,7 @@
 #include "server/exe/handle_keeper_client.h"
 
+#include <fcntl.h>
+
 #include <cstddef>
 #include <cstring>
 
@@ -20,6 +22,7 @@ static_assert(offsetof(HostHandle, size) == offsetof(ipc::IssuedHandle, size));
 static_assert(offsetof(HostHandle, bytes) == offsetof(ipc::IssuedHandle, bytes));
 static_assert(HostHandle::kMaxBytes == ipc::kMaxHandleBytes);
 static_assert(passthrough::HandleBroker::kMaxBatch == ipc::kMaxHandlesPerRequest);
+static_assert(passthrough::ComponentName::kMaxBytes == ipc::kMaxNameBytes);
 
 }  // namespace
 
@@ -47,12 +50,36 @@ ErrnoOr<void> HandleKeeperClient::Issue(std::span<const int> fds, std::span<Issu
   return {};
 }
 
-ErrnoOr<os::UniqueFd> HandleKeeperClient::Open(int mount_fd, const IssuedHandle& handle) {
-  ipc::HandleRequest request{.operation = ipc::HandleOperation::kOpen};
+ErrnoOr<os::UniqueFd> HandleKeeperClient::AskForFd(int mount_fd, const IssuedHandle& handle,
+                                                   ipc::HandleRequest request) {
   std::memcpy(&request.handle, &handle, sizeof request.handle);
   FSD_ASSIGN_OR_RETURN_ERRNO(Reply reply, Ask(request, std::span(&mount_fd, 1)));
   if (!reply.fd.valid()) return Errno(EPIPE);
   return std::move(reply.fd);
+}
+
+ErrnoOr<os::UniqueFd> HandleKeeperClient::Open(int mount_fd, const IssuedHandle& handle) {
+  return AskForFd(mount_fd, handle, {.operation = ipc::HandleOperation::kOpen});
+}
+
+ErrnoOr<os::UniqueFd> HandleKeeperClient::OpenForIo(int mount_fd, const IssuedHandle& handle,
+                                                    int flags) {
+  FSD_ASSIGN_OR_RETURN_ERRNO(
+      os::UniqueFd fd,
+      AskForFd(mount_fd, handle,
+               {.operation = ipc::HandleOperation::kOpenForIo, .open_flags = flags}));
+  // Of those that F_SETFL changes, the caller's.
+  if (::fcntl(fd.get(), F_SETFL, flags & (O_DIRECT | O_NOATIME)) != 0) return Errno::Last();
+  return fd;
+}
+
+ErrnoOr<void> HandleKeeperClient::Link(int fd, int directory,
+                                       const passthrough::ComponentName& name) {
+  ipc::HandleRequest request{.operation = ipc::HandleOperation::kLink};
+  std::strncpy(request.name, name.c_str(), sizeof request.name);
+  const int fds[] = {fd, directory};
+  FSD_RETURN_IF_ERRNO(Ask(request, fds));
+  return {};
 }
 
 }  // namespace fsd::exe

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "backends/passthrough/component_name.h"
 #include "backends/passthrough/handle_broker.h"
 #include "server/errors/errno_or.h"
 #include "server/ipc/handle_channel.h"
@@ -26,12 +27,17 @@ class HandleKeeperClient : public passthrough::HandleBroker {
   ErrnoOr<void> Issue(std::span<const int> fds,
                       std::span<passthrough::IssuedHandle> handles) override;
   ErrnoOr<os::UniqueFd> Open(int mount_fd, const passthrough::IssuedHandle& handle) override;
+  ErrnoOr<os::UniqueFd> OpenForIo(int mount_fd, const passthrough::IssuedHandle& handle,
+                                  int flags) override;
+  ErrnoOr<void> Link(int fd, int directory, const passthrough::ComponentName& name) override;
 
  private:
   struct Reply {
     ipc::HandleAnswer answer;
     os::UniqueFd fd;
   };
+  ErrnoOr<os::UniqueFd> AskForFd(int mount_fd, const passthrough::IssuedHandle& handle,
+                                 ipc::HandleRequest request);
   ErrnoOr<Reply> Ask(const ipc::HandleRequest& request, std::span<const int> fds);
 
   os::Mutex mutex_;

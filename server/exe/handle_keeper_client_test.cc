@@ -7,16 +7,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "backends/passthrough/component_name.h"
 #include "gtest/gtest.h"
 #include "server/os/unix_socket.h"
 #include "server/worker/handle_keeper.h"
@@ -81,6 +84,67 @@ TEST_F(HandleKeeperClientTest, WhatWasIssuedOpensTheSameInodeAsAPath) {
   EXPECT_EQ(InodeOf(opened->get()), InodeOf(file.get()));
   EXPECT_EQ(::fcntl(opened->get(), F_GETFL) & O_PATH, O_PATH);
   EXPECT_EQ(::fcntl(opened->get(), F_GETFD), FD_CLOEXEC);
+}
+
+TEST_F(HandleKeeperClientTest, WhatWasIssuedOpensForIo) {
+  const os::UniqueFd file = Make("file");
+  const auto opened = client_->OpenForIo(mount_.get(), IssueFor(file), O_RDWR | O_NOATIME);
+  ASSERT_TRUE(opened.ok());
+  EXPECT_EQ(InodeOf(opened->get()), InodeOf(file.get()));
+  const int flags = ::fcntl(opened->get(), F_GETFL);
+  EXPECT_EQ(flags & (O_ACCMODE | O_NOATIME | O_NONBLOCK | O_PATH), O_RDWR | O_NOATIME);
+  EXPECT_EQ(::fcntl(opened->get(), F_GETFD), FD_CLOEXEC);
+}
+
+TEST_F(HandleKeeperClientTest, OnlyRegularFilesAreOpenedForIo) {
+  ASSERT_EQ(::mkfifo((directory_ + "/fifo").c_str(), 0600), 0);
+  ASSERT_EQ(::mknod((directory_ + "/null").c_str(), S_IFCHR | 0600, 0x103), 0);
+  ASSERT_EQ(::symlink("file", (directory_ + "/link").c_str()), 0);
+  ASSERT_EQ(::mkdir((directory_ + "/d").c_str(), 0700), 0);
+  for (const char* name : {"/fifo", "/null", "/link", "/d"}) {
+    const os::UniqueFd held(::open((directory_ + name).c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    const auto opened = client_->OpenForIo(mount_.get(), IssueFor(held), O_RDONLY);
+    ASSERT_FALSE(opened.ok()) << name;
+    EXPECT_EQ(opened.error(), Errno(ENXIO)) << name;
+  }
+}
+
+TEST_F(HandleKeeperClientTest, NothingIsMadeEmptyOrGivenAnotherKindOfDescriptor) {
+  const IssuedHandle issued = IssueFor(Make("file"));
+  for (const int flags : {O_RDWR | O_CREAT, O_RDWR | O_TRUNC, O_RDWR | O_APPEND, O_RDWR | O_TMPFILE,
+                          O_PATH, O_ACCMODE, O_RDONLY | O_DIRECTORY}) {
+    const auto opened = client_->OpenForIo(mount_.get(), issued, flags);
+    ASSERT_FALSE(opened.ok()) << flags;
+    EXPECT_EQ(opened.error(), Errno(EINVAL)) << flags;
+  }
+}
+
+TEST_F(HandleKeeperClientTest, AForgedHandleIsNotOpenedForIo) {
+  IssuedHandle issued = IssueFor(Make("file"));
+  issued.proof ^= 1;
+  const auto opened = client_->OpenForIo(mount_.get(), issued, O_RDONLY);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error(), Errno(EPERM));
+}
+
+TEST_F(HandleKeeperClientTest, ALeaseHoldsNobodyUp) {
+  const os::UniqueFd file = Make("file");
+  const os::UniqueFd leased(::open((directory_ + "/file").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::fcntl(leased.get(), F_SETLEASE, F_RDLCK), 0);
+  ::signal(SIGIO, SIG_IGN);
+  const auto opened = client_->OpenForIo(mount_.get(), IssueFor(file), O_RDWR);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error(), Errno(EWOULDBLOCK));
+}
+
+TEST_F(HandleKeeperClientTest, WhatIsHeldGetsAnotherName) {
+  const os::UniqueFd file = Make("file");
+  const passthrough::ComponentName name("link");
+  ASSERT_TRUE(client_->Link(file.get(), mount_.get(), name).ok());
+  struct stat info {};
+  ASSERT_EQ(::stat((directory_ + "/link").c_str(), &info), 0);
+  EXPECT_EQ(info.st_ino, InodeOf(file.get()));
+  EXPECT_EQ(client_->Link(file.get(), mount_.get(), name).error(), Errno(EEXIST));
 }
 
 TEST_F(HandleKeeperClientTest, ABatchIsIssuedAtOnce) {
@@ -203,6 +267,51 @@ TEST(HandleKeeper, WhatIsNoRequestIsInvalid) {
   request.operation = ipc::HandleOperation::kOpen;
   EXPECT_EQ(keeper.Answer(bytes, {}, opened).error, EINVAL);
   EXPECT_FALSE(opened.valid());
+}
+
+TEST(HandleKeeper, ANameIsOneComponent) {
+  const worker::HandleKeeper keeper({1, 2});
+  std::vector<os::UniqueFd> two;
+  two.emplace_back(::open("/etc/passwd", O_PATH | O_CLOEXEC));
+  two.emplace_back(::open("/tmp", O_PATH | O_CLOEXEC));
+  os::UniqueFd opened;
+  const auto error = [&](std::string_view name) {
+    ipc::HandleRequest request{.operation = ipc::HandleOperation::kLink};
+    name.copy(request.name, sizeof request.name);
+    return keeper.Answer(std::as_bytes(std::span(&request, 1)), two, opened).error;
+  };
+  for (const std::string_view name : {"", ".", "..", "../fsd-escape", "/tmp/fsd-escape", "a/b"}) {
+    EXPECT_EQ(error(name), EINVAL) << name;
+  }
+  EXPECT_EQ(error(std::string(sizeof(ipc::HandleRequest::name), 'x')), EINVAL) << "no NUL";
+}
+
+TEST(HandleKeeper, OfAReadOnlyExportOpensNothingForWritingAndLinksNothing) {
+  const worker::HandleKeeper keeper({1, 2}, /*read_only=*/true);
+  char path[] = "/tmp/fsd-handles-XXXXXX";
+  std::vector<os::UniqueFd> fds;
+  fds.emplace_back(::mkostemp(path, O_CLOEXEC));
+  os::UniqueFd opened;
+  ipc::HandleRequest request{.operation = ipc::HandleOperation::kIssue};
+  const auto answer = [&] {
+    return keeper.Answer(std::as_bytes(std::span(&request, 1)), fds, opened);
+  };
+  request.handle = answer().handles[0];
+  request.operation = ipc::HandleOperation::kOpenForIo;
+  request.open_flags = O_RDONLY;
+  EXPECT_EQ(answer().error, 0);
+  EXPECT_TRUE(opened.valid());
+  opened.reset();
+  for (const int flags : {O_WRONLY, O_RDWR}) {
+    request.open_flags = flags;
+    EXPECT_EQ(answer().error, EROFS);
+    EXPECT_FALSE(opened.valid());
+  }
+  request.operation = ipc::HandleOperation::kLink;
+  std::string_view("fsd-link").copy(request.name, sizeof request.name);
+  fds.emplace_back(::open("/tmp", O_PATH | O_CLOEXEC));
+  EXPECT_EQ(answer().error, EROFS);
+  ::unlink(path);
 }
 
 // What a keeper answers to `request`, sent as one message.

@@ -7,7 +7,6 @@
 // handle keeper, confine each process to its list, serve.
 #include <fcntl.h>
 #include <malloc.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,7 +18,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -30,9 +28,11 @@
 #include "server/exe/backend_factory.h"
 #include "server/exe/failure_report.h"
 #include "server/exe/handle_keeper_client.h"
+#include "server/exe/worker_jail.h"
 #include "server/ipc/worker_channel.h"
 #include "server/ipc/worker_exit.h"
 #include "server/os/unique_fd.h"
+#include "server/sandbox/resource_limits.h"
 #include "server/sandbox/sandbox.h"
 #include "server/sandbox/seccomp_filter.h"
 #include "server/telemetry/log.h"
@@ -82,66 +82,33 @@ absl::StatusOr<internal::WorkerSpec> ReadSpec(int fd) {
   return spec;
 }
 
-// Every inode and every open file of the guest's costs a descriptor.
-void RaiseDescriptorLimit() {
-  rlimit limit;
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 // `fds` keeps its own if there is no worker to have them.
-absl::StatusOr<std::unique_ptr<worker::Worker>> MakeWorker(internal::WorkerSpec spec,
-                                                           AdoptedFds& fds, os::UniqueFd root,
-                                                           os::UniqueFd proc_self_fd,
-                                                           os::UniqueFd handle_keeper) {
+absl::StatusOr<std::unique_ptr<worker::Worker>> MakeWorker(
+    internal::WorkerSpec spec, AdoptedFds& fds, os::UniqueFd root,
+    sandbox::DataPlaneConfinement confinement, os::UniqueFd handle_keeper) {
   std::unique_ptr<HandleKeeperClient> broker;
   if (handle_keeper.valid()) {
     broker = std::make_unique<HandleKeeperClient>(std::move(handle_keeper));
   }
-  FSD_ASSIGN_OR_RETURN(auto filesystem, MakeBackend(spec.spec(), std::move(root),
-                                                    std::move(proc_self_fd), std::move(broker)));
+  FSD_ASSIGN_OR_RETURN(auto filesystem,
+                       MakeBackend(spec.spec(), std::move(root),
+                                   std::move(confinement.proc_self_fd), std::move(broker)));
   return worker::Worker::Create({.spec = std::move(spec),
                                  .control_listener = std::move(fds.control_listener),
                                  .vhost_listener = std::move(fds.vhost_listener),
-                                 .filesystem = std::move(filesystem)});
-}
-
-// The lists of all processes, compiled.
-struct Filters {
-  sandbox::SeccompFilter keeper;
-  sandbox::SeccompFilter data_plane;
-  sandbox::SeccompFilter handle_keeper;
-};
-
-absl::StatusOr<Filters> CompileFilters() {
-  using sandbox::CompileSeccompFilter;
-  using sandbox::Process;
-  FSD_ASSIGN_OR_RETURN(auto keeper, CompileSeccompFilter(Process::kKeeper));
-  FSD_ASSIGN_OR_RETURN(auto data_plane, CompileSeccompFilter(Process::kDataPlane));
-  FSD_ASSIGN_OR_RETURN(auto handle_keeper, CompileSeccompFilter(Process::kHandleKeeper));
-  return Filters{std::move(keeper), std::move(data_plane), std::move(handle_keeper)};
-}
-
-// What of the jail is this process's, once the last fork is done.
-absl::Status Confine(sandbox::Process process, const sandbox::SeccompFilter& filter) {
-  FSD_RETURN_IF_ERROR(sandbox::ReduceCapabilities(process));
-  return filter.Install();
+                                 .filesystem = std::move(filesystem),
+                                 .landlock_lacking = !confinement.has_landlock});
 }
 
 int RunDataPlane(const internal::WorkerSpec& spec, AdoptedFds fds, sandbox::Jail& jail,
                  os::UniqueFd handle_keeper, const sandbox::SeccompFilter& filter) {
   const std::string& name = spec.spec().id();
   const int supervisor = fds.control_listener.get();
-  auto proc_self_fd = sandbox::TakeProcSelfFd(jail);
-  if (!proc_self_fd.ok()) {
-    return Fail(ipc::kWorkerJailUnavailable, name, proc_self_fd.status(), supervisor);
+  auto confinement = sandbox::ConfineDataPlane(jail, spec.spec().read_only());
+  if (!confinement.ok()) {
+    return Fail(ipc::kWorkerJailUnavailable, name, confinement.status(), supervisor);
   }
-  if (const absl::Status reduced = sandbox::ReduceCapabilities(sandbox::Process::kDataPlane);
-      !reduced.ok()) {
-    return Fail(ipc::kWorkerJailUnavailable, name, reduced, supervisor);
-  }
-  auto worker = MakeWorker(spec, fds, std::move(jail.root), *std::move(proc_self_fd),
+  auto worker = MakeWorker(spec, fds, std::move(jail.root), *std::move(confinement),
                            std::move(handle_keeper));
   if (!worker.ok()) return Fail(ipc::kWorkerSetUpFailed, name, worker.status(), supervisor);
   if (const absl::Status confined = filter.Install(); !confined.ok()) {
@@ -150,12 +117,14 @@ int RunDataPlane(const internal::WorkerSpec& spec, AdoptedFds fds, sandbox::Jail
   return (*worker)->Run();
 }
 
-int RunHandleKeeper(std::string_view name, int socket, const sandbox::SeccompFilter& filter) {
-  const ErrnoOr<worker::HandleKeeper> keeper = worker::HandleKeeper::Create();
+int RunHandleKeeper(const internal::ExportSpec& spec, int socket, const sandbox::Jail& jail,
+                    const sandbox::SeccompFilter& filter) {
+  const std::string& name = spec.id();
+  const ErrnoOr<worker::HandleKeeper> keeper = worker::HandleKeeper::Create(spec.read_only());
   if (!keeper.ok()) {
     return Fail(ipc::kWorkerSetUpFailed, name, ErrnoStatus(keeper.error(), "drawing a key"));
   }
-  if (const absl::Status confined = Confine(sandbox::Process::kHandleKeeper, filter);
+  if (const absl::Status confined = sandbox::Confine(sandbox::Process::kHandleKeeper, jail, filter);
       !confined.ok()) {
     return Fail(ipc::kWorkerJailUnavailable, name, confined);
   }
@@ -165,34 +134,9 @@ int RunHandleKeeper(std::string_view name, int socket, const sandbox::SeccompFil
   return 0;
 }
 
-sandbox::IdMappings MountIds(const internal::ExportSpec& spec) {
-  const auto ranges = [](const auto& from) {
-    std::vector<sandbox::IdRange> to;
-    for (const internal::ExportSpec::IdRange& range : from) {
-      to.push_back({.inside_first = range.inside_first(),
-                    .outside_first = range.outside_first(),
-                    .count = range.count()});
-    }
-    return to;
-  };
-  return {.uids = ranges(spec.uid_mount()), .gids = ranges(spec.gid_mount())};
-}
-
-sandbox::Mode JailMode(const internal::ExportSpec& spec) {
-  switch (spec.sandbox_mode()) {
-    case internal::ExportSpec::SANDBOX_CHROOT:
-      return sandbox::Mode::kChroot;
-    case internal::ExportSpec::SANDBOX_NONE:
-      return sandbox::Mode::kNone;
-    default:
-      return sandbox::Mode::kNamespace;
-  }
-}
-
 int Main() {
   telemetry::StartLog("fsd-worker", telemetry::LogLevel::kInfo);
   ::signal(SIGPIPE, SIG_IGN);
-  RaiseDescriptorLimit();
   auto fds = AdoptInheritedFds();
   if (!fds.ok()) return Fail(ipc::kWorkerBadInvocation, "", fds.status());
   const auto spec = ReadSpec(fds->spec.get());
@@ -202,17 +146,16 @@ int Main() {
   // For the log: in the jail, the zone's file would be the guest's.
   ::tzset();
   FSD_LOG(kInfo, name, "worker starts, serving %s", spec->spec().source_path());
-
   const int supervisor = fds->control_listener.get();
-  auto jail = sandbox::Enter({.mode = JailMode(spec->spec()),
-                              .in_user_namespace = spec->in_user_namespace(),
-                              .source_directory = std::move(fds->source_directory),
-                              .read_only = spec->spec().read_only(),
-                              .host_handles = UsesHostHandles(spec->spec()),
-                              .ids = MountIds(spec->spec())});
+  if (const auto limited = sandbox::LimitOpenFiles(spec->spec().limits().open_files());
+      !limited.ok()) {
+    return Fail(ipc::kWorkerSetUpFailed, name, limited, supervisor);
+  }
+
+  auto jail = EnterJail(*spec, std::move(fds->source_directory));
   if (!jail.ok()) return Fail(ipc::kWorkerJailUnavailable, name, jail.status(), supervisor);
 
-  const auto filters = CompileFilters();
+  const auto filters = CompileFilters(spec->spec(), *jail);
   if (!filters.ok()) return Fail(ipc::kWorkerJailUnavailable, name, filters.status(), supervisor);
   // A free page that was written to is memory all the same, and each process that writes to it
   // again has one of its own.
@@ -232,14 +175,15 @@ int Main() {
   std::optional<pid_t> handle_keeper;
   if (jail->host_handles) {
     const auto forked = worker::ForkHandleKeeper(handle_sockets[1], [&](int socket) {
-      return RunHandleKeeper(name, socket, filters->handle_keeper);
+      return RunHandleKeeper(spec->spec(), socket, *jail, filters->handle_keeper);
     });
     // The data plane ends with this process.
     if (!forked.ok()) ::_exit(Fail(ipc::kWorkerSetUpFailed, name, forked.status()));
     handle_keeper = *forked;
     ::close(handle_sockets[1]);
   }
-  if (const absl::Status confined = Confine(sandbox::Process::kKeeper, filters->keeper);
+  if (const absl::Status confined =
+          sandbox::Confine(sandbox::Process::kKeeper, *jail, filters->keeper);
       !confined.ok()) {
     ::_exit(Fail(ipc::kWorkerJailUnavailable, name, confined));
   }

@@ -1,18 +1,24 @@
 // Runs the fsd-worker binary the way a supervisor does and talks to it through its control socket.
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <span>
 #include <string>
@@ -87,6 +93,7 @@ class WorkerMainTest : public ::testing::Test {
       constexpr int kAbove = 100;
       for (int i = 0; i < 4; ++i) ::dup3(given[i], kAbove + i, O_CLOEXEC);
       for (int i = 0; i < 4; ++i) ::dup2(kAbove + i, ipc::kWorkerSpecFd + i);
+      before_exec_();
       ::execl(binary.c_str(), "fsd-worker", nullptr);
       ::_exit(127);
     }
@@ -136,6 +143,7 @@ class WorkerMainTest : public ::testing::Test {
   os::UniqueFd control_;
   os::UniqueFd vhost_;
   os::UniqueFd source_;
+  std::function<void()> before_exec_ = [] {};
   pid_t worker_ = 0;
 };
 
@@ -174,7 +182,9 @@ TEST_F(WorkerMainTest, SaysHelloThenListensAndEndsWhenToldToStop) {
   ipc::WorkerChannel channel = Dial();
 
   EXPECT_EQ(Receive(channel).hello().export_uid(), "uid-1");
-  EXPECT_EQ(Receive(channel).status().state(), internal::WorkerStatus::STATE_LISTENING);
+  const internal::WorkerStatus status = Receive(channel).status();
+  EXPECT_EQ(status.state(), internal::WorkerStatus::STATE_LISTENING);
+  EXPECT_FALSE(status.landlock_lacking());
   internal::ToWorker stop;
   stop.mutable_stop();
   ASSERT_TRUE(channel.Send(stop).ok());
@@ -191,7 +201,7 @@ TEST_F(WorkerMainTest, BothProcessesAreJailedAndFiltered) {
   for (const pid_t pid : {worker_, data_plane}) {
     EXPECT_TRUE(IsFilteredInTime(pid));
     EXPECT_EQ(StatusLine(pid, "NoNewPrivs"), "1");
-    EXPECT_EQ(StatusLine(pid, "CapEff"), "00000000880000db");
+    EXPECT_EQ(StatusLine(pid, "CapEff"), pid == worker_ ? "0000000000000000" : "00000000080000db");
     EXPECT_TRUE(std::filesystem::equivalent(absl::StrCat("/proc/", pid, "/root/"), share()));
   }
 }
@@ -205,7 +215,7 @@ TEST_F(WorkerMainTest, TheHandleKeeperHasItsCapabilityItsSocketAndNothingElse) {
   const pid_t handle_keeper = Children()[1];
   EXPECT_TRUE(IsFilteredInTime(handle_keeper));
   EXPECT_EQ(StatusLine(handle_keeper, "NoNewPrivs"), "1");
-  EXPECT_EQ(StatusLine(handle_keeper, "CapPrm"), "0000000000000004");
+  EXPECT_EQ(StatusLine(handle_keeper, "CapPrm"), "000000000000000e");
   // What the last request came with is closed after its answer.
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
   std::vector<std::string> given = FdsBesideStandard(handle_keeper);
@@ -224,7 +234,65 @@ TEST_F(WorkerMainTest, WithoutHostHandlesThereIsNoHandleKeeper) {
   ipc::WorkerChannel channel = Dial();
   ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1");
   EXPECT_EQ(Children().size(), 1u);
-  EXPECT_EQ(StatusLine(DataPlane(), "CapBnd"), "00000000880000db");
+  EXPECT_EQ(StatusLine(DataPlane(), "CapBnd"), "00000000080000db");
+}
+
+TEST_F(WorkerMainTest, ItHasAsManyDescriptorsAsItsLimitSays) {
+  spec_.mutable_spec()->mutable_limits()->set_open_files(500);
+  Start();
+  ipc::WorkerChannel channel = Dial();
+  ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1");
+  for (const pid_t pid : {worker_, DataPlane(), Children()[1]}) {
+    rlimit limit;
+    ASSERT_EQ(::prlimit(pid, RLIMIT_NOFILE, nullptr, &limit), 0);
+    EXPECT_EQ(limit.rlim_cur, 500u);
+    EXPECT_EQ(limit.rlim_max, 500u);
+    ASSERT_EQ(::prlimit(pid, RLIMIT_CORE, nullptr, &limit), 0);
+    EXPECT_EQ(limit.rlim_max, 0u);
+  }
+}
+
+TEST_F(WorkerMainTest, ALimitBeyondWhatTheKernelAllowsIsAnErrorThatNamesIt) {
+  spec_.mutable_spec()->mutable_limits()->set_open_files(uint64_t{1} << 40);
+  Start();
+  EXPECT_EQ(Wait(), ipc::kWorkerSetUpFailed);
+  EXPECT_THAT(Log(), HasSubstr("setrlimit(RLIMIT_NOFILE) to 1099511627776"));
+}
+
+TEST_F(WorkerMainTest, ACapabilityThatDoesNotExistIsNamed) {
+  spec_.mutable_spec()->add_add_capabilities("CAP_SANITY");
+  Start();
+  EXPECT_EQ(Wait(), ipc::kWorkerJailUnavailable);
+  EXPECT_THAT(Log(), HasSubstr("there is no capability \"CAP_SANITY\""));
+}
+
+TEST_F(WorkerMainTest, WithSeccompOffThereIsNoFilterAndNoNewPrivilegesAllTheSame) {
+  spec_.mutable_spec()->set_seccomp(internal::ExportSpec::SECCOMP_OFF);
+  Start();
+  ipc::WorkerChannel channel = Dial();
+  ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1");
+  EXPECT_EQ(StatusLine(DataPlane(), "Seccomp"), "0");
+  EXPECT_EQ(StatusLine(DataPlane(), "NoNewPrivs"), "1");
+}
+
+TEST_F(WorkerMainTest, AKernelWithoutLandlockIsSaidToBeOne) {
+  before_exec_ = [] {
+    // Of the system calls of the process to come, landlock_create_ruleset is ENOSYS.
+    sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_create_ruleset, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog filter{.len = std::size(program), .filter = program};
+    ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
+  };
+  Start();
+  ipc::WorkerChannel channel = Dial();
+  ASSERT_EQ(Receive(channel).hello().export_uid(), "uid-1");
+  const internal::WorkerStatus status = Receive(channel).status();
+  EXPECT_EQ(status.state(), internal::WorkerStatus::STATE_LISTENING);
+  EXPECT_TRUE(status.landlock_lacking());
 }
 
 TEST_F(WorkerMainTest, AKilledHandleKeeperEndsItAndTheLogSaysSo) {
@@ -312,7 +380,8 @@ TEST_P(WorkerWithoutNamespacesTest, ItIsConfinedAllTheSame) {
   for (const pid_t pid : {worker_, data_plane}) {
     EXPECT_TRUE(IsFilteredInTime(pid));
     EXPECT_EQ(StatusLine(pid, "NoNewPrivs"), "1");
-    EXPECT_EQ(StatusLine(pid, "CapEff"), "00000000800000db");
+    EXPECT_EQ(StatusLine(pid, "CapEff"),
+              pid == data_plane ? "00000000000000db" : "0000000000000000");
     EXPECT_EQ(std::filesystem::equivalent(absl::StrCat("/proc/", pid, "/root/"), share()),
               GetParam() == internal::ExportSpec::SANDBOX_CHROOT);
   }

@@ -205,7 +205,7 @@ std::string ReadThroughProc(Jail& jail) {
   const os::UniqueFd path = Open(jail.root.get(), "file", O_PATH | O_NOFOLLOW);
   const auto fds = TakeProcSelfFd(jail);
   if (!fds.ok()) return std::string(fds.status().message());
-  if (!ReduceCapabilities(Process::kDataPlane).ok()) return "ReduceCapabilities";
+  if (!ReduceCapabilities(Process::kDataPlane, jail).ok()) return "ReduceCapabilities";
   return ReadAll(Open(fds->get(), absl::StrCat(path.get()).c_str()));
 }
 
@@ -233,7 +233,7 @@ TEST_F(JailModesTest, EveryModesProcReopensDescriptors) {
 TEST_F(JailModesTest, NoCapabilityToMakeDevicesWhereTheyCouldBeOpened) {
   const auto left = [](Jail& jail) -> std::string {
     const auto fds = TakeProcSelfFd(jail);
-    if (!ReduceCapabilities(Process::kDataPlane).ok()) return "ReduceCapabilities";
+    if (!ReduceCapabilities(Process::kDataPlane, jail).ok()) return "ReduceCapabilities";
     __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
     __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
     ::syscall(SYS_capget, &header, sets);
@@ -243,8 +243,8 @@ TEST_F(JailModesTest, NoCapabilityToMakeDevicesWhereTheyCouldBeOpened) {
                         Outcome(::mknodat(jail.root.get(), "null", S_IFCHR | 0666, makedev(1, 3))),
                         " ", Outcome(::chroot("/")));
   };
-  EXPECT_EQ(Inside(Mode::kChroot, left), "800000db 800000db 0 1 EPERM EPERM");
-  EXPECT_EQ(Inside(Mode::kNone, left), "800000db 800000db 0 1 EPERM EPERM");
+  EXPECT_EQ(Inside(Mode::kChroot, left), "db db 0 1 EPERM EPERM");
+  EXPECT_EQ(Inside(Mode::kNone, left), "db db 0 1 EPERM EPERM");
 }
 
 TEST_F(JailModesTest, ChrootNeedsItsCapability) {
@@ -303,7 +303,7 @@ TEST_F(JailModesTest, TheJailOfAUserNamespaceIsAsAnyOther) {
                         Outcome(::mknod("/null", S_IFCHR | 0666, makedev(1, 3))));
   };
   const std::string expected =
-      "file, file, 1 self thread-self, 1 mount, locked, 00000000880000db, 0 EPERM";
+      "file, file, 1 self thread-self, 1 mount, locked, 00000000080000db, 0 EPERM";
   EXPECT_EQ(InsideUserNamespace({.host_handles = true}, os::MapWriter::kPrivileged, kOuterFirst,
                                 1000, look),
             expected);

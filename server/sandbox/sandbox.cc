@@ -20,7 +20,7 @@
 #include "server/sandbox/mount_jail.h"
 #include "server/sandbox/namespaces.h"
 #include "server/sandbox/seccomp_filter.h"
-#include "server/sandbox/worker_syscalls.h"
+#include "server/sandbox/worker_capabilities.h"
 
 namespace fsd::sandbox {
 namespace {
@@ -47,6 +47,32 @@ absl::StatusOr<os::UniqueFd> OpenDirectory(const char* path, const char* what) {
   os::UniqueFd directory(::open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!directory.valid()) return ErrnoStatus(Errno::Last(), what);
   return directory;
+}
+
+// All but what one of the processes to come needs. Fills in `jail` which that is.
+absl::Status GiveUpCapabilities(const JailOptions& options, Jail& jail) {
+  // Elsewhere there is no nodev mount: a device that the guest has made could be opened.
+  const bool devices = options.mode == Mode::kNamespace;
+  FSD_ASSIGN_OR_RETURN(
+      jail.capabilities,
+      ChooseCapabilities(
+          {.needed = DataPlaneCapabilities(
+               {.read_only = options.read_only, .xattr = options.xattr, .devices = devices}),
+           .added = options.add_capabilities,
+           .dropped = options.drop_capabilities,
+           .content_with_less = options.in_user_namespace || options.mode == Mode::kNone}));
+  // Containers are rarely given it, and a user namespace's own opens none.
+  jail.host_handles =
+      options.host_handles && !options.in_user_namespace &&
+      (PermittedCapabilities() - options.drop_capabilities).Has(CAP_DAC_READ_SEARCH);
+  if (jail.host_handles) {
+    jail.handle_keeper_capabilities =
+        HandleKeeperCapabilities(options.read_only, jail.capabilities);
+  }
+  return DropCapabilities(
+      jail.capabilities | jail.handle_keeper_capabilities,
+      jail.cut_proc ? CapabilitySet{CAP_SYS_ADMIN} : CapabilitySet(),
+      options.mode == Mode::kNamespace ? Locking::kAlways : Locking::kIfPossible);
 }
 
 absl::StatusOr<Jail> EnterNamespaces(JailOptions& options) {
@@ -81,7 +107,7 @@ absl::StatusOr<Jail> EnterChroot(JailOptions& options) {
   FSD_RETURN_IF_ERROR(RefuseIdMappings(options));
   Jail jail;
   jail.cut_proc = os::HasCapability(CAP_SYS_ADMIN);
-  if (!jail.cut_proc && LandlockAbi() < 1) {
+  if (!jail.cut_proc && !HasLandlock()) {
     return absl::FailedPreconditionError(
         "chroot is no jail here: .. of the proc that the worker needs would lead to the host, as "
         "there is neither CAP_SYS_ADMIN to cut it off nor Landlock in the kernel");
@@ -111,13 +137,7 @@ absl::StatusOr<Jail> Enter(JailOptions options) {
   FSD_ASSIGN_OR_RETURN(Jail jail, options.mode == Mode::kNamespace ? EnterNamespaces(options)
                                   : options.mode == Mode::kChroot  ? EnterChroot(options)
                                                                    : StayOutside(options));
-  // The kernel opens handles for the host's own capability only.
-  jail.host_handles = options.host_handles && !options.in_user_namespace && MayOpenHandles();
-  const Capabilities kept =
-      jail.host_handles ? Capabilities::kFilesAndHandles : Capabilities::kFiles;
-  FSD_RETURN_IF_ERROR(options.mode == Mode::kNamespace
-                          ? DropCapabilities(kept)
-                          : DropAllCapabilitiesBut(kept, jail.cut_proc));
+  FSD_RETURN_IF_ERROR(GiveUpCapabilities(options, jail));
   FSD_RETURN_IF_ERROR(CloseProcess());
   return jail;
 }
@@ -134,18 +154,40 @@ absl::StatusOr<os::UniqueFd> TakeProcSelfFd(Jail& jail) {
   return self_fd;
 }
 
-absl::Status ReduceCapabilities(Process process) {
-  return process == Process::kHandleKeeper ? KeepHandleCapability() : KeepFileCapabilities();
-}
-
-absl::StatusOr<SeccompFilter> CompileSeccompFilter(Process process) {
+absl::Status ReduceCapabilities(Process process, const Jail& jail) {
   switch (process) {
     case Process::kKeeper:
-      return SeccompFilter::Compile(KeeperSyscalls());
+      return ReduceCapabilities({});
     case Process::kDataPlane:
-      return SeccompFilter::Compile(DataPlaneSyscalls());
+      return ReduceCapabilities(jail.capabilities);
     case Process::kHandleKeeper:
-      return SeccompFilter::Compile(HandleKeeperSyscalls());
+      return ReduceCapabilities(jail.handle_keeper_capabilities);
+  }
+  return absl::InvalidArgumentError("no such process");
+}
+
+absl::StatusOr<DataPlaneConfinement> ConfineDataPlane(Jail& jail, bool read_only) {
+  DataPlaneConfinement confinement;
+  FSD_ASSIGN_OR_RETURN(confinement.proc_self_fd, TakeProcSelfFd(jail));
+  FSD_RETURN_IF_ERROR(ReduceCapabilities(Process::kDataPlane, jail));
+  FSD_ASSIGN_OR_RETURN(confinement.has_landlock, ConfineToTree(jail.root.get(), read_only));
+  return confinement;
+}
+
+absl::Status Confine(Process process, const Jail& jail, const SeccompFilter& filter) {
+  FSD_RETURN_IF_ERROR(ReduceCapabilities(process, jail));
+  return filter.Install();
+}
+
+absl::StatusOr<SeccompFilter> CompileSeccompFilter(Process process, SeccompAction otherwise,
+                                                   const DataPlaneNeeds& needs) {
+  switch (process) {
+    case Process::kKeeper:
+      return SeccompFilter::Compile(KeeperSyscalls(), otherwise);
+    case Process::kDataPlane:
+      return SeccompFilter::Compile(DataPlaneSyscalls(needs), otherwise);
+    case Process::kHandleKeeper:
+      return SeccompFilter::Compile(HandleKeeperSyscalls(needs), otherwise);
   }
   return absl::InvalidArgumentError("no such process");
 }

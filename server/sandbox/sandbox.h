@@ -5,7 +5,8 @@
 //   1. Enter(), while it is single-threaded: by the export's mode (below), then capabilities,
 //      no_new_privs. No way back.
 //   2. the keeper forks the data plane and, if host handles are used, the handle keeper; each gives
-//   up the capabilities that are not its own: ReduceCapabilities().
+//   up the capabilities that are not its own: ReduceCapabilities(). The data plane confines itself
+//   to the export's tree: ConfineToTree() (landlock.h).
 //   3. each installs its own seccomp list, compiled before the forks: CompileSeccompFilter().
 //
 // Every function fails closed: on an error the worker exits and serves nobody.
@@ -14,8 +15,10 @@
 
 #include "absl/status/statusor.h"
 #include "server/os/unique_fd.h"
+#include "server/sandbox/capability_set.h"
 #include "server/sandbox/id_mappings.h"
 #include "server/sandbox/seccomp_filter.h"
+#include "server/sandbox/worker_syscalls.h"
 
 namespace fsd::sandbox {
 
@@ -43,6 +46,11 @@ struct JailOptions {
   bool read_only = false;
   // One of the processes to come opens host handles, if this one may.
   bool host_handles = false;
+  // The guest may set extended attributes.
+  bool xattr = false;
+  // Beyond what the export needs, and what it is to do without: an operator's (capabilities.h).
+  CapabilitySet add_capabilities = {};
+  CapabilitySet drop_capabilities = {};
   // The mount itself translates owners: see id_mappings.h. It then stays as it is, as a read-only
   // one does, since what the host mounts later would not translate. For kNamespace, and not in a
   // user namespace.
@@ -59,6 +67,10 @@ struct Jail {
   bool cut_proc = false;
   // Whether the capability to open host handles was asked for and is there.
   bool host_handles = false;
+  // The data plane's.
+  CapabilitySet capabilities;
+  // Empty without host_handles.
+  CapabilitySet handle_keeper_capabilities;
 };
 
 // Wall 1. Call once, single-threaded. The error names the step that failed, e.g. "pivot_root:
@@ -71,13 +83,30 @@ absl::StatusOr<os::UniqueFd> TakeProcSelfFd(Jail& jail);
 
 enum class Process { kKeeper, kDataPlane, kHandleKeeper };
 
-// Wall 2, in each process: only the handle keeper keeps CAP_DAC_READ_SEARCH, and nothing else; the
-// others keep the capabilities of file serving.
-absl::Status ReduceCapabilities(Process process);
+// Wall 2, in each process: its own capabilities and no other's. The keeper has none.
+absl::Status ReduceCapabilities(Process process, const Jail& jail);
 
-// Wall 3: from here on a system call that is not on the process's list, in any of its threads,
-// kills the process. For the data plane, install it before it reads a guest's first byte.
-absl::StatusOr<SeccompFilter> CompileSeccompFilter(Process process);
+// What the data plane has of the jail once it has confined itself.
+struct DataPlaneConfinement {
+  // The directory by which it re-opens its O_PATH fds.
+  os::UniqueFd proc_self_fd;
+  // Whether Landlock is among the walls.
+  bool has_landlock = false;
+};
+
+// The data plane's part before it makes threads: takes its self/fd, reduces its capabilities,
+// confines itself to the export's tree.
+absl::StatusOr<DataPlaneConfinement> ConfineDataPlane(Jail& jail, bool read_only);
+
+// Another process's part, all of it.
+absl::Status Confine(Process process, const Jail& jail, const SeccompFilter& filter);
+
+// Wall 3: from here on a system call that is not on the process's list, in any of its threads, is
+// what `otherwise` says. For the data plane, install it before it reads a guest's first byte.
+// `needs` says what the export's data plane does; the keeper's list is always the same.
+absl::StatusOr<SeccompFilter> CompileSeccompFilter(Process process,
+                                                   SeccompAction otherwise = SeccompAction::kKill,
+                                                   const DataPlaneNeeds& needs = {});
 // Both steps at once.
 absl::Status InstallSeccompFilter(Process process);
 

@@ -230,7 +230,7 @@ TEST_F(SandboxTest, TheNetworkIsALoopbackThatIsDown) {
             "lo down");
 }
 
-TEST_F(SandboxTest, EightCapabilitiesAreLeftAndNoWayToMore) {
+TEST_F(SandboxTest, SevenCapabilitiesAreLeftAndNoWayToMore) {
   EXPECT_EQ(Inside([](const Jail& jail) {
               return absl::StrCat(StatusLine(jail, "CapInh"), " ", StatusLine(jail, "CapPrm"), " ",
                                   StatusLine(jail, "CapEff"), " ", StatusLine(jail, "CapBnd"), " ",
@@ -238,17 +238,17 @@ TEST_F(SandboxTest, EightCapabilitiesAreLeftAndNoWayToMore) {
                                   " ", ::prctl(PR_GET_SECUREBITS), " ",
                                   Outcome(::prctl(PR_SET_SECUREBITS, 0)));
             }),
-            "0000000000000000 00000000880000db 00000000880000db 00000000880000db "
+            "0000000000000000 00000000080000db 00000000080000db 00000000080000db "
             "0000000000000000 1 235 EPERM");
 }
 
-TEST_F(SandboxTest, OnlyTheHandleKeeperMayOpenHandles) {
+TEST_F(SandboxTest, EachProcessIsLeftItsOwnCapabilities) {
   const auto left_to = [&](Process process) {
     return InNewPidNamespace([&]() -> std::string {
       const auto jail = Enter(
           {.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH), .host_handles = true});
       if (!jail.ok()) return jail.status().ToString();
-      if (!ReduceCapabilities(process).ok()) return "ReduceCapabilities";
+      if (!ReduceCapabilities(process, *jail).ok()) return "ReduceCapabilities";
       const std::string left = StatusLine(*jail, "CapPrm") + " " + StatusLine(*jail, "CapEff");
       // No fsuid brings anything back.
       ::setfsuid(1000);
@@ -258,10 +258,79 @@ TEST_F(SandboxTest, OnlyTheHandleKeeperMayOpenHandles) {
     });
   };
   EXPECT_EQ(left_to(Process::kHandleKeeper),
-            "0000000000000004 0000000000000004 0000000000000004 0");
-  const std::string others = "00000000880000db 00000000880000db 00000000880000db 0";
-  EXPECT_EQ(left_to(Process::kDataPlane), others);
-  EXPECT_EQ(left_to(Process::kKeeper), others);
+            "000000000000000e 000000000000000e 000000000000000e 0");
+  EXPECT_EQ(left_to(Process::kDataPlane), "00000000080000db 00000000080000db 00000000080000db 0");
+  EXPECT_EQ(left_to(Process::kKeeper), "0000000000000000 0000000000000000 0000000000000000 0");
+}
+
+// What DropCapabilities() comes to for an export, when the server had all capabilities but some.
+class ChosenCapabilitiesTest : public SandboxTest {
+ protected:
+  std::string PermittedWith(JailOptions options, CapabilitySet server_lacks = {}) {
+    return InNewPidNamespace([&] {
+      if (const std::string failure = GiveUp(server_lacks); !failure.empty()) return failure;
+      options.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH);
+      const auto jail = Enter(std::move(options));
+      if (!jail.ok()) return std::string(jail.status().message());
+      return StatusLine(*jail, "CapPrm") + (jail->host_handles ? " and handles" : "");
+    });
+  }
+
+ private:
+  static std::string GiveUp(CapabilitySet lacking) {
+    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+    if (::syscall(SYS_capget, &header, sets) != 0) return "capget";
+    for (int word = 0; word < _LINUX_CAPABILITY_U32S_3; ++word) {
+      sets[word].permitted &= ~static_cast<uint32_t>(lacking.bits() >> (32 * word));
+      sets[word].effective &= sets[word].permitted;
+      sets[word].inheritable = 0;
+    }
+    return ::syscall(SYS_capset, &header, sets) == 0 ? "" : "capset";
+  }
+};
+
+TEST_F(ChosenCapabilitiesTest, AReadOnlyExportLeavesOneAndExtendedAttributesAddOne) {
+  EXPECT_EQ(PermittedWith({.read_only = true}), "0000000000000002");
+  EXPECT_EQ(PermittedWith({.xattr = true}), "00000000880000db");
+}
+
+TEST_F(ChosenCapabilitiesTest, AnOperatorAddsAndDrops) {
+  EXPECT_EQ(PermittedWith({.add_capabilities = {CAP_LINUX_IMMUTABLE, CAP_SYS_ADMIN},
+                           .drop_capabilities = {CAP_MKNOD, CAP_SYS_ADMIN}}),
+            "00000000000002db");
+}
+
+TEST_F(ChosenCapabilitiesTest, OneThatIsMissingIsNamedWithBothRemedies) {
+  EXPECT_EQ(PermittedWith({}, {CAP_MKNOD, CAP_FSETID}),
+            "the export needs capabilities that the server does not have: CAP_FSETID, CAP_MKNOD; "
+            "start the server with them, or let the export do without (its "
+            "sandbox.drop_capabilities)");
+  EXPECT_EQ(PermittedWith({.add_capabilities = {CAP_LINUX_IMMUTABLE}}, {CAP_LINUX_IMMUTABLE}),
+            "the export asks for capabilities that the server does not have: CAP_LINUX_IMMUTABLE; "
+            "start the server with them, or take them out of the export's "
+            "sandbox.add_capabilities");
+}
+
+TEST_F(ChosenCapabilitiesTest, OneThatIsMissingAndDroppedIsNotMissed) {
+  EXPECT_EQ(PermittedWith({.drop_capabilities = {CAP_MKNOD}}, {CAP_MKNOD}), "00000000000000db");
+}
+
+TEST_F(ChosenCapabilitiesTest, InAUserNamespaceWhatIsThereIsEnoughUnlessItWasAskedFor) {
+  EXPECT_EQ(PermittedWith({.in_user_namespace = true}, {CAP_MKNOD}), "00000000000000db");
+  EXPECT_EQ(PermittedWith({.in_user_namespace = true, .add_capabilities = {CAP_SYS_TIME}},
+                          {CAP_SYS_TIME}),
+            "the export asks for capabilities that the server does not have: CAP_SYS_TIME; start "
+            "the server with them, or take them out of the export's sandbox.add_capabilities");
+}
+
+TEST_F(ChosenCapabilitiesTest, WhoIsToDoWithoutHandlesHasNoHandleKeeper) {
+  EXPECT_EQ(PermittedWith({.read_only = true, .host_handles = true}),
+            "0000000000000006 and handles");
+  EXPECT_EQ(
+      PermittedWith(
+          {.read_only = true, .host_handles = true, .drop_capabilities = {CAP_DAC_READ_SEARCH}}),
+      "0000000000000002");
 }
 
 TEST_F(SandboxTest, WithoutTheCapabilityForHandlesThereIsAJailAllTheSame) {
@@ -277,7 +346,7 @@ TEST_F(SandboxTest, WithoutTheCapabilityForHandlesThereIsAJailAllTheSame) {
               if (!jail.ok()) return jail.status().ToString();
               return absl::StrCat(jail->host_handles, " ", StatusLine(*jail, "CapPrm"));
             }),
-            "0 00000000880000db");
+            "0 00000000080000db");
 }
 
 TEST_F(SandboxTest, LeavingFsuidZeroLowersTheFileCapabilitiesAndReturningRaisesThem) {
@@ -287,7 +356,7 @@ TEST_F(SandboxTest, LeavingFsuidZeroLowersTheFileCapabilitiesAndReturningRaisesT
               ::setfsuid(0);
               return as_caller + " " + StatusLine(jail, "CapEff");
             }),
-            "00000000800000c0 00000000880000db");
+            "00000000000000c0 00000000080000db");
 }
 
 TEST_F(SandboxTest, MountingAndUnsharingAreOver) {

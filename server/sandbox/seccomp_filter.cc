@@ -49,14 +49,27 @@ absl::StatusOr<std::vector<sock_filter>> Export(scmp_filter_ctx context) {
   return program;
 }
 
+uint32_t LibseccompAction(SeccompAction action) {
+  switch (action) {
+    case SeccompAction::kErrno:
+      return SCMP_ACT_ERRNO(EPERM);
+    case SeccompAction::kLog:
+      return SCMP_ACT_LOG;
+    default:
+      return SCMP_ACT_KILL_PROCESS;
+  }
+}
+
 }  // namespace
 
-absl::StatusOr<SeccompFilter> SeccompFilter::Compile(std::span<const AllowedSyscall> allowed) {
-  const Context context(::seccomp_init(SCMP_ACT_KILL_PROCESS));
+absl::StatusOr<SeccompFilter> SeccompFilter::Compile(std::span<const AllowedSyscall> allowed,
+                                                     SeccompAction otherwise) {
+  if (otherwise == SeccompAction::kOff) return SeccompFilter({});
+  const uint32_t action = LibseccompAction(otherwise);
+  const Context context(::seccomp_init(action));
   if (context == nullptr) return absl::ResourceExhaustedError("seccomp_init: out of memory");
-  FSD_RETURN_IF_ERROR(
-      Check(::seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS),
-            "seccomp_attr_set(ACT_BADARCH)"));
+  FSD_RETURN_IF_ERROR(Check(::seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, action),
+                            "seccomp_attr_set(ACT_BADARCH)"));
   // A search tree instead of a list: hot calls do not pay for the list's length.
   FSD_RETURN_IF_ERROR(Check(::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2),
                             "seccomp_attr_set(CTL_OPTIMIZE)"));
@@ -72,6 +85,7 @@ absl::Status SeccompFilter::Install() const {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return ErrnoStatus(Errno::Last(), "prctl(PR_SET_NO_NEW_PRIVS)");
   }
+  if (program_.empty()) return absl::OkStatus();
   const sock_fprog program{.len = static_cast<unsigned short>(program_.size()),
                            .filter = const_cast<sock_filter*>(program_.data())};
   // All threads, in case one was made before.

@@ -1,4 +1,4 @@
-// A seccomp(2) filter: the system calls a process may still make. Any other kills it.
+// A seccomp(2) filter: the system calls a process may still make. By default, any other kills it.
 #ifndef FSD_SERVER_SANDBOX_SECCOMP_FILTER_H_
 #define FSD_SERVER_SANDBOX_SECCOMP_FILTER_H_
 
@@ -35,17 +35,18 @@ enum class SeccompAction { kKill, kErrno, kLog, kOff };
 // the processes to come will install.
 class SeccompFilter {
  public:
-  static absl::StatusOr<SeccompFilter> Compile(std::span<const AllowedSyscall> allowed);
+  static absl::StatusOr<SeccompFilter> Compile(std::span<const AllowedSyscall> allowed,
+                                               SeccompAction otherwise = SeccompAction::kKill);
 
   // Confines the process, every thread of it, to what is allowed. clone3, whose flags a filter
   // cannot see, fails with ENOSYS, on which glibc falls back to clone. What is not allowed, and any
-  // call of another architecture, ends the process with SIGSYS.
+  // call of another architecture, ends the process with SIGSYS, fails with EPERM or is logged.
   absl::Status Install() const;
 
  private:
   explicit SeccompFilter(std::vector<sock_filter> program) : program_(std::move(program)) {}
 
-  std::vector<sock_filter> program_;
+  std::vector<sock_filter> program_;  // empty: kOff
 };
 
 }  // namespace fsd::sandbox

@@ -1,6 +1,11 @@
 // Each test forks a process, confines it to one of the two lists and lets it make one attempt.
+#include "server/sandbox/seccomp_filter.h"
+
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sched.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -10,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,6 +30,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/sandbox/sandbox.h"
+#include "server/sandbox/worker_syscalls.h"
 
 namespace fsd::sandbox {
 namespace {
@@ -169,10 +176,108 @@ TEST(DataPlaneFilter, LetsItServeFiles) {
   ::rmdir(directory);
 }
 
-TEST(DataPlaneFilter, AnswersClone3WithEnosys) {
-  EXPECT_PRED1(ExitedWithCode(0), Behind(Process::kDataPlane, [] {
-                 return ::syscall(SYS_clone3, nullptr, 0) == -1 && errno == ENOSYS;
+// The same with another action, or for another export.
+int Behind(SeccompAction otherwise, const DataPlaneNeeds& needs,
+           const std::function<bool()>& attempt) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto filter = CompileSeccompFilter(Process::kDataPlane, otherwise, needs);
+    if (!filter.ok() || !filter->Install().ok()) ::_exit(100);
+    ::_exit(attempt() ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+bool IsRefused() { return ::syscall(SYS_getppid) == -1 && errno == EPERM; }
+bool Works() { return ::getppid() > 0; }
+bool Clone3IsNotThere() { return ::syscall(SYS_clone3, nullptr, 0) == -1 && errno == ENOSYS; }
+
+TEST(SeccompAction, ErrnoIsEperm) {
+  EXPECT_PRED1(ExitedWithCode(0), Behind(SeccompAction::kErrno, {}, IsRefused));
+  EXPECT_PRED1(ExitedWithCode(0), Behind(SeccompAction::kErrno, {}, Clone3IsNotThere));
+}
+
+TEST(SeccompAction, WhatIsLoggedWorks) {
+  EXPECT_PRED1(ExitedWithCode(0), Behind(SeccompAction::kLog, {}, Works));
+  EXPECT_PRED1(ExitedWithCode(0), Behind(SeccompAction::kLog, {}, Clone3IsNotThere));
+}
+
+TEST(SeccompAction, OffIsNoFilter) {
+  EXPECT_PRED1(ExitedWithCode(0), Behind(SeccompAction::kOff, {}, Works));
+  EXPECT_PRED1(ExitedWithCode(0), Behind(SeccompAction::kOff, {}, [] {
+                 return ::prctl(PR_GET_SECCOMP) == 0 &&
+                        ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
                }));
+}
+
+TEST(DataPlaneNeeds, AReadOnlyExportsListChangesNothing) {
+  const auto behind = [](bool (*attempt)()) {
+    return Behind(SeccompAction::kKill, {.writes = false}, attempt);
+  };
+  EXPECT_PRED1(KilledBySignal(SIGSYS), behind([] { return ::unlinkat(-1, "x", 0) == 0; }));
+  EXPECT_PRED1(KilledBySignal(SIGSYS),
+               behind([] { return ::pwritev2(-1, nullptr, 0, 0, 0) == 0; }));
+  EXPECT_PRED1(KilledBySignal(SIGSYS), behind([] { return ::setxattr("", "", "", 0, 0) == 0; }));
+  EXPECT_PRED1(KilledBySignal(SIGSYS),
+               behind([] { return ::ioctl(-1, FS_IOC_SETFLAGS, nullptr) == 0; }));
+  EXPECT_PRED1(ExitedWithCode(0), behind([] {
+                 return ::preadv2(-1, nullptr, 0, 0, 0) == -1 && errno == EBADF &&
+                        ::getxattr("/", "user.a", nullptr, 0) <= 0;
+               }));
+}
+
+TEST(DataPlaneNeeds, LocksAttributesAndHandlesHaveTheirCalls) {
+  EXPECT_PRED1(KilledBySignal(SIGSYS), Behind(SeccompAction::kKill, {.locks = false},
+                                              [] { return ::flock(-1, LOCK_UN) == 0; }));
+  EXPECT_PRED1(KilledBySignal(SIGSYS), Behind(SeccompAction::kKill, {.xattrs = false},
+                                              [] { return ::listxattr("/", nullptr, 0) == 0; }));
+  EXPECT_PRED1(KilledBySignal(SIGSYS), Behind(SeccompAction::kKill, {.host_handles = false}, [] {
+                 return ::name_to_handle_at(-1, "", nullptr, nullptr, 0) == 0;
+               }));
+}
+
+// What the handle keeper may do with a handle.
+bool OpensByHandle(int flags) {
+  return ::syscall(SYS_open_by_handle_at, -1, nullptr, flags) == -1 && errno != EPERM;
+}
+int BehindHandleKeepers(const DataPlaneNeeds& needs, const std::function<bool()>& attempt) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto filter = CompileSeccompFilter(Process::kHandleKeeper, SeccompAction::kKill, needs);
+    if (!filter.ok() || !filter->Install().ok()) ::_exit(100);
+    ::_exit(attempt() ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+TEST(HandleKeeperFilter, LetsItOpenForIoAndMakeNothing) {
+  EXPECT_PRED1(ExitedWithCode(0), BehindHandleKeepers({}, [] {
+                 return OpensByHandle(O_PATH | O_CLOEXEC) &&
+                        OpensByHandle(O_RDWR | O_CLOEXEC | O_NONBLOCK | O_DIRECT | O_NOATIME);
+               }));
+  for (const int flag : {O_CREAT, O_TRUNC, O_TMPFILE}) {
+    EXPECT_PRED1(KilledBySignal(SIGSYS),
+                 BehindHandleKeepers({}, [flag] { return OpensByHandle(O_RDWR | flag); }));
+  }
+}
+
+TEST(HandleKeeperFilter, LetsItOpenToReadOnlyInAReadOnlyExport) {
+  EXPECT_PRED1(ExitedWithCode(0), BehindHandleKeepers({.writes = false}, [] {
+                 return OpensByHandle(O_PATH | O_CLOEXEC) && OpensByHandle(O_RDONLY | O_NONBLOCK);
+               }));
+  EXPECT_PRED1(KilledBySignal(SIGSYS),
+               BehindHandleKeepers({.writes = false}, [] { return OpensByHandle(O_WRONLY); }));
+  EXPECT_PRED1(KilledBySignal(SIGSYS), BehindHandleKeepers({.writes = false}, [] {
+                 return ::linkat(-1, "", -1, "x", AT_EMPTY_PATH) == 0;
+               }));
+}
+
+TEST(DataPlaneFilter, AnswersClone3WithEnosys) {
+  EXPECT_PRED1(ExitedWithCode(0), Behind(Process::kDataPlane, [] { return Clone3IsNotThere(); }));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include <initializer_list>
 #include <span>
+#include <utility>
 
 namespace fsd::sandbox {
 namespace {
@@ -46,26 +47,39 @@ constexpr AllowedSyscall kKeeper[] = {
     {SCMP_SYS(restart_syscall)},       // the kernel's, after SIGSTOP and SIGCONT
 };
 
+// open_by_handle_at's flags. Those of HandleKeeper::OpenForIo are the most that may be; a read-only
+// export's lack O_WRONLY and O_RDWR.
+constexpr uint32_t kHandleFlags =
+    O_PATH | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME;
+constexpr ArgumentCheck kHandleOpenedToRead = Lacks(2, ~kHandleFlags);
+constexpr ArgumentCheck kHandleOpenedForIo =
+    Lacks(2, ~(kHandleFlags | uint32_t{O_WRONLY} | uint32_t{O_RDWR}));
+
+constexpr AllowedSyscall kHandleKeeperWrites[] = {
+    {SCMP_SYS(open_by_handle_at), kHandleOpenedForIo},  // a handle is opened
+    {SCMP_SYS(linkat), Equals(4, AT_EMPTY_PATH)},       // LINK of an inode that is in no place
+};
+
 constexpr AllowedSyscall kHandleKeeper[] = {
-    {SCMP_SYS(recvmsg)},               // a request
-    {SCMP_SYS(sendmsg)},               // its answer
-    {SCMP_SYS(name_to_handle_at)},     // a handle is issued
-    {SCMP_SYS(open_by_handle_at)},     // a handle is opened
-    {SCMP_SYS(statx)},                 // the mount of either
-    {SCMP_SYS(close)},                 // UniqueFd
-    {SCMP_SYS(exit_group)},            // the end
-    {SCMP_SYS(write)},                 // FSD_CHECK
-    {SCMP_SYS(futex)},                 // static initialisation
-    {SCMP_SYS(getpid)},                // abort
-    {SCMP_SYS(brk)},                   // malloc
-    {SCMP_SYS(mmap), kNotExecutable},  // malloc
-    {SCMP_SYS(munmap)},                // free
-    {SCMP_SYS(rt_sigaction)},          // abort
-    {SCMP_SYS(rt_sigprocmask)},        // abort
-    {SCMP_SYS(rt_sigreturn)},          // end of a signal handler
-    {SCMP_SYS(gettid)},                // abort
-    {SCMP_SYS(tgkill)},                // abort
-    {SCMP_SYS(restart_syscall)},       // the kernel's, after SIGSTOP and SIGCONT
+    {SCMP_SYS(recvmsg)},                                 // a request
+    {SCMP_SYS(sendmsg)},                                 // its answer
+    {SCMP_SYS(name_to_handle_at)},                       // a handle is issued
+    {SCMP_SYS(open_by_handle_at), kHandleOpenedToRead},  // a handle is opened
+    {SCMP_SYS(statx)},                                   // the mount of either
+    {SCMP_SYS(close)},                                   // UniqueFd
+    {SCMP_SYS(exit_group)},                              // the end
+    {SCMP_SYS(write)},                                   // FSD_CHECK
+    {SCMP_SYS(futex)},                                   // static initialisation
+    {SCMP_SYS(getpid)},                                  // abort
+    {SCMP_SYS(brk)},                                     // malloc
+    {SCMP_SYS(mmap), kNotExecutable},                    // malloc
+    {SCMP_SYS(munmap)},                                  // free
+    {SCMP_SYS(rt_sigaction)},                            // abort
+    {SCMP_SYS(rt_sigprocmask)},                          // abort
+    {SCMP_SYS(rt_sigreturn)},                            // end of a signal handler
+    {SCMP_SYS(gettid)},                                  // abort
+    {SCMP_SYS(tgkill)},                                  // abort
+    {SCMP_SYS(restart_syscall)},                         // the kernel's, after SIGSTOP and SIGCONT
 };
 
 constexpr AllowedSyscall kDataPlane[] = {
@@ -111,9 +125,6 @@ constexpr AllowedSyscall kDataPlane[] = {
     {SCMP_SYS(fcntl), Equals(1, F_SETFL)},          // kick fds made non-blocking
     {SCMP_SYS(fcntl), Equals(1, F_GET_SEALS)},      // MemoryFile
     {SCMP_SYS(fcntl), Equals(1, F_ADD_SEALS)},      // MemoryFile
-    {SCMP_SYS(fcntl), Equals(1, F_OFD_SETLK)},      // SETLK, SETLKW, FLUSH, RELEASE
-    {SCMP_SYS(fcntl), Equals(1, F_OFD_GETLK)},      // GETLK, SETLK
-    {SCMP_SYS(flock)},                              // SETLK, SETLKW, RELEASE
     {SCMP_SYS(memfd_create)},                       // MemoryFile: session tables
     {SCMP_SYS(ftruncate)},                          // MemoryFile; SETATTR of the size
     {SCMP_SYS(fstat)},                              // sizes of received memory files
@@ -144,25 +155,9 @@ constexpr AllowedSyscall kDataPlane[] = {
     {SCMP_SYS(lseek)},       // READDIR, LSEEK
     {SCMP_SYS(preadv)},      // READ
     {SCMP_SYS(preadv2)},     // READ
-    {SCMP_SYS(pwritev)},     // WRITE
-    {SCMP_SYS(pwritev2)},    // WRITE
     {SCMP_SYS(fsync)},       // FSYNC, FSYNCDIR
     {SCMP_SYS(fdatasync)},   // FSYNC, FSYNCDIR
-    {SCMP_SYS(fallocate)},   // FALLOCATE
-    {SCMP_SYS(fchmod)},      // SETATTR
-    {SCMP_SYS(fchmodat)},    // SETATTR
-    {SCMP_SYS(fchown)},      // SETATTR
-    {SCMP_SYS(fchownat)},    // SETATTR
-    {SCMP_SYS(truncate)},    // SETATTR of the size without a handle
-    {SCMP_SYS(utimensat)},   // SETATTR
-    {SCMP_SYS(mkdirat)},     // MKDIR
-    {SCMP_SYS(mknodat)},     // MKNOD
-    {SCMP_SYS(symlinkat)},   // SYMLINK
     {SCMP_SYS(readlinkat)},  // READLINK
-    {SCMP_SYS(linkat)},      // LINK
-    {SCMP_SYS(unlinkat)},    // UNLINK, RMDIR
-    {SCMP_SYS(renameat)},    // RENAME: what glibc makes of renameat2 without flags
-    {SCMP_SYS(renameat2)},   // RENAME, RENAME2
     {SCMP_SYS(faccessat)},   // ACCESS
     {SCMP_SYS(faccessat2)},  // ACCESS
     {SCMP_SYS(setfsuid)},    // a caller's credentials
@@ -170,21 +165,57 @@ constexpr AllowedSyscall kDataPlane[] = {
     {SCMP_SYS(capget)},      // CAP_FSETID dropped around a write
     {SCMP_SYS(capset)},      // CAP_FSETID dropped around a write
 
-    // The same, beyond what every file system has.
-    {SCMP_SYS(setxattr)},         // SETXATTR, a new file's security label
-    {SCMP_SYS(getxattr)},         // GETXATTR, whether a directory has a default ACL
-    {SCMP_SYS(listxattr)},        // LISTXATTR
-    {SCMP_SYS(removexattr)},      // REMOVEXATTR, a renamed security.capability
+    {SCMP_SYS(syncfs)},                                                 // SYNCFS
+    {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_GETFLAGS))},    // IOCTL
+    {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_FSGETXATTR))},  // IOCTL
+};
+
+// Of an export that is not read-only.
+constexpr AllowedSyscall kDataPlaneWrites[] = {
+    {SCMP_SYS(pwritev)},          // WRITE
+    {SCMP_SYS(pwritev2)},         // WRITE
+    {SCMP_SYS(fallocate)},        // FALLOCATE
+    {SCMP_SYS(fchmod)},           // SETATTR
+    {SCMP_SYS(fchmodat)},         // SETATTR
+    {SCMP_SYS(fchown)},           // SETATTR
+    {SCMP_SYS(fchownat)},         // SETATTR
+    {SCMP_SYS(truncate)},         // SETATTR of the size without a handle
+    {SCMP_SYS(utimensat)},        // SETATTR
+    {SCMP_SYS(mkdirat)},          // MKDIR
+    {SCMP_SYS(mknodat)},          // MKNOD
+    {SCMP_SYS(symlinkat)},        // SYMLINK
+    {SCMP_SYS(linkat)},           // LINK
+    {SCMP_SYS(unlinkat)},         // UNLINK, RMDIR
+    {SCMP_SYS(renameat)},         // RENAME: what glibc makes of renameat2 without flags
+    {SCMP_SYS(renameat2)},        // RENAME, RENAME2
     {SCMP_SYS(copy_file_range)},  // COPY_FILE_RANGE
-    {SCMP_SYS(syncfs)},           // SYNCFS
     {SCMP_SYS(getgroups)},        // a caller's supplementary group
     {SCMP_SYS(setgroups)},        // a caller's supplementary group
-    {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_GETFLAGS))},    // IOCTL
     {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_SETFLAGS))},    // IOCTL
-    {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_FSGETXATTR))},  // IOCTL
     {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_FSSETXATTR))},  // IOCTL
+};
 
-    // Inodes held by handle.
+// Of one whose locks hold on the host.
+constexpr AllowedSyscall kDataPlaneLocks[] = {
+    {SCMP_SYS(fcntl), Equals(1, F_OFD_SETLK)},  // SETLK, SETLKW, FLUSH, RELEASE
+    {SCMP_SYS(fcntl), Equals(1, F_OFD_GETLK)},  // GETLK, SETLK
+    {SCMP_SYS(flock)},                          // SETLK, SETLKW, RELEASE
+};
+
+// Of one with extended attributes.
+constexpr AllowedSyscall kDataPlaneXattrs[] = {
+    {SCMP_SYS(getxattr)},   // GETXATTR, whether a directory has a default ACL
+    {SCMP_SYS(listxattr)},  // LISTXATTR
+};
+
+// Of one with extended attributes that is not read-only.
+constexpr AllowedSyscall kDataPlaneXattrWrites[] = {
+    {SCMP_SYS(setxattr)},     // SETXATTR, a new file's security label
+    {SCMP_SYS(removexattr)},  // REMOVEXATTR, a renamed security.capability
+};
+
+// Of one whose inodes may be held by handle.
+constexpr AllowedSyscall kDataPlaneHandles[] = {
     {SCMP_SYS(name_to_handle_at)},  // LOOKUP: is what has a known inode's number that inode
 };
 
@@ -199,16 +230,39 @@ constexpr std::initializer_list<AllowedSyscall> kSanitizerRuntime = {
 #endif
 };
 
-std::vector<AllowedSyscall> List(std::span<const AllowedSyscall> rows) {
-  std::vector<AllowedSyscall> list(rows.begin(), rows.end());
-  list.insert(list.end(), kSanitizerRuntime);
-  return list;
-}
+class List {
+ public:
+  explicit List(std::span<const AllowedSyscall> rows) : rows_(kSanitizerRuntime) {
+    Add(true, rows);
+  }
+  List& Add(bool needed, std::span<const AllowedSyscall> rows) {
+    if (needed) rows_.insert(rows_.end(), rows.begin(), rows.end());
+    return *this;
+  }
+  std::vector<AllowedSyscall> rows() && { return std::move(rows_); }
+
+ private:
+  std::vector<AllowedSyscall> rows_;
+};
 
 }  // namespace
 
-std::vector<AllowedSyscall> KeeperSyscalls() { return List(kKeeper); }
-std::vector<AllowedSyscall> HandleKeeperSyscalls() { return List(kHandleKeeper); }
-std::vector<AllowedSyscall> DataPlaneSyscalls() { return List(kDataPlane); }
+std::vector<AllowedSyscall> KeeperSyscalls() { return List(kKeeper).rows(); }
+
+std::vector<AllowedSyscall> HandleKeeperSyscalls(const DataPlaneNeeds& needs) {
+  List list(kHandleKeeper);
+  list.Add(needs.writes, kHandleKeeperWrites);
+  return std::move(list).rows();
+}
+
+std::vector<AllowedSyscall> DataPlaneSyscalls(const DataPlaneNeeds& needs) {
+  List list(kDataPlane);
+  list.Add(needs.writes, kDataPlaneWrites)
+      .Add(needs.locks, kDataPlaneLocks)
+      .Add(needs.xattrs, kDataPlaneXattrs)
+      .Add(needs.xattrs && needs.writes, kDataPlaneXattrWrites)
+      .Add(needs.host_handles, kDataPlaneHandles);
+  return std::move(list).rows();
+}
 
 }  // namespace fsd::sandbox

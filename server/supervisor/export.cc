@@ -210,6 +210,7 @@ void Export::OnStatus(const internal::WorkerStatus& status) {
   status_ = status;
   if (inodes_refused) ReportRefusedInodes();
   ReportHandleLack(status.handle_lack());
+  ReportLandlockLack(status.landlock_lacking());
   SetState(StateFor(status.state()));
   if (started_ != nullptr) std::exchange(started_, nullptr)(absl::OkStatus());
 }
@@ -226,19 +227,28 @@ void Export::ReportRefusedInodes() {
 }
 
 void Export::ReportHandleLack(internal::WorkerStatus::HandleLack lack) {
-  constexpr std::string_view kReason = "HOST_HANDLES_UNAVAILABLE";
-  const bool lacking = lack != internal::WorkerStatus::HANDLE_LACK_NONE;
-  if (lacking == HasCondition(kReason)) return;
+  ReportLack("HOST_HANDLES_UNAVAILABLE", lack != internal::WorkerStatus::HANDLE_LACK_NONE,
+             absl::StrCat("inodes are held by descriptor only, as if inodes.host_handles were "
+                          "NEVER: ",
+                          lack == internal::WorkerStatus::HANDLE_LACK_NOT_PERMITTED
+                              ? "the server lacks CAP_DAC_READ_SEARCH"
+                              : "the export's file system has no handles that can be used"));
+}
+
+void Export::ReportLandlockLack(bool lacking) {
+  ReportLack("LANDLOCK_UNAVAILABLE", lacking,
+             "the host's kernel has no Landlock that can be used (Linux 5.19 or later, with it "
+             "among the boot parameter lsm), so that the worker is confined by the other walls of "
+             "its jail only");
+}
+
+void Export::ReportLack(std::string_view reason, bool lacking, std::string_view message) {
+  if (lacking == HasCondition(reason)) return;
   if (lacking) {
-    AddCondition(kReason,
-                 absl::StrCat("inodes are held by descriptor only, as if inodes.host_handles were "
-                              "NEVER: ",
-                              lack == internal::WorkerStatus::HANDLE_LACK_NOT_PERMITTED
-                                  ? "the server lacks CAP_DAC_READ_SEARCH"
-                                  : "the export's file system has no handles that can be used"));
+    AddCondition(reason, std::string(message));
     FSD_LOG(kWarning, id(), "%s", conditions_.back().message);
   } else {
-    RemoveCondition(kReason);
+    RemoveCondition(reason);
   }
   surroundings_.changed(*this);
 }

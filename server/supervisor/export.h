@@ -101,6 +101,9 @@ class Export {
   void OnStatus(const internal::WorkerStatus& status);
   void ReportRefusedInodes();
   void ReportHandleLack(internal::WorkerStatus::HandleLack lack);
+  void ReportLandlockLack(bool lacking);
+  // The condition holds for as long as `lacking` does.
+  void ReportLack(std::string_view reason, bool lacking, std::string_view message);
   bool HasCondition(std::string_view reason) const;
   void OnWorkerEnd(const WorkerEnd& end);
   void OnFailure(std::string_view reason, const std::string& how, absl::Duration healthy_for);

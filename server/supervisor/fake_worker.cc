@@ -59,6 +59,7 @@ class FakeWorker {
   os::UniqueFd front_end_;
   uint64_t inodes_refused_ = 0;
   internal::WorkerStatus::HandleLack handle_lack_ = internal::WorkerStatus::HANDLE_LACK_NONE;
+  bool landlock_lacking_ = false;
   bool ready_ = false;
   bool channel_open_ = true;
 };
@@ -79,6 +80,7 @@ void FakeWorker::Status(WorkerStatus::State state) {
   message.mutable_status()->set_state(state);
   message.mutable_status()->set_inodes_refused(inodes_refused_);
   message.mutable_status()->set_handle_lack(handle_lack_);
+  message.mutable_status()->set_landlock_lacking(landlock_lacking_);
   (void)channel_.Send(message);
 }
 
@@ -144,6 +146,10 @@ void FakeWorker::OnFrontEnd() {
     handle_lack_ = handle_lack_ == WorkerStatus::HANDLE_LACK_NONE
                        ? WorkerStatus::HANDLE_LACK_NOT_PERMITTED
                        : WorkerStatus::HANDLE_LACK_NONE;
+    Status(WorkerStatus::STATE_CONNECTED);
+  }
+  if (letter == 'l') {
+    landlock_lacking_ = !landlock_lacking_;
     Status(WorkerStatus::STATE_CONNECTED);
   }
   if (letter == 'x') std::exit(7);

@@ -164,6 +164,22 @@ TEST_F(SupervisorTest, MissingHostHandlesAreAConditionForAsLongAsTheyAre) {
   EXPECT_THAT(supervisor.Await("web", ExportState::kConnected).conditions, IsEmpty());
 }
 
+TEST_F(SupervisorTest, AMissingLandlockIsAConditionForAsLongAsItIs) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  const os::UniqueFd front_end = Connect("web");
+  supervisor.Await("web", ExportState::kConnected);
+
+  Write(front_end, 'l');
+  Write(front_end, 'm');
+  const ExportView lacking = supervisor.Await("web", ExportState::kMounted);
+  ASSERT_EQ(lacking.conditions.size(), 1u);
+  EXPECT_EQ(lacking.conditions[0].reason, "LANDLOCK_UNAVAILABLE");
+
+  Write(front_end, 'l');
+  EXPECT_THAT(supervisor.Await("web", ExportState::kConnected).conditions, IsEmpty());
+}
+
 TEST_F(SupervisorTest, AWorkerKilledFromOutsideIsNamedSoAndOthersAreUndisturbed) {
   auto& supervisor = Start();
   const auto web = supervisor.Create(SpecOf("web"));

@@ -9,6 +9,7 @@
 #include <array>
 #include <climits>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "server/errors/status_macros.h"
@@ -37,12 +38,28 @@ ErrnoOr<uint64_t> MountOf(int fd) {
   return found.stx_mnt_id;
 }
 
+// The type of what `fd` holds, and of nothing else: it can be opened again by the same handle only.
+ErrnoOr<mode_t> TypeOf(int fd) {
+  struct statx found;
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &found) != 0) {
+    return Errno::Last();
+  }
+  return mode_t{found.stx_mode} & S_IFMT;
+}
+
+// One component, within its room.
+bool IsName(std::span<const char> room) {
+  const std::string_view name(room.data(), ::strnlen(room.data(), room.size()));
+  return !name.empty() && name.size() < room.size() && name.find('/') == name.npos && name != "." &&
+         name != "..";
+}
+
 }  // namespace
 
-ErrnoOr<HandleKeeper> HandleKeeper::Create() {
+ErrnoOr<HandleKeeper> HandleKeeper::Create(bool read_only) {
   SipHashKey key;
   if (::getrandom(key.data(), sizeof key, 0) != sizeof key) return Errno::Last();
-  return HandleKeeper(key);
+  return HandleKeeper(key, read_only);
 }
 
 uint64_t HandleKeeper::Proof(uint64_t mount, const ipc::IssuedHandle& handle) const {
@@ -68,7 +85,8 @@ ipc::IssuedHandle HandleKeeper::Issue(int fd) const {
   return handle;
 }
 
-ErrnoOr<os::UniqueFd> HandleKeeper::Open(int mount_fd, const ipc::IssuedHandle& handle) const {
+ErrnoOr<os::UniqueFd> HandleKeeper::Open(int mount_fd, const ipc::IssuedHandle& handle,
+                                         int flags) const {
   if (handle.size == 0 || handle.size > ipc::kMaxHandleBytes) return Errno(EINVAL);
   FSD_ASSIGN_OR_RETURN_ERRNO(const uint64_t mount, MountOf(mount_fd));
   if (handle.proof != Proof(mount, handle)) return Errno(EPERM);
@@ -76,9 +94,29 @@ ErrnoOr<os::UniqueFd> HandleKeeper::Open(int mount_fd, const ipc::IssuedHandle& 
   raw.get()->handle_type = handle.type;
   raw.get()->handle_bytes = handle.size;
   std::memcpy(raw.get()->f_handle, handle.bytes, handle.size);
-  os::UniqueFd fd(::open_by_handle_at(mount_fd, raw.get(), O_PATH | O_CLOEXEC));
+  os::UniqueFd fd(::open_by_handle_at(mount_fd, raw.get(), flags | O_CLOEXEC));
   if (!fd.valid()) return Errno::Last();
   return fd;
+}
+
+ErrnoOr<os::UniqueFd> HandleKeeper::OpenForIo(int mount_fd, const ipc::IssuedHandle& handle,
+                                              int flags) const {
+  if ((flags & ~ipc::kHandleOpenFlags) != 0 || (flags & O_ACCMODE) == O_ACCMODE) {
+    return Errno(EINVAL);
+  }
+  if (read_only_ && (flags & O_ACCMODE) != O_RDONLY) return Errno(EROFS);
+  // To open a device or a FIFO may do something, so it is not tried.
+  FSD_ASSIGN_OR_RETURN_ERRNO(const os::UniqueFd path, Open(mount_fd, handle, O_PATH));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const mode_t type, TypeOf(path.get()));
+  if (type != S_IFREG) return Errno(ENXIO);
+  // Whoever has a lease on the file must not hold up everybody else.
+  return Open(mount_fd, handle, flags | O_NONBLOCK);
+}
+
+ErrnoOr<void> HandleKeeper::Link(int fd, int directory, const char* name) const {
+  if (read_only_) return Errno(EROFS);
+  if (::linkat(fd, "", directory, name, AT_EMPTY_PATH) != 0) return Errno::Last();
+  return {};
 }
 
 ipc::HandleAnswer HandleKeeper::Answer(std::span<const std::byte> request,
@@ -93,13 +131,20 @@ ipc::HandleAnswer HandleKeeper::Answer(std::span<const std::byte> request,
       for (const os::UniqueFd& fd : fds) answer.handles[answer.count++] = Issue(fd.get());
       return answer;
     }
-    if (asked.operation == ipc::HandleOperation::kOpen && fds.size() == 1) {
-      ErrnoOr<os::UniqueFd> fd = Open(fds[0].get(), asked.handle);
+    const bool for_io = asked.operation == ipc::HandleOperation::kOpenForIo;
+    if ((for_io || asked.operation == ipc::HandleOperation::kOpen) && fds.size() == 1) {
+      ErrnoOr<os::UniqueFd> fd = for_io ? OpenForIo(fds[0].get(), asked.handle, asked.open_flags)
+                                        : Open(fds[0].get(), asked.handle, O_PATH);
       if (fd.ok()) {
         opened = *std::move(fd);
       } else {
         answer.error = fd.error().value();
       }
+      return answer;
+    }
+    if (asked.operation == ipc::HandleOperation::kLink && fds.size() == 2 && IsName(asked.name)) {
+      const ErrnoOr<void> linked = Link(fds[0].get(), fds[1].get(), asked.name);
+      answer.error = linked.ok() ? 0 : linked.error().value();
       return answer;
     }
   }

@@ -7,6 +7,12 @@
 // one size (server/ipc/handle_channel.h); nothing a guest writes gets here but by way of a data
 // plane that it has taken over.
 //
+// The data plane is confined to the export's tree by Landlock, and the keeper is not. An inode that
+// was opened by handle while no name of it was cached is in no tree, as far as the kernel knows, so
+// that the data plane may neither open it for I/O nor link it; it asks for that, too. Only regular
+// files are opened for I/O (a directory that was opened by handle is in its place), nothing is
+// made, and for a read-only export nothing is opened for writing or linked.
+//
 // It shares no table of descriptors with the data plane: in a shared one the mount that a handle is
 // opened on could be exchanged after it was checked. Descriptors travel in messages.
 //
@@ -32,10 +38,11 @@ namespace fsd::worker {
 class HandleKeeper {
  public:
   // Draws the key.
-  static ErrnoOr<HandleKeeper> Create();
-  explicit HandleKeeper(const SipHashKey& key) : key_(key) {}
+  static ErrnoOr<HandleKeeper> Create(bool read_only);
+  explicit HandleKeeper(const SipHashKey& key, bool read_only = false)
+      : key_(key), read_only_(read_only) {}
 
-  // The answer to one request and, for kOpen, its fd. EINVAL for what is no request.
+  // The answer to one request and, if it opens something, the fd. EINVAL for what is no request.
   ipc::HandleAnswer Answer(std::span<const std::byte> request, std::span<const os::UniqueFd> fds,
                            os::UniqueFd& opened) const;
 
@@ -44,10 +51,13 @@ class HandleKeeper {
 
  private:
   ipc::IssuedHandle Issue(int fd) const;
-  ErrnoOr<os::UniqueFd> Open(int mount_fd, const ipc::IssuedHandle& handle) const;
+  ErrnoOr<os::UniqueFd> Open(int mount_fd, const ipc::IssuedHandle& handle, int flags) const;
+  ErrnoOr<os::UniqueFd> OpenForIo(int mount_fd, const ipc::IssuedHandle& handle, int flags) const;
+  ErrnoOr<void> Link(int fd, int directory, const char* name) const;
   uint64_t Proof(uint64_t mount, const ipc::IssuedHandle& handle) const;
 
   SipHashKey key_;
+  bool read_only_;
 };
 
 // Starts a process that has, of all descriptors, `socket` (at another number, which `keep_handles`

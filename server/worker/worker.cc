@@ -49,19 +49,18 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(Options options) {
   if (!tasks.ok()) return ErrnoStatus(tasks.error(), "make the task queue");
   ErrnoOr<os::Epoll> epoll = os::Epoll::Create();
   if (!epoll.ok()) return ErrnoStatus(epoll.error(), "make the control thread's epoll");
-  std::unique_ptr<Worker> worker(new Worker(std::move(options.spec), std::move(options.filesystem),
-                                            *std::move(tasks), *std::move(epoll)));
+  std::unique_ptr<Worker> worker(new Worker(options, *std::move(tasks), *std::move(epoll)));
   FSD_RETURN_IF_ERROR(worker->SetUp(options));
   return worker;
 }
 
-Worker::Worker(internal::WorkerSpec spec, std::unique_ptr<backends::Filesystem> filesystem,
-               std::unique_ptr<TaskQueue> tasks, os::Epoll epoll)
-    : spec_(std::move(spec)),
+Worker::Worker(Options& options, std::unique_ptr<TaskQueue> tasks, os::Epoll epoll)
+    : spec_(std::move(options.spec)),
       name_(spec_.spec().id()),
       tasks_(std::move(tasks)),
       epoll_(std::move(epoll)),
-      filesystem_(std::move(filesystem)) {}
+      filesystem_(std::move(options.filesystem)),
+      landlock_lacking_(options.landlock_lacking) {}
 
 Worker::~Worker() = default;
 
@@ -223,6 +222,7 @@ internal::WorkerStatus Worker::Status() const {
   status.set_stuck(stopping_ && device_->stuck());
   const backends::FilesystemUsage usage = filesystem_->Usage();
   status.set_handle_lack(HandleLackOf(usage));
+  status.set_landlock_lacking(landlock_lacking_);
   status.set_inodes(usage.inodes);
   status.set_open_files(usage.open_files);
   status.set_inodes_refused(usage.inodes_refused);

@@ -45,6 +45,8 @@ class Worker {
     os::UniqueFd control_listener;  // SOCK_SEQPACKET
     os::UniqueFd vhost_listener;    // SOCK_STREAM
     std::unique_ptr<backends::Filesystem> filesystem;
+    // The kernel has no Landlock that could be used; for the status.
+    bool landlock_lacking = false;
   };
 
   // INVALID_ARGUMENT: a spec that cannot be served. Otherwise what the system lacks.
@@ -60,8 +62,7 @@ class Worker {
  private:
   enum class Phase { kListening, kConnected, kMounted, kEnding };
 
-  Worker(internal::WorkerSpec spec, std::unique_ptr<backends::Filesystem> filesystem,
-         std::unique_ptr<TaskQueue> tasks, os::Epoll epoll);
+  Worker(Options& options, std::unique_ptr<TaskQueue> tasks, os::Epoll epoll);
   absl::Status SetUp(Options& options);
 
   void OnFrontEnd(os::UniqueFd socket);
@@ -82,6 +83,7 @@ class Worker {
   const std::unique_ptr<TaskQueue> tasks_;
   os::Epoll epoll_;
   const std::unique_ptr<backends::Filesystem> filesystem_;
+  const bool landlock_lacking_;
   std::unique_ptr<fuse::Session> session_;
   std::unique_ptr<VirtioFsDevice> device_;
   std::unique_ptr<SupervisorLinks> supervisors_;

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <future>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -40,6 +42,9 @@ absl::StatusOr<std::unique_ptr<RunningSupervisor>> RunningSupervisor::Start(
   config.runtime_dir = running->directory_ + "/run";
   config.allow_source = {running->directory_ + "/shares"};
   config.worker_binary = worker_binary;
+  config.weakest_sandbox = internal::ExportSpec::SANDBOX_NONE;
+  config.weakest_seccomp = internal::ExportSpec::SECCOMP_OFF;
+  config.allow_capabilities = {"CAP_LINUX_IMMUTABLE", "CAP_SYS_ADMIN"};
   configure(config);
   FSD_ASSIGN_OR_RETURN(running->supervisor_, supervisor::Supervisor::Create(std::move(config)));
   running->thread_ = std::thread([raw = running->supervisor_.get()] { raw->Run(); });
@@ -67,6 +72,10 @@ absl::StatusOr<supervisor::ExportView> RunningSupervisor::Create(const std::stri
 }
 
 absl::StatusOr<supervisor::ExportView> RunningSupervisor::Create(internal::ExportSpec spec) {
+  const char* const seccomp = std::getenv("FSD_TEST_SECCOMP");
+  if (seccomp != nullptr && std::string_view(seccomp) == "log") {
+    spec.set_seccomp(internal::ExportSpec::SECCOMP_LOG);
+  }
   return Await<absl::StatusOr<supervisor::ExportView>>(
       [&](auto done) { supervisor_->CreateExport(std::move(spec), "", false, std::move(done)); });
 }

@@ -1,7 +1,8 @@
 // RunningSupervisor: a supervisor in this process, with real workers and directories of its own.
 //
-// Needs real root, as the workers' jails do, or an ordinary user (lesser_thread.h) with a worker
-// binary that this one can run. Destroying it stops the workers and removes everything.
+// With FSD_TEST_SECCOMP=log in the environment all exports are made with lists of system calls that
+// only log. Needs real root, as the workers' jails do, or an ordinary user (lesser_thread.h) with a
+// worker binary that this one can run. Destroying it stops the workers and removes everything.
 #ifndef FSD_TESTS_HARNESS_RUNNING_SUPERVISOR_H_
 #define FSD_TESTS_HARNESS_RUNNING_SUPERVISOR_H_
 

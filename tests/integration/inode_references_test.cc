@@ -6,12 +6,15 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -34,17 +37,25 @@ class InodeReferencesTest : public ::testing::Test {
   static constexpr uint64_t kBudget = 64;
 
   void Serve(ExportSpec::HostHandles host_handles) {
+    Start();
+    Export(host_handles, [](ExportSpec&) {});
+  }
+  void Start() {
     auto started = harness::RunningSupervisor::Start(
         std::filesystem::canonical("server/exe/fsd-worker").string());
     ASSERT_TRUE(started.ok()) << started.status();
     supervisor_ = *std::move(started);
     std::filesystem::create_directories(share());
+  }
+  void Export(ExportSpec::HostHandles host_handles,
+              const std::function<void(ExportSpec&)>& set_options) {
     ExportSpec spec;
     spec.set_id("web");
     spec.set_tag("web");
     spec.set_source_path(share());
     spec.set_max_inode_fds(kBudget);
     spec.set_host_handles(host_handles);
+    set_options(spec);
     const auto made = supervisor_->Create(std::move(spec));
     ASSERT_TRUE(made.ok()) << made.status();
     keeper_ = made->worker_pid;
@@ -157,6 +168,104 @@ TEST_F(InodeReferencesTest, AKilledHandleKeeperIsReportedAndAnotherWorkerServes)
   ASSERT_TRUE(again.ok() && (*again)->Start().ok());
   harness::FuseClient guest(**again);
   EXPECT_TRUE(guest.Init().ok());
+}
+
+// A share on a file system of its own, whose names the host forgets at its next remount: what is
+// opened by handle then is in no place, and Landlock keeps the data plane from it.
+class ColdInodesTest : public InodeReferencesTest {
+ protected:
+  void SetUp() override {
+    Start();
+    image_ = share() + ".image";
+    std::filesystem::create_directories(share());
+    ASSERT_EQ(Run("truncate -s 64M " + image_ + " && mkfs.ext4 -q " + image_ +
+                  " && mount -o loop " + image_ + " " + share()),
+              0);
+    Export(ExportSpec::HOST_HANDLES_ALWAYS, [](ExportSpec& spec) { spec.set_shared_locks(true); });
+  }
+  void TearDown() override {
+    InodeReferencesTest::TearDown();
+    front_end_.reset();
+    EXPECT_TRUE(supervisor_->Delete("web", true).ok());
+    EXPECT_EQ(Run("umount " + share()), 0);
+  }
+
+  static int Run(const std::string& command) { return std::system(command.c_str()); }
+
+  // A file that the guest knows and the data plane holds by handle, no name of which is cached.
+  uint64_t MakeCold(const std::string& name, mode_t mode = 0644) {
+    WriteHost(name, name);
+    EXPECT_EQ(::chmod((share() + "/" + name).c_str(), mode), 0);
+    const uint64_t node = Lookup(name).nodeid;
+    LookUpMany("filler", 3 * kBudget);
+    EXPECT_EQ(Run("sync && mount -o remount " + share()), 0);
+    return node;
+  }
+  std::string HostContents(const std::string& name) {
+    std::ifstream file(share() + "/" + name);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  FuseReply SetSize(uint64_t node, uint64_t size) {
+    const fuse_setattr_in in{.valid = FATTR_SIZE, .size = size};
+    return Answer(fuse_->Call(FUSE_SETATTR, node,
+                              harness::Arguments(std::as_bytes(std::span(&in, 1)), {}), 4096));
+  }
+  FuseReply Link(uint64_t node, const std::string& name) {
+    const fuse_link_in in{.oldnodeid = node};
+    return Answer(fuse_->Call(FUSE_LINK, FUSE_ROOT_ID,
+                              harness::Arguments(std::as_bytes(std::span(&in, 1)), {name}), 4096));
+  }
+
+  std::string image_;
+};
+
+TEST_F(ColdInodesTest, AreRead) {
+  const uint64_t node = MakeCold("file");
+  EXPECT_EQ(Contents(node), "file");
+}
+
+TEST_F(ColdInodesTest, AreWrittenAndLocked) {
+  const uint64_t node = MakeCold("file");
+  const FuseReply open = Answer(fuse_->Open(node, O_RDWR));
+  ASSERT_EQ(open.error, 0);
+  const uint64_t handle = open.As<fuse_open_out>().fh;
+  EXPECT_EQ(Answer(fuse_->Write(node, handle, 0, "FI")).error, 0);
+  EXPECT_EQ(HostContents("file"), "FIle");
+  const fuse_lk_in lock{.fh = handle, .owner = 1, .lk = {.start = 0, .end = 9, .type = F_WRLCK}};
+  EXPECT_EQ(Answer(fuse_->Call(FUSE_SETLK, node,
+                               harness::Arguments(std::as_bytes(std::span(&lock, 1)), {}), 4096))
+                .error,
+            0);
+}
+
+TEST_F(ColdInodesTest, AreTruncatedByAnOpenThatDoesNotWrite) {
+  const uint64_t node = MakeCold("file", 06755);
+  EXPECT_EQ(Answer(fuse_->Open(node, O_RDONLY | O_TRUNC)).error, 0);
+  EXPECT_EQ(HostContents("file"), "");
+  struct stat info {};
+  ASSERT_EQ(::stat((share() + "/file").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 06755u) << "the guest has not asked for the bits to go";
+}
+
+TEST_F(ColdInodesTest, ChangeTheirSize) {
+  const uint64_t node = MakeCold("file");
+  EXPECT_EQ(SetSize(node, 2).error, 0);
+  EXPECT_EQ(HostContents("file"), "fi");
+}
+
+TEST_F(ColdInodesTest, GetAnotherName) {
+  const uint64_t node = MakeCold("file");
+  EXPECT_EQ(Link(node, "link").error, 0);
+  EXPECT_EQ(HostContents("link"), "file");
+  EXPECT_EQ(Link(node, "link").error, EEXIST);
+}
+
+TEST_F(ColdInodesTest, ThatAreDirectoriesAreListedAndFilled) {
+  ASSERT_EQ(::mkdir((share() + "/d").c_str(), 0755), 0);
+  const uint64_t directory = Lookup("d").nodeid;
+  MakeCold("file");
+  EXPECT_EQ(Answer(fuse_->OpenDirectory(directory)).error, 0);
+  EXPECT_EQ(Answer(fuse_->Create(directory, "made", 0644, O_RDWR)).error, 0);
 }
 
 TEST_F(InodeReferencesTest, WithoutHandlesTheBudgetsEndIsEnfileAndACondition) {

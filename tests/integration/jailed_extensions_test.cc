@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <span>
@@ -127,6 +129,72 @@ TEST_F(JailedExtensionsTest, Ioctls) {
                              std::span(extended->body).subspan(sizeof(fuse_ioctl_out)), 0)),
             0);
   EXPECT_EQ(Error(fuse.Ioctl(file.node, file.handle, FIONREAD, {}, 4)), ENOTTY);
+}
+
+TEST_F(JailedExtensionsTest, AnAddedCapabilityIsTheGuests) {
+  Mount([](ExportSpec& spec) {
+    spec.set_xattr(true);
+    spec.add_add_capabilities("CAP_LINUX_IMMUTABLE");
+    spec.add_add_capabilities("CAP_SYS_ADMIN");
+  });
+  const GuestFile file = guest_->Create("file");
+  auto& fuse = guest_->fuse();
+  const auto set_flags = [&](int flags) {
+    const auto* const bytes = reinterpret_cast<const std::byte*>(&flags);
+    return Error(fuse.Ioctl(file.node, file.handle, FS_IOC_SETFLAGS, {bytes, sizeof flags}, 0));
+  };
+  EXPECT_EQ(Error(fuse.SetXattr(file.node, "trusted.a", "value")), 0);
+  EXPECT_EQ(set_flags(FS_IMMUTABLE_FL), 0);
+  EXPECT_NE(::unlink(guest_->host_path("file").c_str()), 0);
+  EXPECT_EQ(set_flags(0), 0);
+  EXPECT_EQ(::unlink(guest_->host_path("file").c_str()), 0);
+}
+
+TEST_F(JailedExtensionsTest, WithoutThemAGuestMakesNothingImmutableAndTrustsNobody) {
+  Mount([](ExportSpec& spec) { spec.set_xattr(true); });
+  const GuestFile file = guest_->Create("file");
+  auto& fuse = guest_->fuse();
+  const int flags = FS_IMMUTABLE_FL;
+  const auto* const bytes = reinterpret_cast<const std::byte*>(&flags);
+  EXPECT_EQ(Error(fuse.Ioctl(file.node, file.handle, FS_IOC_SETFLAGS, {bytes, sizeof flags}, 0)),
+            EPERM);
+  EXPECT_EQ(Error(fuse.SetXattr(file.node, "trusted.a", "value")), EPERM);
+}
+
+TEST_F(JailedExtensionsTest, ADroppedCapabilityIsEperm) {
+  Mount([](ExportSpec& spec) { spec.add_drop_capabilities("CAP_MKNOD"); });
+  const fuse_mknod_in device{.mode = S_IFCHR | 0600, .rdev = 0x103};
+  EXPECT_EQ(guest_->Call(FUSE_MKNOD, FUSE_ROOT_ID, device, {"null"}).error, EPERM);
+  const fuse_mknod_in fifo{.mode = S_IFIFO | 0600};
+  EXPECT_EQ(guest_->Call(FUSE_MKNOD, FUSE_ROOT_ID, fifo, {"fifo"}).error, 0);
+}
+
+TEST_F(JailedExtensionsTest, AReadOnlyExportReadsWhatItsUserMayNot) {
+  std::filesystem::create_directories(supervisor_->share("web") + "/private");
+  std::ofstream(supervisor_->share("web") + "/private/file") << "text";
+  ASSERT_EQ(::chown((supervisor_->share("web") + "/private/file").c_str(), 1234, 1234), 0);
+  ASSERT_EQ(::chmod((supervisor_->share("web") + "/private/file").c_str(), 0), 0);
+  ASSERT_EQ(::chmod((supervisor_->share("web") + "/private").c_str(), 0), 0);
+  Mount([](ExportSpec& spec) {
+    spec.set_read_only(true);
+    spec.set_xattr(true);
+    spec.set_preserve_noatime(true);
+  });
+  auto& fuse = guest_->fuse();
+  const uint64_t directory = guest_->NodeOf("private");
+  const uint64_t node = (*fuse.Lookup(directory, "file")).As<fuse_entry_out>().nodeid;
+  const auto open = fuse.Open(node, O_RDONLY | O_NOATIME);
+  ASSERT_EQ(Error(open), 0);
+  const uint64_t handle = open->As<fuse_open_out>().fh;
+  EXPECT_EQ(Error(fuse.Read(node, handle, 0, 100)), 0);
+  EXPECT_EQ(Error(fuse.Open(node, O_RDWR)), EROFS);
+  EXPECT_EQ(Error(fuse.GetXattr(node, "user.a", 100)), ENODATA);
+  EXPECT_EQ(Error(fuse.ListXattr(node, 100)), 0);
+  EXPECT_EQ(Error(fuse.SetXattr(node, "user.a", "b")), EROFS);
+  EXPECT_EQ(Error(fuse.OpenDirectory(directory)), 0);
+  EXPECT_EQ(Error(fuse.Fsync(node, handle)), 0);
+  fuse.set_caller(1234, 4321, 99);
+  EXPECT_EQ(guest_->Call(FUSE_ACCESS, node, fuse_access_in{.mask = R_OK}).error, ENOSYS);
 }
 
 TEST_F(JailedExtensionsTest, TemporaryFilesAndWhiteouts) {
