@@ -178,7 +178,7 @@ class ColdInodesTest : public InodeReferencesTest {
     Start();
     image_ = share() + ".image";
     std::filesystem::create_directories(share());
-    ASSERT_EQ(Run("truncate -s 64M " + image_ + " && mkfs.ext4 -q " + image_ +
+    ASSERT_EQ(Run("truncate -s 64M " + image_ + " && /usr/sbin/mkfs.ext4 -q " + image_ +
                   " && mount -o loop " + image_ + " " + share()),
               0);
     Export(ExportSpec::HOST_HANDLES_ALWAYS, [](ExportSpec& spec) { spec.set_shared_locks(true); });
