@@ -85,7 +85,7 @@ int ChownError(GuestOfExport& guest, const GuestFile& file, uint32_t uid, uint32
 // As a guest sends it whose caller has a group besides its own.
 int CreateErrorWithGroup(GuestOfExport& guest, const char* name, uint32_t group) {
   constexpr uint32_t kGroups = 32;  // FUSE_EXT_GROUPS
-  const uint32_t extension[] = {sizeof extension, kGroups, 1, group};
+  const uint32_t extension[4] = {sizeof extension, kGroups, 1, group};
   return guest
       .Call(FUSE_CREATE, FUSE_ROOT_ID, fuse_create_in{.flags = O_RDWR, .mode = 0644}, {name},
             std::string_view(reinterpret_cast<const char*>(extension), sizeof extension))
