@@ -93,7 +93,9 @@ ErrnoOr<void> PassthroughFilesystem::ChangeOwner(const InodeTable::Pin& inode,
   FSD_RETURN_IF_ERRNO(DropStoredCapability(inode->fd));
   if (::fchownat(inode->fd, "", changes.uid.value_or(kNoId), changes.gid.value_or(kNoId),
                  AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0) {
-    return Errno::Last();
+    const Errno error = Errno::Last();
+    // An id that our user namespace has none for.
+    return error == Errno(EINVAL) ? Errno(EPERM) : error;
   }
   return {};
 }

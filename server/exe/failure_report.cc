@@ -1,5 +1,7 @@
 #include "server/exe/failure_report.h"
 
+#include <sys/socket.h>
+
 #include <string>
 #include <utility>
 
@@ -15,7 +17,14 @@ void ReportFailure(int control_listener, const absl::Status& why) {
   internal::FromWorker message;
   message.mutable_failure()->set_reason(
       std::string(why.message().substr(0, ipc::kMaxFailureBytes)));
-  ipc::WorkerChannel(*std::move(accepted)).Send(message).IgnoreError();
+  ipc::WorkerChannel channel(*std::move(accepted));
+  channel.Send(message).IgnoreError();
+  // A connection that is closed with something unread is reset, and the peer reads an error first.
+  ::shutdown(channel.fd(), SHUT_RD);
+  for (bool more = true; more;) {
+    const auto unread = channel.ReceiveToWorker();
+    more = unread.ok() && unread->has_value();
+  }
 }
 
 }  // namespace fsd::exe

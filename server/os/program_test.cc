@@ -32,12 +32,13 @@ TEST(ProgramTest, WhatIsToldOfItsOutputIsBounded) {
   EXPECT_LT(Shell("yes | head -c 100000; exit 1").message().size(), 500u);
 }
 
+// SIGPIPE is the lowest bit of the fourth digit. The C library ignores two signals of its own.
 TEST(ProgramTest, ItInheritsNoDescriptorNoSignalSettingAndNoEnvironment) {
   const UniqueFd leaked(::open("/dev/null", O_RDONLY));
   ::setenv("FSD_TEST", "leaked", 1);
   ::signal(SIGPIPE, SIG_IGN);
   EXPECT_EQ(Shell("test -z \"$FSD_TEST\" && test ! -e /proc/$$/fd/" + std::to_string(leaked.get()) +
-                  " && grep -q 'SigIgn:.0000000000000000' /proc/$$/status")
+                  " && grep -q 'SigIgn:.*[02468ace]...$' /proc/$$/status")
                 .message(),
             "");
   ::signal(SIGPIPE, SIG_DFL);

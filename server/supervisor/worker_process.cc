@@ -94,8 +94,8 @@ WorkerProcess::~WorkerProcess() {
 void WorkerProcess::SayHello() {
   internal::ToWorker message;
   message.mutable_hello()->set_version(ipc::kProtocolVersion);
-  // A worker that is gone already is noticed by its pidfd.
-  if (!channel_.Send(message).ok()) OnHangUp();
+  // A worker that is gone already is noticed by its pidfd, and may have left its last words.
+  channel_.Send(message).IgnoreError();
 }
 
 void WorkerProcess::Stop() {

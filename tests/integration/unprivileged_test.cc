@@ -71,6 +71,12 @@ class UnprivilegedTest : public ::testing::Test {
 
 void Nothing(ExportSpec&) {}
 
+// Extensions then may follow the names of a request.
+void Extensions(ExportSpec& spec) {
+  spec.set_xattr(true);
+  spec.set_security_label(ExportSpec::USE_AUTO);
+}
+
 int CreateError(GuestOfExport& guest, const char* name) {
   return guest.fuse().Create(FUSE_ROOT_ID, name, 0644, O_RDWR)->error;
 }
@@ -85,7 +91,7 @@ int ChownError(GuestOfExport& guest, const GuestFile& file, uint32_t uid, uint32
 // As a guest sends it whose caller has a group besides its own.
 int CreateErrorWithGroup(GuestOfExport& guest, const char* name, uint32_t group) {
   constexpr uint32_t kGroups = 32;  // FUSE_EXT_GROUPS
-  const uint32_t extension[] = {sizeof extension, kGroups, 1, group};
+  const uint32_t extension[4] = {sizeof extension, kGroups, 1, group};
   return guest
       .Call(FUSE_CREATE, FUSE_ROOT_ID, fuse_create_in{.flags = O_RDWR, .mode = 0644}, {name},
             std::string_view(reinterpret_cast<const char*>(extension), sizeof extension))
@@ -145,7 +151,7 @@ TEST_F(UnprivilegedTest, OtherIdsCanNeitherBeUsedNorGiven) {
 }
 
 TEST_F(UnprivilegedTest, ACallersOtherGroupsDoNotKeepItFromCreating) {
-  AsNobody(Nothing, [](RunningSupervisor&, GuestOfExport& guest) {
+  AsNobody(Extensions, [](RunningSupervisor&, GuestOfExport& guest) {
     EXPECT_EQ(CreateErrorWithGroup(guest, "file", 1000), 0);
     EXPECT_EQ(guest.HostStat("file").st_gid, kNobody);
   });
@@ -153,7 +159,7 @@ TEST_F(UnprivilegedTest, ACallersOtherGroupsDoNotKeepItFromCreating) {
 
 TEST_F(UnprivilegedTest, WithSubordinateIdsTheGuestsIdsAreThose) {
   AsNobody(
-      Nothing,
+      Extensions,
       [](RunningSupervisor&, GuestOfExport& guest) {
         ASSERT_EQ(::chmod(guest.host_path("").c_str(), 0777), 0);
         const GuestFile file = guest.Create("file");
@@ -179,7 +185,10 @@ TEST_F(UnprivilegedTest, WithSubordinateIdsTheGuestsIdsAreThose) {
 }
 
 TEST_F(UnprivilegedTest, WithoutNamespacesTheGuestsIdsAreTheHosts) {
-  const auto none = [](ExportSpec& spec) { spec.set_sandbox_mode(ExportSpec::SANDBOX_NONE); };
+  const auto none = [](ExportSpec& spec) {
+    Extensions(spec);
+    spec.set_sandbox_mode(ExportSpec::SANDBOX_NONE);
+  };
   AsNobody(none, [](RunningSupervisor&, GuestOfExport& guest) {
     EXPECT_EQ(CreateError(guest, "roots"), EPERM);
     guest.fuse().set_caller(kNobody, kNobody, 1);
