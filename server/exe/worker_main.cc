@@ -167,7 +167,9 @@ sandbox::IdMappings MountIds(const internal::ExportSpec& spec) {
 }
 
 int Main() {
-  telemetry::StartLog("fsd-worker", telemetry::LogLevel::kInfo);
+  // Much of what a worker logs a guest or a front-end can bring about.
+  telemetry::StartLog("fsd-worker", telemetry::LogLevel::kInfo,
+                      telemetry::LogLimit{.burst = 100, .per_second = 10});
   ::signal(SIGPIPE, SIG_IGN);
   RaiseDescriptorLimit();
   auto fds = AdoptInheritedFds();
