@@ -140,6 +140,8 @@ class Keeper {
     int status = 0;
     FSD_CHECK(::waitpid(*inmate, &status, 0) == *inmate);
     ::close(report[1]);
+    // Without waiting for its end: the descriptors are shared, and a copy of it may be left.
+    FSD_CHECK(::fcntl(report[0], F_SETFL, O_NONBLOCK) == 0);
     std::string outcome = ReadAll(report[0]);
     ::close(report[0]);
     if (WIFSIGNALED(status)) return absl::StrCat("SIG", ::sigabbrev_np(WTERMSIG(status)));

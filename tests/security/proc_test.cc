@@ -22,9 +22,8 @@ std::string OpenToWrite(int directory, const std::string& path) {
 TEST(Proc, TheKernelsSettingsAreNotThere) {
   Prison prison;
   std::vector<Climb> climbs;
-  for (const char* path :
-       {"/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sys/kernel/modprobe",
-        "/proc/sys/vm/drop_caches", "/proc/self/oom_score_adj"}) {
+  for (const char* path : {"/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname",
+                           "/proc/sys/vm/drop_caches", "/proc/self/oom_score_adj"}) {
     climbs.push_back({path,
                       [=](const Inmate&) { return OpenToWrite(AT_FDCWD, path); },
                       {{kEveryWall, "ENOENT"}, {kMounts, "ENOENT"}, {kNoWalls, "done"}}});
