@@ -135,7 +135,9 @@ int RunHandleKeeper(const internal::ExportSpec& spec, int socket, const sandbox:
 }
 
 int Main() {
-  telemetry::StartLog("fsd-worker", telemetry::LogLevel::kInfo);
+  // Much of what a worker logs a guest or a front-end can bring about.
+  telemetry::StartLog("fsd-worker", telemetry::LogLevel::kInfo,
+                      telemetry::LogLimit{.burst = 100, .per_second = 10});
   ::signal(SIGPIPE, SIG_IGN);
   auto fds = AdoptInheritedFds();
   if (!fds.ok()) return Fail(ipc::kWorkerBadInvocation, "", fds.status());

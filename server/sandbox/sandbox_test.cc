@@ -1,5 +1,5 @@
 // Each test starts the first process of a new pid namespace, lets it enter the jail on a directory
-// and try to climb a wall, and compares what it reports.
+// and look about, and compares what it reports. What it cannot get at is tests/security's.
 #include "server/sandbox/sandbox.h"
 
 #include <dirent.h>
@@ -15,7 +15,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -155,14 +154,6 @@ TEST_F(SandboxTest, TheRootIsTheExport) {
             "file sub file sub file sub ");
 }
 
-TEST_F(SandboxTest, DotDotAtTheRootIsTheRoot) {
-  EXPECT_EQ(Inside([](const Jail& jail) {
-              return Join(Names(AT_FDCWD, "/..")) + Join(Names(jail.root.get(), "../..")) +
-                     Join(Names(jail.root.get(), "sub/../../.."));
-            }),
-            "file sub file sub file sub ");
-}
-
 TEST_F(SandboxTest, NoOtherMountIsLeft) {
   const std::string mounts =
       Inside([](const Jail& jail) { return ReadAll(Open(jail.proc.get(), "self/mountinfo")); });
@@ -185,13 +176,6 @@ TEST_F(SandboxTest, TheHostsDirectoryFdIsClosed) {
 TEST_F(SandboxTest, ProcShowsOnlyThisProcessAndNoKernel) {
   EXPECT_EQ(Inside([](const Jail& jail) { return Join(Names(jail.proc.get(), ".")); }),
             "1 self thread-self ");
-}
-
-TEST_F(SandboxTest, ProcCannotBeWritten) {
-  EXPECT_EQ(Inside([](const Jail& jail) {
-              return Outcome(::openat(jail.proc.get(), "self/oom_score_adj", O_WRONLY));
-            }),
-            "EROFS");
 }
 
 TEST_F(SandboxTest, AnOPathFdReopensThroughProc) {
@@ -357,30 +341,6 @@ TEST_F(SandboxTest, LeavingFsuidZeroLowersTheFileCapabilitiesAndReturningRaisesT
               return as_caller + " " + StatusLine(jail, "CapEff");
             }),
             "00000000000000c0 00000000080000db");
-}
-
-TEST_F(SandboxTest, MountingAndUnsharingAreOver) {
-  EXPECT_EQ(Inside([](const Jail&) {
-              return InOrder({Outcome(::mount("none", "/sub", "tmpfs", 0, nullptr)),
-                              Outcome(::unshare(CLONE_NEWNS)), Outcome(::chroot("/sub"))});
-            }),
-            "EPERM EPERM EPERM ");
-}
-
-TEST_F(SandboxTest, ADeviceCanBeMadeButNotOpened) {
-  EXPECT_EQ(Inside([](const Jail&) {
-              return InOrder({Outcome(::mknod("/null", S_IFCHR | 0666, makedev(1, 3))),
-                              Outcome(::open("/null", O_RDONLY))});
-            }),
-            "done EACCES ");
-}
-
-TEST_F(SandboxTest, ASymbolicLinkIsNotFollowed) {
-  EXPECT_EQ(
-      Inside([](const Jail&) {
-        return InOrder({Outcome(::symlink("file", "/link")), Outcome(::open("/link", O_RDONLY))});
-      }),
-      "done ELOOP ");
 }
 
 TEST_F(SandboxTest, AWritableExportIsWrittenWithTheModeAsGiven) {

@@ -1,8 +1,12 @@
 #include "server/telemetry/log.h"
 
+#include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
 
+#include "server/telemetry/rate_limit.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 
@@ -40,6 +44,35 @@ spdlog::level::level_enum SpdlogLevel(LogLevel level) {
   return spdlog::level::err;
 }
 
+// What a LogLimit lets through.
+class Gate {
+ public:
+  explicit Gate(LogLimit limit)
+      : limit_(limit.burst,
+               RateLimit::Clock::duration(std::chrono::seconds(1)) / limit.per_second) {}
+
+  // Whether a line may be written now; `left_out` is how many before it were not.
+  bool Pass(uint64_t& left_out) {
+    const std::lock_guard lock(mutex_);
+    if (!limit_.Take(RateLimit::Clock::now())) {
+      ++left_out_;
+      return false;
+    }
+    left_out = std::exchange(left_out_, 0);
+    return true;
+  }
+
+ private:
+  std::mutex mutex_;
+  RateLimit limit_;
+  uint64_t left_out_ = 0;
+};
+
+std::unique_ptr<Gate>& Limited() {
+  static auto& limited = *new std::unique_ptr<Gate>();
+  return limited;
+}
+
 void AppendEscaped(std::string& out, std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
   for (const char c : text) {
@@ -61,6 +94,8 @@ namespace internal {
 std::atomic<int> log_level{static_cast<int>(LogLevel::kInfo)};
 
 void WriteLine(LogLevel level, std::string_view export_name, std::string_view message) {
+  uint64_t left_out = 0;
+  if (level > LogLevel::kDebug && Limited() != nullptr && !Limited()->Pass(left_out)) return;
   std::string line;
   line.reserve(export_name.size() + message.size() + 16);
   if (!export_name.empty()) {
@@ -70,6 +105,9 @@ void WriteLine(LogLevel level, std::string_view export_name, std::string_view me
   }
   AppendEscaped(line, message);
   spdlog::logger& logger = Named() ? *Named() : Logger();
+  if (left_out > 0) {
+    logger.log(spdlog::level::warn, "{} lines were left out, as they were too many", left_out);
+  }
   logger.log(SpdlogLevel(level), line);
 }
 
@@ -83,8 +121,9 @@ std::optional<LogLevel> ParseLogLevel(std::string_view text) {
   return std::nullopt;
 }
 
-void StartLog(std::string_view program, LogLevel level) {
+void StartLog(std::string_view program, LogLevel level, std::optional<LogLimit> limit) {
   Named() = Logger().clone(std::string(program));
+  if (limit) Limited() = std::make_unique<Gate>(*limit);
   SetLogLevel(level);
 }
 

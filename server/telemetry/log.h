@@ -21,9 +21,18 @@ enum class LogLevel : int { kDebug = 0, kInfo = 1, kWarning = 2, kError = 3 };
 // "debug", "info", "warning" or "error"; nothing for any other text.
 std::optional<LogLevel> ParseLogLevel(std::string_view text);
 
+// How much a process may write that does what somebody hostile tells it to: stderr and what reads
+// it are everybody's. `burst` lines at once, `per_second` in the long run; then a line that says
+// how many are missing. Lines of level debug, which an operator has asked for, do not count.
+struct LogLimit {
+  int burst = 0;
+  int per_second = 0;
+};
+
 // Opens the log. `program` stands in every line. Call once, before other threads exist; before it
-// (and in tests) lines go to stderr at level info.
-void StartLog(std::string_view program, LogLevel level);
+// (and in tests) lines go to stderr at level info, without a limit.
+void StartLog(std::string_view program, LogLevel level,
+              std::optional<LogLimit> limit = std::nullopt);
 void SetLogLevel(LogLevel level);
 
 namespace internal {
@@ -39,12 +48,12 @@ inline bool LogEnabled(LogLevel level) {
 
 // `level` is an enumerator of LogLevel; `export_name` a string_view, empty for none; the rest as
 // absl::StrFormat takes it.
-#define FSD_LOG(level, export_name, ...)                                               \
-  do {                                                                                 \
-    if (::fsd::telemetry::LogEnabled(::fsd::telemetry::LogLevel::level)) {             \
-      ::fsd::telemetry::internal::WriteLine(::fsd::telemetry::LogLevel::level,         \
-                                            export_name, ::absl::StrFormat(__VA_ARGS__)); \
-    }                                                                                  \
+#define FSD_LOG(level, export_name, ...)                                                    \
+  do {                                                                                      \
+    if (::fsd::telemetry::LogEnabled(::fsd::telemetry::LogLevel::level)) {                  \
+      ::fsd::telemetry::internal::WriteLine(::fsd::telemetry::LogLevel::level, export_name, \
+                                            ::absl::StrFormat(__VA_ARGS__));                \
+    }                                                                                       \
   } while (false)
 
 #endif  // FSD_SERVER_TELEMETRY_LOG_H_

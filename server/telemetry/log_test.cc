@@ -1,14 +1,19 @@
 #include "server/telemetry/log.h"
 
+#include <chrono>
+#include <thread>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace fsd::telemetry {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 TEST(Log, WritesLevelProgramExportAndMessage) {
   testing::internal::CaptureStderr();
@@ -31,6 +36,22 @@ TEST(Log, BelowTheLevelNothingIsWrittenOrFormatted) {
   FSD_LOG(kInfo, "", "%d", format());
   EXPECT_THAT(testing::internal::GetCapturedStderr(), IsEmpty());
   EXPECT_FALSE(formatted);
+  SetLogLevel(LogLevel::kInfo);
+}
+
+// Last of those that write, as the limit stays.
+TEST(LogLimit, LeavesOutWhatIsTooMuchAndSaysHowMuch) {
+  StartLog("fsd", LogLevel::kDebug, LogLimit{.burst = 3, .per_second = 1});
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 50; ++i) FSD_LOG(kWarning, "web", "line %d", i);
+  FSD_LOG(kDebug, "web", "asked for");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              AllOf(HasSubstr("line 2\n"), Not(HasSubstr("line 40\n")), HasSubstr("asked for\n")));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  testing::internal::CaptureStderr();
+  FSD_LOG(kWarning, "web", "the next");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              ContainsRegex("lines were left out, as they were too many\n.*the next\n"));
   SetLogLevel(LogLevel::kInfo);
 }
 

@@ -70,7 +70,9 @@ Virtqueue::Virtqueue(const VirtqueueSetup& setup, const Areas& areas,
       // SET_VRING_BASE carries no used index: the ring itself is where it is kept.
       next_used_(Fetch(used_index_)) {}
 
-size_t Virtqueue::max_chain_iovecs() const { return chain_limit() + GuestMemory::kMaxRegions - 1; }
+size_t Virtqueue::max_chain_iovecs() const {
+  return kMaxChainDescriptors + GuestMemory::kMaxRegions - 1;
+}
 
 std::optional<uint16_t> Virtqueue::Pop() {
   if (broken()) return std::nullopt;
@@ -109,7 +111,7 @@ bool Virtqueue::AnyAvailable() const {
 ErrnoOr<Chain> Virtqueue::Gather(uint16_t head, const GuestMemory& memory,
                                  std::span<iovec> storage) const {
   DescriptorChain chain(descriptors_, head, memory,
-                        {.indirect = indirect_, .limit = chain_limit()});
+                        {.indirect = indirect_, .limit = kMaxChainDescriptors});
   size_t readable = 0;
   size_t writable = 0;
   ChainBuffer buffer;

@@ -12,7 +12,6 @@
 
 #include <sys/uio.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -48,9 +47,11 @@ struct Chain {
   std::span<const iovec> writable;  // device-writable
 };
 
-// The longest chain that is accepted, in descriptors: the queue's size or this, whichever is
-// larger. Linux limits indirect tables to its own maximum, not to the ring's size.
-inline constexpr size_t kMinChainLimit = 1024;
+// The longest chain that is accepted, in descriptors, whatever the queue's size: four times what
+// the largest request takes, of 256 pages. A ring keeps room for so many for each of its heads, and
+// a guest that makes the most of it shall not get more memory than this. Linux limits indirect
+// tables to its own maximum, not to the ring's size.
+inline constexpr size_t kMaxChainDescriptors = 1024;
 
 class Virtqueue {
  public:
@@ -106,7 +107,6 @@ class Virtqueue {
   Virtqueue(const VirtqueueSetup& setup, const Areas& areas,
             std::shared_ptr<const GuestMemory> memory);
 
-  size_t chain_limit() const { return std::max<size_t>(size_, kMinChainLimit); }
   void MarkUsed(const DirtyLog* log, size_t offset, size_t length) const;
 
   const std::shared_ptr<const GuestMemory> memory_;  // keeps the areas mapped

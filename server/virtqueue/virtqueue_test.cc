@@ -245,26 +245,29 @@ TEST(VirtqueueGather, FollowsAnIndirectTable) {
 TEST(VirtqueueGather, TakesTheLongestChainThereMayBe) {
   Guest guest({.size = 8, .indirect = true});
   std::vector<Descriptor> descriptors;
-  for (uint64_t i = 0; i < kMinChainLimit; ++i) {
+  for (uint64_t i = 0; i < kMaxChainDescriptors; ++i) {
     descriptors.push_back({.address = kData + 2 * i, .length = 1, .flags = kWrite});
   }
   guest.driver.WriteTable(kData + 0x10000, descriptors);
   guest.driver.SetDescriptor(0, {.address = kData + 0x10000,
-                                 .length = kMinChainLimit * sizeof(Descriptor),
+                                 .length = kMaxChainDescriptors * sizeof(Descriptor),
                                  .flags = kDescriptorIndirect});
   const ErrnoOr<Chain> chain = guest.Gather(0);
   ASSERT_TRUE(chain.ok());
-  EXPECT_EQ(chain->writable.size(), kMinChainLimit);
+  EXPECT_EQ(chain->writable.size(), kMaxChainDescriptors);
 }
 
-TEST(VirtqueueGather, ALargeQueueTakesChainsOfItsSize) {
+TEST(VirtqueueGather, ALargeQueueTakesNoLongerOnes) {
   Guest guest({.size = 4096});
   std::vector<Descriptor> descriptors;
-  for (uint64_t i = 0; i < 4096; ++i) {
+  for (uint64_t i = 0; i <= kMaxChainDescriptors; ++i) {
     descriptors.push_back({.address = kData + 2 * i, .length = 1});
   }
   guest.driver.SetChain(0, descriptors);
-  ASSERT_TRUE(guest.Gather(0).ok());
+  EXPECT_EQ(guest.Gather(0).error(), Errno(EINVAL));
+  descriptors.pop_back();
+  guest.driver.SetChain(0, descriptors);
+  EXPECT_TRUE(guest.Gather(0).ok());
 }
 
 TEST(VirtqueueGather, EmptyBuffersLeaveNoTrace) {

@@ -66,12 +66,11 @@ Worker::~Worker() = default;
 
 absl::Status Worker::SetUp(Options& options) {
   // A change of the worker's conditions is told at once; the numbers are when they are asked for.
-  filesystem_->WhenInodesAreRefused(
-      [this] { tasks_->Post([this] { supervisors_->PushStatus(); }); });
+  filesystem_->WhenInodesAreRefused([this] { tasks_->Post([this] { status_pacer_->Push(); }); });
   session_ = std::make_unique<fuse::Session>(
       *filesystem_, SessionOptionsOf(spec_.spec()),
-      [this](const fuse::NegotiatedInit& init) { tasks_->Post([this, init] { OnMounted(init); }); },
-      [this] { tasks_->Post([this] { OnUnmounted(); }); });
+      [this](const fuse::NegotiatedInit& init) { OnMountChange(init); },
+      [this] { OnMountChange(std::nullopt); });
   FSD_ASSIGN_OR_RETURN(device_,
                        VirtioFsDevice::Create(
                            {.export_name = name_,
@@ -85,6 +84,8 @@ absl::Status Worker::SetUp(Options& options) {
                                        .export_uid = spec_.export_uid(),
                                        .status = [this] { return Status(); },
                                        .stop = [this] { tasks_->Post([this] { Stop(); }); }});
+  FSD_ASSIGN_OR_RETURN(status_pacer_,
+                       StatusPacer::Create(epoll_, [this] { supervisors_->PushStatus(); }));
   const ErrnoOr<void> watched =
       epoll_.Add(tasks_->fd(), EPOLLIN, [this](uint32_t) { tasks_->Run(); });
   if (!watched.ok()) return ErrnoStatus(watched.error(), "watch the task queue");
@@ -181,7 +182,27 @@ void Worker::OnConnectionEnded() {
 
 void Worker::Enter(Phase phase) {
   phase_ = phase;
-  supervisors_->PushStatus();
+  status_pacer_->Push();
+}
+
+void Worker::OnMountChange(std::optional<fuse::NegotiatedInit> mounted) {
+  {
+    const os::MutexLock lock(mount_mutex_);
+    mount_change_ = mounted;
+    if (std::exchange(mount_change_posted_, true)) return;
+  }
+  tasks_->Post([this] { TakeMountChange(); });
+}
+
+void Worker::TakeMountChange() {
+  std::optional<fuse::NegotiatedInit> mounted;
+  {
+    const os::MutexLock lock(mount_mutex_);
+    mount_change_posted_ = false;
+    mounted = mount_change_;
+  }
+  if (mounted) return OnMounted(*mounted);
+  OnUnmounted();
 }
 
 void Worker::OnMounted(const fuse::NegotiatedInit& init) {

@@ -24,14 +24,17 @@
 #include <string>
 #include <string_view>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "backends/filesystem.h"
 #include "proto/fsd/internal/worker.pb.h"
 #include "server/fuse/session.h"
 #include "server/os/epoll.h"
+#include "server/os/mutex.h"
 #include "server/os/unique_fd.h"
 #include "server/vhost_user/connection.h"
 #include "server/worker/acceptor.h"
+#include "server/worker/status_pacer.h"
 #include "server/worker/supervisor_links.h"
 #include "server/worker/task_queue.h"
 #include "server/worker/virtio_fs_device.h"
@@ -71,6 +74,10 @@ class Worker {
   void EndConnection(std::string_view why);
   void OnConnectionEnded();
   void Enter(Phase phase);
+  // Queue threads; without `mounted` the guest has unmounted. However many changes there are, one
+  // task at most is under way.
+  void OnMountChange(std::optional<fuse::NegotiatedInit> mounted);
+  void TakeMountChange();
   void OnMounted(const fuse::NegotiatedInit& init);
   void OnUnmounted();
   void Stop();
@@ -81,12 +88,16 @@ class Worker {
   const std::string& name_;  // the export's
   // First, as other threads post until the end.
   const std::unique_ptr<TaskQueue> tasks_;
+  os::Mutex mount_mutex_;
+  bool mount_change_posted_ ABSL_GUARDED_BY(mount_mutex_) = false;
+  std::optional<fuse::NegotiatedInit> mount_change_ ABSL_GUARDED_BY(mount_mutex_);
   os::Epoll epoll_;
   const std::unique_ptr<backends::Filesystem> filesystem_;
   const bool landlock_lacking_;
   std::unique_ptr<fuse::Session> session_;
   std::unique_ptr<VirtioFsDevice> device_;
   std::unique_ptr<SupervisorLinks> supervisors_;
+  std::unique_ptr<StatusPacer> status_pacer_;
   std::unique_ptr<Acceptor> control_acceptor_;
   std::unique_ptr<Acceptor> vhost_acceptor_;
 

@@ -64,6 +64,15 @@ class FakeSupervisor {
     }
     return std::nullopt;
   }
+  // How many messages come before a status has this state.
+  int CountUntil(WorkerStatus::State state) {
+    int count = 0;
+    while (std::optional<FromWorker> message = Next()) {
+      if (message->has_status() && message->status().state() == state) return count;
+      ++count;
+    }
+    return count;
+  }
   std::optional<WorkerStatus> Query() {
     ToWorker message;
     message.mutable_query_status();
@@ -240,6 +249,25 @@ TEST_F(WorkerTest, StopsWhileAGuestHasMounted) {
 
   EXPECT_EQ(exit_status_, 0);
   EXPECT_TRUE(front_end.AwaitClosed());
+}
+
+TEST_F(WorkerTest, AGuestThatMountsWithoutEndDoesNotFloodTheSupervisor) {
+  constexpr uint16_t kMounts = 2000;
+  FakeSupervisor supervisor(control_path());
+  supervisor.Hello();
+  ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING).has_value());
+  FakeFrontEnd front_end(vhost_path());
+  front_end.Mount(guest_, ring_);
+  for (uint16_t mounts = 2; mounts <= kMounts; ++mounts) {
+    ring_.OfferInit(0);
+    ring_.Kick();
+    ASSERT_TRUE(ring_.AwaitUsed(mounts));
+  }
+
+  front_end.Close();
+
+  // The last that it is told is what is.
+  EXPECT_LT(supervisor.CountUntil(WorkerStatus::STATE_LISTENING), kMounts / 2);
 }
 
 TEST_F(WorkerTest, AnotherVersionIsAnsweredAndThenClosed) {

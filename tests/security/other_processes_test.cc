@@ -1,0 +1,158 @@
+// The wall around other processes: the host's, and the worker's own that have what the data plane
+// has not.
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "server/os/unique_fd.h"
+#include "tests/security/climb.h"
+#include "tests/security/host_process.h"
+#include "tests/security/prison.h"
+
+namespace fsd::security {
+namespace {
+
+// This C library's own is not declared for C++.
+int PidfdOpen(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
+
+std::string MemoryOf(const Victim& victim) {
+  char bytes[sizeof Victim::kSecret];
+  const iovec here{bytes, sizeof bytes};
+  const iovec there{const_cast<void*>(victim.secret_address()), sizeof bytes};
+  return ::process_vm_readv(victim.pid(), &here, 1, &there, 1, 0) < 0 ? Outcome(-1) : bytes;
+}
+
+std::string OpenInProc(const Inmate& in, const std::string& path, int flags) {
+  return Outcome(::openat(in.proc, path.c_str(), flags | O_CLOEXEC));
+}
+
+TEST(OtherProcesses, TheHostsAreOutOfReach) {
+  Prison prison;
+  const Victim victim(prison.outside_path());
+  const pid_t pid = victim.pid();
+  const os::UniqueFd pidfd(PidfdOpen(pid));
+  prison.LetIn(pidfd.get());
+  const auto held = [](const char* behind_pids, const char* behind_capabilities,
+                       const char* success = "done") {
+    return std::vector<Behind>{{kEveryWall, "SIGSYS"},
+                               {kSystemCalls, "SIGSYS"},
+                               {kPids, behind_pids},
+                               {kCapabilities, behind_capabilities},
+                               {kNoWalls, success}};
+  };
+  ExpectTheyHold(
+      prison, "the host's processes",
+      {
+          {"ptrace", [=](const Inmate&) { return Outcome(::ptrace(PTRACE_SEIZE, pid, 0, 0)); },
+           held("ESRCH", "EPERM")},
+          {"process_vm_readv", [&](const Inmate&) { return MemoryOf(victim); },
+           held("ESRCH", "EPERM", Victim::kSecret)},
+          {"kcmp",
+           [=](const Inmate&) {
+             return Outcome(::syscall(SYS_kcmp, ::getpid(), pid, KCMP_VM, 0, 0));
+           },
+           held("ESRCH", "EPERM")},
+          {"prlimit",
+           [=](const Inmate&) {
+             rlimit limit;
+             return Outcome(::prlimit(pid, RLIMIT_NOFILE, nullptr, &limit));
+           },
+           {{kEveryWall, "SIGSYS"},
+            {kSystemCalls, "SIGSYS"},
+            {kPids, "ESRCH"},
+            {kNoWalls, "done"}}},
+          {"pidfd_getfd",
+           [&](const Inmate&) { return Outcome(::syscall(SYS_pidfd_getfd, pidfd.get(), 0, 0)); },
+           {{kEveryWall, "SIGSYS"},
+            {kSystemCalls, "SIGSYS"},
+            {kCapabilities, "EPERM"},
+            {kNoWalls, "done"}}},
+          {"pidfd_send_signal",
+           [&](const Inmate&) {
+             return Outcome(::syscall(SYS_pidfd_send_signal, pidfd.get(), 0, nullptr, 0));
+           },
+           {{kEveryWall, "SIGSYS"},
+            {kSystemCalls, "SIGSYS"},
+            {kPids, "EINVAL"},
+            {kNoWalls, "done"}}},
+          {"pidfd_open",
+           [=](const Inmate&) { return Outcome(PidfdOpen(pid)); },
+           {{kEveryWall, "SIGSYS"},
+            {kSystemCalls, "SIGSYS"},
+            {kPids, "ESRCH"},
+            {kNoWalls, "done"}}},
+          {"kill",
+           [=](const Inmate&) { return Outcome(::kill(pid, 0)); },
+           {{kEveryWall, "SIGSYS"},
+            {kSystemCalls, "SIGSYS"},
+            {kPids, "ESRCH"},
+            {kNoWalls, "done"}}},
+          // A process that aborts needs it, so it is on the list.
+          {"tgkill",
+           [=](const Inmate&) { return Outcome(::tgkill(pid, pid, 0)); },
+           {{kEveryWall, "ESRCH"}, {kPids, "ESRCH"}, {kNoWalls, "done"}}},
+          {"/proc/<pid>/mem",
+           [=](const Inmate& in) { return OpenInProc(in, absl::StrCat(pid, "/mem"), O_RDWR); },
+           {{kEveryWall, "ENOENT"},
+            {kPids, "ENOENT"},
+            {kCapabilities, "EACCES"},
+            {kNoWalls, "done"}}},
+          {"/proc/<pid>/fd",
+           [=](const Inmate& in) { return OpenInProc(in, absl::StrCat(pid, "/fd/0"), O_PATH); },
+           {{kEveryWall, "ENOENT"},
+            {kPids, "ENOENT"},
+            {kCapabilities, "EACCES"},
+            {kNoWalls, "done"}}},
+      });
+}
+
+TEST(OtherProcesses, TheKeepersMemoryIsClosed) {
+  Prison prison;
+  const std::vector<Behind> held = {{kEveryWall, "EACCES"}, {kEveryWall & ~kClosedProcess, "done"}};
+  ExpectTheyHold(
+      prison, "the keeper",
+      {
+          {"its memory", [](const Inmate& in) { return OpenInProc(in, "1/mem", O_RDONLY); }, held},
+          {"its memory's map", [](const Inmate& in) { return OpenInProc(in, "1/maps", O_RDONLY); },
+           held},
+          {"its environment",
+           [](const Inmate& in) { return OpenInProc(in, "1/environ", O_RDONLY); }, held},
+      });
+}
+
+TEST(OtherProcesses, TheHandleKeepersMemoryIsClosed) {
+  Prison prison;
+  // The second process of its namespace.
+  const std::vector<Attempt> attempts = {
+      [](const Inmate& in) { return OpenInProc(in, "2/mem", O_RDONLY); },
+      [](const Inmate& in) { return OpenInProc(in, "2/maps", O_RDONLY); },
+      [](const Inmate& in) { return OpenInProc(in, "2/fd/3", O_PATH); },
+      [](const Inmate&) { return Outcome(::ptrace(PTRACE_SEIZE, 2, 0, 0)); },
+  };
+  EXPECT_EQ(prison.Run(kEveryWall, attempts),
+            (std::vector<std::string>{"EACCES", "EACCES", "EACCES", "SIGSYS"}));
+}
+
+TEST(OtherProcesses, NoSignalReachesTheKeeper) {
+  Prison prison;
+  const std::vector<Attempt> attempts = {
+      [](const Inmate&) { return Outcome(::tgkill(1, 1, SIGKILL)); },
+      [](const Inmate&) { return Outcome(::tgkill(1, 1, SIGTERM)); },
+      [](const Inmate&) { return std::string("the keeper lives"); },
+  };
+  EXPECT_EQ(prison.Run(kEveryWall, attempts),
+            (std::vector<std::string>{"done", "done", "the keeper lives"}));
+}
+
+}  // namespace
+}  // namespace fsd::security
