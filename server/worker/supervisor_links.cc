@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "server/errors/errno_or.h"
 #include "server/errors/status_macros.h"
 #include "server/telemetry/log.h"
@@ -20,10 +21,26 @@ constexpr int kMaxMessagesPerEvent = 16;
 
 }  // namespace
 
-SupervisorLinks::SupervisorLinks(os::Epoll& epoll, Options options)
-    : epoll_(epoll), options_(std::move(options)) {}
+absl::StatusOr<std::unique_ptr<SupervisorLinks>> SupervisorLinks::Create(os::Epoll& epoll,
+                                                                         Options options) {
+  ErrnoOr<os::TimerFd> later = os::TimerFd::Create();
+  if (!later.ok()) return ErrnoStatus(later.error(), "make a timer");
+  std::unique_ptr<SupervisorLinks> links(
+      new SupervisorLinks(epoll, *std::move(later), std::move(options)));
+  const ErrnoOr<void> watched =
+      epoll.Add(links->later_.fd(), EPOLLIN, [raw = links.get()](uint32_t) {
+        raw->later_.Drain();
+        raw->PushNow();
+      });
+  if (!watched.ok()) return ErrnoStatus(watched.error(), "watch a timer");
+  return links;
+}
+
+SupervisorLinks::SupervisorLinks(os::Epoll& epoll, os::TimerFd later, Options options)
+    : epoll_(epoll), later_(std::move(later)), options_(std::move(options)) {}
 
 SupervisorLinks::~SupervisorLinks() {
+  epoll_.Remove(later_.fd());
   for (const auto& [fd, link] : links_) epoll_.Remove(fd);
 }
 
@@ -43,6 +60,23 @@ void SupervisorLinks::Add(os::UniqueFd socket) {
 }
 
 void SupervisorLinks::PushStatus() {
+  const auto now = std::chrono::steady_clock::now();
+  const auto second_ends = second_began_ + std::chrono::seconds(1);
+  if (now < second_ends && pushed_ >= kMaxPushesPerSecond) {
+    if (!std::exchange(owed_, true)) later_.Set(absl::FromChrono(second_ends - now));
+    return;
+  }
+  PushNow();
+}
+
+void SupervisorLinks::PushNow() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now >= second_began_ + std::chrono::seconds(1)) {
+    second_began_ = now;
+    pushed_ = 0;
+  }
+  ++pushed_;
+  if (std::exchange(owed_, false)) later_.Cancel();
   std::vector<std::pair<int, absl::Status>> failed;
   for (const auto& [fd, link] : links_) {
     if (!link->greeted) continue;

@@ -81,11 +81,12 @@ absl::Status Worker::SetUp(Options& options) {
                             .poll = std::chrono::microseconds(spec_.spec().poll_us()),
                             .on_session_ended = [this] { OnUnmounted(); }},
                            *session_, *tasks_));
-  supervisors_ = std::make_unique<SupervisorLinks>(
-      epoll_, SupervisorLinks::Options{.export_name = name_,
+  FSD_ASSIGN_OR_RETURN(
+      supervisors_,
+      SupervisorLinks::Create(epoll_, {.export_name = name_,
                                        .export_uid = spec_.export_uid(),
                                        .status = [this] { return Status(); },
-                                       .stop = [this] { tasks_->Post([this] { Stop(); }); }});
+                                       .stop = [this] { tasks_->Post([this] { Stop(); }); }}));
   const ErrnoOr<void> watched =
       epoll_.Add(tasks_->fd(), EPOLLIN, [this](uint32_t) { tasks_->Run(); });
   if (!watched.ok()) return ErrnoStatus(watched.error(), "watch the task queue");
@@ -171,7 +172,7 @@ void Worker::OnConnectionEnded() {
   device_->SetMemory(std::make_shared<const virtqueue::GuestMemory>(), [] {});
   if (stopping_) {
     // The destructors would wait for the stuck threads; so the supervisor is told first.
-    if (device_->stuck()) supervisors_->PushStatus();
+    if (device_->stuck()) supervisors_->PushNow();
     exit_status_ = 0;
     return;
   }
