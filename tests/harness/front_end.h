@@ -53,6 +53,8 @@ class FrontEnd {
 
   // Kicks a queue if the device wants it.
   void Kick(size_t index);
+  // Kicks it without a look at its ring.
+  void SignalKick(size_t index) { kicks_[index].Signal(); }
   // Waits until the queue has used chains (calls are requested meanwhile). DEADLINE_EXCEEDED after
   // kPatience; UNAVAILABLE if the back-end closed the connection.
   absl::Status WaitUsed(size_t index);

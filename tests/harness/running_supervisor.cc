@@ -29,7 +29,7 @@ Result Await(Operation start) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RunningSupervisor>> RunningSupervisor::Start(
-    const std::string& worker_binary) {
+    const std::string& worker_binary, const std::function<void(supervisor::Config&)>& adjust) {
   char path[] = "/tmp/fsd-test-XXXXXX";
   if (::mkdtemp(path) == nullptr) return ErrnoStatus(Errno::Last(), "mkdtemp");
   std::unique_ptr<RunningSupervisor> running(new RunningSupervisor(path));
@@ -40,6 +40,7 @@ absl::StatusOr<std::unique_ptr<RunningSupervisor>> RunningSupervisor::Start(
   config.runtime_dir = running->directory_ + "/run";
   config.allow_source = {running->directory_ + "/shares"};
   config.worker_binary = worker_binary;
+  adjust(config);
   FSD_ASSIGN_OR_RETURN(running->supervisor_, supervisor::Supervisor::Create(std::move(config)));
   running->thread_ = std::thread([raw = running->supervisor_.get()] { raw->Run(); });
   return running;

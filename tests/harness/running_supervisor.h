@@ -18,8 +18,11 @@ namespace fsd::harness {
 
 class RunningSupervisor {
  public:
-  // `worker_binary`: fsd-worker, as a path that exec can use from anywhere.
-  static absl::StatusOr<std::unique_ptr<RunningSupervisor>> Start(const std::string& worker_binary);
+  // `worker_binary`: fsd-worker, as a path that exec can use from anywhere. `adjust` may change the
+  // configuration.
+  static absl::StatusOr<std::unique_ptr<RunningSupervisor>> Start(
+      const std::string& worker_binary,
+      const std::function<void(supervisor::Config&)>& adjust = [](supervisor::Config&) {});
   ~RunningSupervisor();
 
   // Exports shares/<id>, which is made if it is missing, under the tag `id`.
