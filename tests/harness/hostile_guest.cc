@@ -83,9 +83,13 @@ constexpr Kind kKinds[] = {
     {fuse::kOpcodeCopyFileRange64, sizeof(fuse_copy_file_range_in), 0, false},
 };
 
-bool MakesAnEntry(uint32_t opcode) {
+bool GivesNode(uint32_t opcode) {
   return opcode == FUSE_LOOKUP || opcode == FUSE_CREATE || opcode == FUSE_MKDIR ||
          opcode == FUSE_SYMLINK || opcode == FUSE_MKNOD || opcode == FUSE_TMPFILE;
+}
+bool GivesHandle(uint32_t opcode) {
+  return opcode == FUSE_OPEN || opcode == FUSE_OPENDIR || opcode == FUSE_CREATE ||
+         opcode == FUSE_TMPFILE;
 }
 
 template <typename T>
@@ -114,6 +118,7 @@ HostileGuest::HostileGuest(FrontEnd& front_end, uint64_t seed)
         return arena.Allocate(kMaxInFlight * kRoomBytes, 16);
       }()),
       nodes_{FUSE_ROOT_ID, FUSE_ROOT_ID},
+      handles_{1},
       in_place_(kQueueSize) {}
 
 HostileGuest::Room HostileGuest::RoomOf(uint16_t head) const {
@@ -146,6 +151,8 @@ uint64_t HostileGuest::AnyNumber() {
       return uint64_t{1} << Random(64);
     case 3:
       return AnyNode();
+    case 4:
+      return handles_[Random(handles_.size())];
     default:
       return Random(32);
   }
@@ -181,9 +188,11 @@ std::vector<std::byte> HostileGuest::MakeRequest() {
     if (Chance(25)) Put(request, at, static_cast<uint32_t>(AnyNumber()));
     if (Chance(5)) Put(request, at, AnyNumber());
   }
-  // A file that grows to exabytes makes no more of a fault, but a slow one.
-  if (kind.opcode == FUSE_FALLOCATE && Chance(90)) {
-    Put(request, sizeof(fuse_in_header) + offsetof(fuse_fallocate_in, length), Random(65536));
+  const size_t body = sizeof(fuse_in_header);
+  if (Chance(50)) Put(request, body, handles_[Random(handles_.size())]);
+  // More than there is room for makes no worse fault, but a slow one.
+  if (kind.opcode == FUSE_FALLOCATE) {
+    Put(request, body + offsetof(fuse_fallocate_in, length), Random(65536));
   }
   for (int i = 0; i < kind.names; ++i) AppendName(request);
   if (kind.data) {
@@ -303,6 +312,30 @@ void HostileGuest::CorruptTable(std::span<vring_desc> table) {
   }
 }
 
+// As CorruptTable, but of the ring's own table; and it makes no table of a request, whose bytes
+// could look like the rings' addresses.
+void HostileGuest::CorruptLink(vring_desc& descriptor) {
+  switch (Random(5)) {
+    case 0:
+      descriptor.next = static_cast<uint16_t>(Random(kQueueSize));  // another's, or its own
+      descriptor.flags |= VRING_DESC_F_NEXT;
+      break;
+    case 1:
+      descriptor.next = static_cast<uint16_t>(random_());
+      descriptor.flags |= VRING_DESC_F_NEXT;
+      break;
+    case 2:
+      descriptor.flags ^= VRING_DESC_F_WRITE;
+      break;
+    case 3:
+      descriptor.flags |= static_cast<uint16_t>(random_() & ~uint64_t{7});
+      descriptor.len = ~uint32_t{0};
+      break;
+    default:
+      descriptor.addr = AnyAddress();
+  }
+}
+
 void HostileGuest::LinkIndirect(DriverQueue& queue, uint16_t head, const Shape& shape, int fault) {
   const uint64_t address = RoomOf(head).table;
   const size_t count = std::min(shape.readable.size() + shape.writable.size(), kTableEntries);
@@ -348,7 +381,7 @@ void HostileGuest::LinkIndirect(DriverQueue& queue, uint16_t head, const Shape& 
 }
 
 // The chain's descriptors: the head itself, the others among those that are no heads.
-void HostileGuest::Link(DriverQueue& queue, uint16_t head, Shape& shape) {
+void HostileGuest::Link(DriverQueue& queue, uint16_t head, const Shape& shape) {
   vring_desc* const table = queue.descriptors();
   const size_t count = shape.readable.size() + shape.writable.size();
   uint16_t at = head;
@@ -387,14 +420,39 @@ bool HostileGuest::Prepare(DriverQueue& queue, uint16_t head) {
   if (shape.readable.empty() && shape.writable.empty())
     shape.readable.push_back({place.request, 0});
   if (where == 6 || where == 7) CorruptShape(shape);
+  // Chains in the ring's own table share descriptors if they are long.
   const bool is_long = shape.readable.size() + shape.writable.size() > 3;
-  if (is_long || where >= 8 || Chance(50)) {
-    // Chains in the ring's own table share descriptors if they are long.
-    LinkIndirect(queue, head, shape, where >= 8 ? 1 + static_cast<int>(Random(5)) : 0);
-    return shape.replies_in_place && where < 8;
+  const bool breaks_links = where >= 8;
+  if (is_long || Chance(50)) {
+    LinkIndirect(queue, head, shape, breaks_links ? 1 + static_cast<int>(Random(5)) : 0);
+  } else {
+    Link(queue, head, shape);
+    if (breaks_links) CorruptLink(queue.descriptors()[head]);
   }
-  Link(queue, head, shape);
-  return shape.replies_in_place;
+  return shape.replies_in_place && !breaks_links;
+}
+
+// What a good answer has given, for later requests.
+void HostileGuest::Remember(uint32_t opcode, uint64_t reply, uint32_t body_bytes) {
+  constexpr size_t kMax = 64;
+  const auto keep = [this](std::vector<uint64_t>& values, uint64_t value) {
+    if (values.size() < kMax) values.push_back(value);
+    values[Random(values.size())] = value;
+  };
+  uint64_t body = reply + sizeof(fuse_out_header);
+  const GuestArena& arena = front_end_.arena();
+  if (GivesNode(opcode) && body_bytes >= sizeof(fuse_entry_out)) {
+    fuse_entry_out entry;
+    std::memcpy(&entry, arena.At(body), sizeof entry);
+    keep(nodes_, entry.nodeid);
+    body += sizeof(fuse_entry_out);
+    body_bytes -= sizeof(fuse_entry_out);
+  }
+  if (GivesHandle(opcode) && body_bytes >= sizeof(fuse_open_out)) {
+    fuse_open_out open;
+    std::memcpy(&open, arena.At(body), sizeof open);
+    keep(handles_, open.fh);
+  }
 }
 
 absl::Status HostileGuest::CheckReply(uint16_t head, uint32_t written) {
@@ -410,13 +468,7 @@ absl::Status HostileGuest::CheckReply(uint16_t head, uint32_t written) {
                                             " bytes that say len=", reply.len,
                                             " error=", reply.error));
   }
-  if (reply.error == 0 && MakesAnEntry(request.opcode) &&
-      written >= sizeof reply + sizeof(fuse_entry_out)) {
-    fuse_entry_out entry;
-    std::memcpy(&entry, front_end_.arena().At(place.reply + sizeof reply), sizeof entry);
-    if (nodes_.size() < 64) nodes_.push_back(entry.nodeid);
-    nodes_[Random(nodes_.size())] = entry.nodeid;
-  }
+  if (reply.error == 0) Remember(request.opcode, place.reply, written - sizeof reply);
   return absl::OkStatus();
 }
 

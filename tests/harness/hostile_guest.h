@@ -65,17 +65,20 @@ class HostileGuest {
   void AppendName(std::vector<std::byte>& request);
   void Cut(std::vector<Buffer>& pieces, uint64_t address, size_t bytes);
   bool CorruptShape(Shape& shape);
-  void Link(DriverQueue& queue, uint16_t head, Shape& shape);
+  void Link(DriverQueue& queue, uint16_t head, const Shape& shape);
   void LinkIndirect(DriverQueue& queue, uint16_t head, const Shape& shape, int fault);
   void CorruptTable(std::span<vring_desc> table);
+  void CorruptLink(vring_desc& descriptor);
+  void Remember(uint32_t opcode, uint64_t reply, uint32_t body_bytes);
   bool Prepare(DriverQueue& queue, uint16_t head);
   absl::Status Send(size_t queue, size_t count, bool check);
   absl::Status CheckReply(uint16_t head, uint32_t written);
 
   FrontEnd& front_end_;
   std::mt19937_64 random_;
-  const uint64_t zone_;  // of all heads' rooms
-  std::vector<uint64_t> nodes_;
+  const uint64_t zone_;          // of all heads' rooms
+  std::vector<uint64_t> nodes_;  // some that the server has given
+  std::vector<uint64_t> handles_;
   std::vector<bool> in_place_;  // by head: where its reply is
 };
 
