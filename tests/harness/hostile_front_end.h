@@ -36,7 +36,7 @@ class HostileFrontEnd {
   HostileFrontEnd(std::string socket_path, uint64_t seed)
       : socket_path_(std::move(socket_path)), random_(seed) {}
 
-  uint64_t Random(uint64_t below) { return random_() % below; }
+  uint64_t Random(uint64_t below) { return below == 0 ? 0 : random_() % below; }
   bool Chance(int percent) { return Random(100) < static_cast<uint64_t>(percent); }
   uint64_t AnyNumber();
   int AnyFd();

@@ -7,108 +7,25 @@
 #include <atomic>
 #include <cstring>
 #include <optional>
-#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "server/errors/check.h"
 #include "server/errors/status_macros.h"
-#include "server/fuse/abi.h"
 
 namespace fsd::harness {
 namespace {
 
-constexpr size_t kRequestBytes = 4096;
+constexpr size_t kRequestBytes = MalformedRequests::kMaxBytes;
 constexpr size_t kTableEntries = 128;
-constexpr size_t kReplyBytes = 2048;
+constexpr size_t kReplyBytes = MalformedRequests::kMaxReplyBytes;
 constexpr size_t kRoomBytes = kRequestBytes + kTableEntries * sizeof(vring_desc) + kReplyBytes;
-
-// What a guest may ask for: the struct's size, names behind it, and whether data follows them.
-struct Kind {
-  uint32_t opcode;
-  uint16_t struct_bytes;
-  uint8_t names;
-  bool data;
-};
-constexpr Kind kKinds[] = {
-    {FUSE_LOOKUP, 0, 1, false},
-    {FUSE_LOOKUP, 0, 1, false},
-    {FUSE_FORGET, sizeof(fuse_forget_in), 0, false},
-    {FUSE_GETATTR, sizeof(fuse_getattr_in), 0, false},
-    {FUSE_SETATTR, sizeof(fuse_setattr_in), 0, false},
-    {FUSE_READLINK, 0, 0, false},
-    {FUSE_SYMLINK, 0, 2, false},
-    {FUSE_MKNOD, sizeof(fuse_mknod_in), 1, false},
-    {FUSE_MKDIR, sizeof(fuse_mkdir_in), 1, false},
-    {FUSE_UNLINK, 0, 1, false},
-    {FUSE_RMDIR, 0, 1, false},
-    {FUSE_RENAME, sizeof(fuse_rename_in), 2, false},
-    {FUSE_LINK, sizeof(fuse_link_in), 1, false},
-    {FUSE_OPEN, sizeof(fuse_open_in), 0, false},
-    {FUSE_READ, sizeof(fuse_read_in), 0, false},
-    {FUSE_WRITE, sizeof(fuse_write_in), 0, true},
-    {FUSE_STATFS, 0, 0, false},
-    {FUSE_RELEASE, sizeof(fuse_release_in), 0, false},
-    {FUSE_FSYNC, sizeof(fuse_fsync_in), 0, false},
-    {FUSE_SETXATTR, sizeof(fuse_setxattr_in), 1, true},
-    {FUSE_GETXATTR, sizeof(fuse_getxattr_in), 1, false},
-    {FUSE_LISTXATTR, sizeof(fuse_getxattr_in), 0, false},
-    {FUSE_REMOVEXATTR, 0, 1, false},
-    {FUSE_FLUSH, sizeof(fuse_flush_in), 0, false},
-    {FUSE_INIT, sizeof(fuse_init_in), 0, false},
-    {FUSE_OPENDIR, sizeof(fuse_open_in), 0, false},
-    {FUSE_READDIR, sizeof(fuse_read_in), 0, false},
-    {FUSE_RELEASEDIR, sizeof(fuse_release_in), 0, false},
-    {FUSE_FSYNCDIR, sizeof(fuse_fsync_in), 0, false},
-    {FUSE_GETLK, sizeof(fuse_lk_in), 0, false},
-    {FUSE_SETLK, sizeof(fuse_lk_in), 0, false},
-    {FUSE_SETLKW, sizeof(fuse_lk_in), 0, false},
-    {FUSE_ACCESS, sizeof(fuse_access_in), 0, false},
-    {FUSE_CREATE, sizeof(fuse_create_in), 1, false},
-    {FUSE_CREATE, sizeof(fuse_create_in), 1, false},
-    {FUSE_INTERRUPT, sizeof(fuse_interrupt_in), 0, false},
-    {FUSE_BMAP, sizeof(fuse_bmap_in), 0, false},
-    {FUSE_IOCTL, sizeof(fuse_ioctl_in), 0, true},
-    {FUSE_POLL, sizeof(fuse_poll_in), 0, false},
-    {FUSE_NOTIFY_REPLY, 40, 0, true},
-    {FUSE_BATCH_FORGET, sizeof(fuse_batch_forget_in), 0, true},
-    {FUSE_FALLOCATE, sizeof(fuse_fallocate_in), 0, false},
-    {FUSE_READDIRPLUS, sizeof(fuse_read_in), 0, false},
-    {FUSE_RENAME2, sizeof(fuse_rename2_in), 2, false},
-    {FUSE_LSEEK, sizeof(fuse_lseek_in), 0, false},
-    {FUSE_COPY_FILE_RANGE, sizeof(fuse_copy_file_range_in), 0, false},
-    {FUSE_SETUPMAPPING, 40, 0, false},
-    {FUSE_SYNCFS, sizeof(fuse_syncfs_in), 0, false},
-    {FUSE_TMPFILE, sizeof(fuse_create_in), 1, false},
-    {fuse::kOpcodeStatx, sizeof(fuse::StatxIn), 0, false},
-    {fuse::kOpcodeCopyFileRange64, sizeof(fuse_copy_file_range_in), 0, false},
-};
-
-bool GivesNode(uint32_t opcode) {
-  return opcode == FUSE_LOOKUP || opcode == FUSE_CREATE || opcode == FUSE_MKDIR ||
-         opcode == FUSE_SYMLINK || opcode == FUSE_MKNOD || opcode == FUSE_TMPFILE;
-}
-bool GivesHandle(uint32_t opcode) {
-  return opcode == FUSE_OPEN || opcode == FUSE_OPENDIR || opcode == FUSE_CREATE ||
-         opcode == FUSE_TMPFILE;
-}
-
-template <typename T>
-void Put(std::vector<std::byte>& bytes, size_t offset, const T& value) {
-  if (offset + sizeof value <= bytes.size()) {
-    std::memcpy(bytes.data() + offset, &value, sizeof value);
-  }
-}
-
-void Append(std::vector<std::byte>& bytes, std::string_view text) {
-  const auto more = std::as_bytes(std::span(text));
-  bytes.insert(bytes.end(), more.begin(), more.end());
-}
 
 }  // namespace
 
 HostileGuest::HostileGuest(FrontEnd& front_end, uint64_t seed)
     : front_end_(front_end),
       random_(seed),
+      requests_(seed),
       // Over the border between the two regions, so that some buffers straddle it.
       zone_([&front_end] {
         GuestArena& arena = front_end.arena();
@@ -117,8 +34,6 @@ HostileGuest::HostileGuest(FrontEnd& front_end, uint64_t seed)
         arena.Allocate(before - arena.mark(), 1);
         return arena.Allocate(kMaxInFlight * kRoomBytes, 16);
       }()),
-      nodes_{FUSE_ROOT_ID, FUSE_ROOT_ID},
-      handles_{1},
       in_place_(kQueueSize) {}
 
 HostileGuest::Room HostileGuest::RoomOf(uint16_t head) const {
@@ -126,36 +41,6 @@ HostileGuest::Room HostileGuest::RoomOf(uint16_t head) const {
   return {.request = room,
           .table = room + kRequestBytes,
           .reply = room + kRequestBytes + kTableEntries * sizeof(vring_desc)};
-}
-
-uint64_t HostileGuest::AnyNode() {
-  switch (Random(8)) {
-    case 0:
-      return 0;
-    case 1:
-      return random_();
-    case 2:
-      return nodes_[Random(nodes_.size())] + (uint64_t{1} << 32);  // of another generation
-    default:
-      return nodes_[Random(nodes_.size())];
-  }
-}
-
-uint64_t HostileGuest::AnyNumber() {
-  switch (Random(8)) {
-    case 0:
-      return random_();
-    case 1:
-      return ~uint64_t{0} - Random(3);
-    case 2:
-      return uint64_t{1} << Random(64);
-    case 3:
-      return AnyNode();
-    case 4:
-      return handles_[Random(handles_.size())];
-    default:
-      return Random(32);
-  }
 }
 
 uint64_t HostileGuest::AnyAddress() {
@@ -168,87 +53,6 @@ uint64_t HostileGuest::AnyAddress() {
   if (Chance(50)) return kOutside[Random(kOutside.size())];
   const uint64_t end = GuestArena::kGuestBase + front_end_.arena().size();
   return Chance(50) ? end - Random(32) : zone_ + Random(kMaxInFlight * kRoomBytes);
-}
-
-void HostileGuest::AppendName(std::vector<std::byte>& request) {
-  static constexpr std::array<std::string_view, 10> kNames = {
-      "a", "b", "c", "file", "", ".", "..", "a/b", "../../etc/passwd", "user.a"};
-  if (Chance(5)) {
-    Append(request, std::string(Random(2000), 'n'));
-  } else {
-    Append(request, kNames[Random(Chance(60) ? 4 : kNames.size())]);
-  }
-  if (!Chance(8)) request.push_back(std::byte{0});
-}
-
-std::vector<std::byte> HostileGuest::MakeRequest() {
-  const Kind& kind = kKinds[Random(std::size(kKinds))];
-  std::vector<std::byte> request(sizeof(fuse_in_header) + kind.struct_bytes);
-  for (size_t at = sizeof(fuse_in_header); at < request.size(); at += sizeof(uint32_t)) {
-    if (Chance(25)) Put(request, at, static_cast<uint32_t>(AnyNumber()));
-    if (Chance(5)) Put(request, at, AnyNumber());
-  }
-  const size_t body = sizeof(fuse_in_header);
-  if (Chance(50)) Put(request, body, handles_[Random(handles_.size())]);
-  // More than there is room for makes no worse fault, but a slow one.
-  if (kind.opcode == FUSE_FALLOCATE) {
-    Put(request, body + offsetof(fuse_fallocate_in, length), Random(65536));
-  }
-  for (int i = 0; i < kind.names; ++i) AppendName(request);
-  if (kind.data) {
-    for (size_t i = Random(200); i > 0; --i) request.push_back(static_cast<std::byte>(random_()));
-  }
-  fuse_in_header header{};
-  header.len = static_cast<uint32_t>(request.size());
-  header.opcode = kind.opcode;
-  header.unique = random_();
-  header.nodeid = Chance(70) ? nodes_[Random(nodes_.size())] : AnyNode();
-  header.uid = Chance(90) ? 0 : static_cast<uint32_t>(AnyNumber());
-  header.gid = Chance(90) ? 0 : static_cast<uint32_t>(AnyNumber());
-  Put(request, 0, header);
-  return request;
-}
-
-// One thing that no driver does to a request. `room` is its reply's.
-void HostileGuest::Corrupt(std::vector<std::byte>& request, size_t& room) {
-  const size_t body = sizeof(fuse_in_header);
-  const auto length = static_cast<uint32_t>(request.size());
-  switch (Random(10)) {
-    case 0: {
-      const std::array<uint32_t, 6> lies = {
-          0, 39, length - 1, length + 1, ~uint32_t{0}, static_cast<uint32_t>(random_())};
-      return Put(request, 0, lies[Random(lies.size())]);
-    }
-    case 1:
-      return Put(request, offsetof(fuse_in_header, opcode),
-                 static_cast<uint32_t>(Chance(50) ? random_() : 50 + Random(20)));
-    case 2:
-      return Put(request, offsetof(fuse_in_header, nodeid), AnyNode() ^ (1 + Random(1 << 20)));
-    case 3:
-      return Put(request, offsetof(fuse_in_header, total_extlen),
-                 static_cast<uint16_t>(Chance(50) ? 1 + Random(8) : random_()));
-    case 4:
-      return request.resize(Random(request.size()));
-    case 5: {
-      const std::array<size_t, 6> rooms = {0, 1, 15, 16, 17, 16 + Random(64)};
-      room = rooms[Random(rooms.size())];
-      return;
-    }
-    case 6:  // a handle, a node or a count
-      return Put(request, body, AnyNumber());
-    case 7:  // an offset, a size or a name
-      return Put(request, body + 4 * (1 + Random(12)), AnyNumber());
-    case 8:
-      for (size_t at = Random(64); at < request.size(); at += 1 + Random(64)) {
-        request[at] = static_cast<std::byte>(random_());
-      }
-      return;
-    default:
-      // A name without its end, or a payload that is too long.
-      request.resize(std::min<size_t>(request.size() + Random(3000), kRequestBytes),
-                     std::byte{'x'});
-      if (Chance(70)) Put(request, 0, static_cast<uint32_t>(request.size()));
-  }
 }
 
 // In up to five pieces, some of them empty.
@@ -404,21 +208,18 @@ void HostileGuest::Link(DriverQueue& queue, uint16_t head, const Shape& shape) {
 // Writes the request and its chain. Whether its reply, if it has one, is in its room.
 bool HostileGuest::Prepare(DriverQueue& queue, uint16_t head) {
   const Room place = RoomOf(head);
-  std::vector<std::byte> request = MakeRequest();
-  size_t room = 16 + Random(kReplyBytes - 16);
-  const int faults = 1 + static_cast<int>(Random(2));
   const uint64_t where = Random(10);
+  const MalformedRequests::Request request = where < 6 ? requests_.Make() : requests_.MakeSound();
   Shape shape;
-  if (where < 6) {
-    for (int i = 0; i < faults; ++i) Corrupt(request, room);
-  }
-  request.resize(std::min(request.size(), kRequestBytes));
-  std::memcpy(front_end_.arena().At(place.request), request.data(), request.size());
+  std::memcpy(front_end_.arena().At(place.request), request.bytes.data(), request.bytes.size());
   std::memset(front_end_.arena().At(place.reply), 0, sizeof(fuse_out_header));
-  if (!request.empty() || Chance(50)) Cut(shape.readable, place.request, request.size());
-  if (room > 0) Cut(shape.writable, place.reply, room);
-  if (shape.readable.empty() && shape.writable.empty())
+  if (!request.bytes.empty() || Chance(50)) {
+    Cut(shape.readable, place.request, request.bytes.size());
+  }
+  if (request.reply_bytes > 0) Cut(shape.writable, place.reply, request.reply_bytes);
+  if (shape.readable.empty() && shape.writable.empty()) {
     shape.readable.push_back({place.request, 0});
+  }
   if (where == 6 || where == 7) CorruptShape(shape);
   // Chains in the ring's own table share descriptors if they are long.
   const bool is_long = shape.readable.size() + shape.writable.size() > 3;
@@ -430,29 +231,6 @@ bool HostileGuest::Prepare(DriverQueue& queue, uint16_t head) {
     if (breaks_links) CorruptLink(queue.descriptors()[head]);
   }
   return shape.replies_in_place && !breaks_links;
-}
-
-// What a good answer has given, for later requests.
-void HostileGuest::Remember(uint32_t opcode, uint64_t reply, uint32_t body_bytes) {
-  constexpr size_t kMax = 64;
-  const auto keep = [this](std::vector<uint64_t>& values, uint64_t value) {
-    if (values.size() < kMax) values.push_back(value);
-    values[Random(values.size())] = value;
-  };
-  uint64_t body = reply + sizeof(fuse_out_header);
-  const GuestArena& arena = front_end_.arena();
-  if (GivesNode(opcode) && body_bytes >= sizeof(fuse_entry_out)) {
-    fuse_entry_out entry;
-    std::memcpy(&entry, arena.At(body), sizeof entry);
-    keep(nodes_, entry.nodeid);
-    body += sizeof(fuse_entry_out);
-    body_bytes -= sizeof(fuse_entry_out);
-  }
-  if (GivesHandle(opcode) && body_bytes >= sizeof(fuse_open_out)) {
-    fuse_open_out open;
-    std::memcpy(&open, arena.At(body), sizeof open);
-    keep(handles_, open.fh);
-  }
 }
 
 absl::Status HostileGuest::CheckReply(uint16_t head, uint32_t written) {
@@ -468,7 +246,10 @@ absl::Status HostileGuest::CheckReply(uint16_t head, uint32_t written) {
                                             " bytes that say len=", reply.len,
                                             " error=", reply.error));
   }
-  if (reply.error == 0) Remember(request.opcode, place.reply, written - sizeof reply);
+  if (reply.error == 0) {
+    requests_.Remember(request.opcode,
+                       {front_end_.arena().At(place.reply + sizeof reply), written - sizeof reply});
+  }
   return absl::OkStatus();
 }
 

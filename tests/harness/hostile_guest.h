@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "tests/harness/front_end.h"
+#include "tests/harness/malformed_requests.h"
 
 namespace fsd::harness {
 
@@ -54,31 +55,24 @@ class HostileGuest {
     bool replies_in_place = true;  // its writable buffers are its reply's room, in order
   };
 
-  uint64_t Random(uint64_t below) { return random_() % below; }
+  uint64_t Random(uint64_t below) { return below == 0 ? 0 : random_() % below; }
   bool Chance(int percent) { return Random(100) < static_cast<uint64_t>(percent); }
   Room RoomOf(uint16_t head) const;
-  uint64_t AnyNode();
-  uint64_t AnyNumber();
   uint64_t AnyAddress();
-  std::vector<std::byte> MakeRequest();
-  void Corrupt(std::vector<std::byte>& request, size_t& room);
-  void AppendName(std::vector<std::byte>& request);
   void Cut(std::vector<Buffer>& pieces, uint64_t address, size_t bytes);
   bool CorruptShape(Shape& shape);
   void Link(DriverQueue& queue, uint16_t head, const Shape& shape);
   void LinkIndirect(DriverQueue& queue, uint16_t head, const Shape& shape, int fault);
   void CorruptTable(std::span<vring_desc> table);
   void CorruptLink(vring_desc& descriptor);
-  void Remember(uint32_t opcode, uint64_t reply, uint32_t body_bytes);
   bool Prepare(DriverQueue& queue, uint16_t head);
   absl::Status Send(size_t queue, size_t count, bool check);
   absl::Status CheckReply(uint16_t head, uint32_t written);
 
   FrontEnd& front_end_;
   std::mt19937_64 random_;
-  const uint64_t zone_;          // of all heads' rooms
-  std::vector<uint64_t> nodes_;  // some that the server has given
-  std::vector<uint64_t> handles_;
+  MalformedRequests requests_;
+  const uint64_t zone_;         // of all heads' rooms
   std::vector<bool> in_place_;  // by head: where its reply is
 };
 
