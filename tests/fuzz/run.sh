@@ -11,6 +11,7 @@ readonly seconds at_once=2
 
 if [[ -n ${FUZZ_DIR:-} ]]; then
   work=$FUZZ_DIR
+  mkdir -p "$work"
 else
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
@@ -20,12 +21,11 @@ export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export work seconds
 
 began=$SECONDS
-if ! ${BAZEL:-bazel} build "$@" --config=fuzz //tests/fuzz/... >"$work.build" 2>&1; then
-  cat "$work.build"
+if ! ${BAZEL:-bazel} build "$@" --config=fuzz //tests/fuzz/... >"$work/build.log" 2>&1; then
+  cat "$work/build.log"
   echo "failed: the fuzz targets do not build"
   exit 1
 fi
-rm -f "$work.build"
 bin=$(${BAZEL:-bazel} info --config=fuzz bazel-bin 2>/dev/null)/tests/fuzz
 export bin
 echo "built the fuzz targets in $((SECONDS - began)) s"

@@ -52,7 +52,7 @@ uint64_t HostileGuest::AnyAddress() {
                                                 uint64_t{1} << 63};
   if (Chance(50)) return kOutside[Random(kOutside.size())];
   const uint64_t end = GuestArena::kGuestBase + front_end_.arena().size();
-  return Chance(50) ? end - Random(32) : zone_ + Random(kMaxInFlight * kRoomBytes);
+  return wild_ && Chance(50) ? zone_ + Random(kMaxInFlight * kRoomBytes) : end - Random(32);
 }
 
 // In up to five pieces, some of them empty.
@@ -77,7 +77,7 @@ bool HostileGuest::CorruptShape(Shape& shape) {
       buffer.guest_address = AnyAddress();
       break;
     case 1:
-      buffer.size = Chance(50) ? ~uint32_t{0} : static_cast<uint32_t>(random_());
+      buffer.size = wild_ && Chance(50) ? static_cast<uint32_t>(random_()) : ~uint32_t{0};
       break;
     case 2:
       part.insert(part.begin(), 1 + Random(20), Buffer{AnyAddress(), 0});
@@ -208,7 +208,7 @@ void HostileGuest::Link(DriverQueue& queue, uint16_t head, const Shape& shape) {
 // Writes the request and its chain. Whether its reply, if it has one, is in its room.
 bool HostileGuest::Prepare(DriverQueue& queue, uint16_t head) {
   const Room place = RoomOf(head);
-  const uint64_t where = Random(10);
+  const uint64_t where = Random(wild_ ? 10 : 8);
   const MalformedRequests::Request request = where < 6 ? requests_.Make() : requests_.MakeSound();
   Shape shape;
   std::memcpy(front_end_.arena().At(place.request), request.bytes.data(), request.bytes.size());
@@ -253,7 +253,7 @@ absl::Status HostileGuest::CheckReply(uint16_t head, uint32_t written) {
   return absl::OkStatus();
 }
 
-absl::Status HostileGuest::Send(size_t index, size_t count, bool check) {
+absl::Status HostileGuest::Send(size_t index, size_t count) {
   FSD_CHECK(count <= kMaxInFlight);
   DriverQueue& queue = front_end_.queue(index);
   for (size_t i = 0; i < count; ++i) {
@@ -271,7 +271,7 @@ absl::Status HostileGuest::Send(size_t index, size_t count, bool check) {
       }
       answered[used->head] = true;
       --left;
-      if (check && in_place_[used->head]) {
+      if (!wild_ && in_place_[used->head]) {
         FSD_RETURN_IF_ERROR(CheckReply(used->head, used->written));
       }
     }
@@ -279,10 +279,14 @@ absl::Status HostileGuest::Send(size_t index, size_t count, bool check) {
   return absl::OkStatus();
 }
 
-absl::Status HostileGuest::Attack(size_t queue, size_t count) { return Send(queue, count, true); }
+absl::Status HostileGuest::Attack(size_t queue, size_t count) {
+  wild_ = false;
+  return Send(queue, count);
+}
 
-absl::Status HostileGuest::AttackScribbled(size_t queue, size_t count) {
-  return Send(queue, count, false);
+absl::Status HostileGuest::AttackWildly(size_t queue, size_t count) {
+  wild_ = true;
+  return Send(queue, count);
 }
 
 void HostileGuest::Scribble(std::mt19937_64& random) {

@@ -31,10 +31,11 @@ class HostileGuest {
 
   // Sends `count` (at most kMaxInFlight) over a queue and waits until each has been completed, as
   // each must be: once, with a reply that says its own length, or none. Otherwise, or if the
-  // back-end is gone, a Status.
+  // back-end is gone, a Status. None of these can write over another's reply.
   absl::Status Attack(size_t queue, size_t count);
-  // The same, while Scribble may be called, so that no reply is what it was.
-  absl::Status AttackScribbled(size_t queue, size_t count);
+  // The same with links between chains and tables anywhere, and while Scribble may be called, so
+  // that no reply is what it was.
+  absl::Status AttackWildly(size_t queue, size_t count);
   // From another thread: changes descriptors, indirect tables and buffers while they are read.
   void Scribble(std::mt19937_64& random);
 
@@ -66,13 +67,14 @@ class HostileGuest {
   void CorruptTable(std::span<vring_desc> table);
   void CorruptLink(vring_desc& descriptor);
   bool Prepare(DriverQueue& queue, uint16_t head);
-  absl::Status Send(size_t queue, size_t count, bool check);
+  absl::Status Send(size_t queue, size_t count);
   absl::Status CheckReply(uint16_t head, uint32_t written);
 
   FrontEnd& front_end_;
   std::mt19937_64 random_;
   MalformedRequests requests_;
   const uint64_t zone_;         // of all heads' rooms
+  bool wild_ = false;           // no reply need be what it was
   std::vector<bool> in_place_;  // by head: where its reply is
 };
 
