@@ -247,6 +247,7 @@ absl::Status HostileGuest::CheckReply(uint16_t head, uint32_t written) {
                                             " error=", reply.error));
   }
   if (reply.error == 0) {
+    ++granted_;
     requests_.Remember(request.opcode,
                        {front_end_.arena().At(place.reply + sizeof reply), written - sizeof reply});
   }

@@ -36,6 +36,9 @@ class HostileGuest {
   // The same with links between chains and tables anywhere, and while Scribble may be called, so
   // that no reply is what it was.
   absl::Status AttackWildly(size_t queue, size_t count);
+  // How many of the replies that were looked at said success: what got past the first checks.
+  uint64_t granted() const { return granted_; }
+
   // From another thread: changes descriptors, indirect tables and buffers while they are read.
   void Scribble(std::mt19937_64& random);
 
@@ -73,8 +76,9 @@ class HostileGuest {
   FrontEnd& front_end_;
   std::mt19937_64 random_;
   MalformedRequests requests_;
-  const uint64_t zone_;         // of all heads' rooms
-  bool wild_ = false;           // no reply need be what it was
+  const uint64_t zone_;  // of all heads' rooms
+  bool wild_ = false;    // no reply need be what it was
+  uint64_t granted_ = 0;
   std::vector<bool> in_place_;  // by head: where its reply is
 };
 

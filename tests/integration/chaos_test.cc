@@ -147,6 +147,7 @@ class ChaosTest : public ::testing::Test {
       requests -= count;
       sent_ += count;
     }
+    granted_ += guest.granted();
     guest.BreakRing(0);
     guest.BreakRing(1);
     return absl::OkStatus();
@@ -207,6 +208,7 @@ class ChaosTest : public ::testing::Test {
   std::unique_ptr<harness::RunningSupervisor> supervisor_;
   std::unique_ptr<SteadyGuest> steady_;
   uint64_t sent_ = 0;
+  uint64_t granted_ = 0;
   uint64_t connected_ = 0;
 };
 
@@ -226,8 +228,10 @@ TEST_F(ChaosTest, AMillionRequestsAndTenThousandConnectionsDisturbNobody) {
     supervisor_before = harness::UsageOf(::getpid());
   }
 
-  ExpectNoGrowth(worker_before, UsageAtRest());
-  ExpectNoGrowth(supervisor_before, harness::UsageOf(::getpid()));
+  const ProcessUsage worker = UsageAtRest();
+  const ProcessUsage supervisor = harness::UsageOf(::getpid());
+  ExpectNoGrowth(worker_before, worker);
+  ExpectNoGrowth(supervisor_before, supervisor);
   const SteadyGuest::Account neighbour = steady_->Stop();
   EXPECT_TRUE(neighbour.problem.ok()) << neighbour.problem;
   EXPECT_LT(neighbour.slowest, kSlowest);
@@ -237,9 +241,11 @@ TEST_F(ChaosTest, AMillionRequestsAndTenThousandConnectionsDisturbNobody) {
   ExpectAGoodGuestIsServed();
   EXPECT_GE(sent_, kRequests);
   EXPECT_GE(connected_, kConnections);
-  std::cout << sent_ << " malformed requests, " << connected_ << " malformed connections; the "
-            << "neighbour: " << neighbour.requests << " requests, the slowest "
-            << neighbour.slowest.count() << " ms" << std::endl;
+  std::cout << sent_ << " malformed requests, of which " << granted_ << " were granted something; "
+            << connected_ << " malformed connections; the neighbour: " << neighbour.requests
+            << " requests, the slowest " << neighbour.slowest.count()
+            << " ms\nworker: " << worker_before << ", then " << worker
+            << "\nsupervisor: " << supervisor_before << ", then " << supervisor << std::endl;
 }
 
 // Protocol-facts' SIGBUS: the memory's file shrinks under the rings of a worker that runs them.
