@@ -1,6 +1,7 @@
 #!/bin/bash
-# Installs what is needed, builds everything and passes every test, real guests included. Run as
-# root; safe to repeat. Arguments go to `bazel test`. The last line is 'N passed, N failed, N skipped'.
+# Installs what is needed, builds everything and passes every test, real guests and fuzzers included. Run
+# as root; safe to repeat. Arguments go to `bazel test`. TARGETS are those to test instead of everything;
+# then nothing is fuzzed. The last line is 'N passed, N failed, N skipped'.
 set -euo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 
@@ -19,10 +20,14 @@ mkdir -p "$cache/$key"
 find "$cache" -type f -mtime +14 -delete # Bazel never prunes it
 
 events=$(mktemp)
-trap 'rm -f "$events"' EXIT
+fuzzed=$(mktemp)
+trap 'rm -f "$events" "$fuzzed"' EXIT
 echo "building and testing; the guest scenarios come last and take some minutes"
 status=0
 bazel test --config=ci --disk_cache="$cache/$key" --build_event_json_file="$events" "$@" \
   -- "${TARGETS:-//...}" || status=$?
-python3 tests/test_summary.py "$events" || status=$?
+if [[ -z ${TARGETS:-} ]]; then
+  ./tests/fuzz/run.sh 30 --config=ci --disk_cache="$cache/$key" | tee "$fuzzed" || status=$?
+fi
+python3 tests/test_summary.py "$events" "$fuzzed" || status=$?
 exit "$status"

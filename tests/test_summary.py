@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Prints 'N passed, N failed, N skipped' for one `bazel test`, from its build event file.
 
-usage: tests/test_summary.py BEP.json   (bazel test --build_event_json_file=BEP.json ...)
+usage: tests/test_summary.py BEP.json [LINES]   (bazel test --build_event_json_file=BEP.json ...)
 
-Counts gtest cases where a test wrote test.xml itself, else the target as one test.
+Counts gtest cases where a test wrote test.xml itself, else the target as one test; and each line of the file
+LINES that begins with 'passed: ' or 'failed: ' (tests/fuzz/run.sh).
 Exits 1 on a failure, 2 if no test ran.
 """
 import json
@@ -58,6 +59,11 @@ def main():
         if not ok:
             print("failed:", label, "run", run, "shard", shard, result.get("status"))
         total = [a + b for a, b in zip(total, found)]
+    for path in sys.argv[2:]:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            for line in f:
+                total[0] += line.startswith("passed: ")
+                total[1] += line.startswith("failed: ")
     print(f"{total[0]} passed, {total[1]} failed, {total[2]} skipped")
     sys.exit(1 if total[1] or not built else 0 if total[0] else 2)
 

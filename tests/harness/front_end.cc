@@ -89,8 +89,9 @@ absl::StatusOr<std::unique_ptr<FrontEnd>> FrontEnd::Connect(const std::string& s
                                                             Options options) {
   ErrnoOr<os::UniqueFd> socket = os::ConnectUnix(socket_path, os::SocketType::kStream);
   if (!socket.ok()) return ErrnoStatus(socket.error(), "connect to " + socket_path);
-  FSD_ASSIGN_OR_RETURN(GuestArena arena,
-                       GuestArena::Create(options.memory_bytes, options.memory_regions));
+  FSD_ASSIGN_OR_RETURN(
+      GuestArena arena,
+      GuestArena::Create(options.memory_bytes, options.memory_regions, options.memory_may_shrink));
   return std::unique_ptr<FrontEnd>(new FrontEnd(*std::move(socket), std::move(arena), options));
 }
 

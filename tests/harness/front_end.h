@@ -30,6 +30,7 @@ class FrontEnd {
     DriverQueue::Options queue;
     size_t memory_bytes = size_t{32} << 20;
     int memory_regions = 1;
+    bool memory_may_shrink = false;  // its file is not sealed against that
   };
 
   // Connects; says nothing yet.

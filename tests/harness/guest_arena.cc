@@ -1,5 +1,8 @@
 #include "tests/harness/guest_arena.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cstring>
 #include <utility>
 
@@ -8,14 +11,26 @@
 #include "server/os/memory_file.h"
 
 namespace fsd::harness {
+namespace {
+
+ErrnoOr<os::UniqueFd> CreateUnsealedFile(size_t size) {
+  os::UniqueFd file(::memfd_create("guest", MFD_CLOEXEC));
+  if (!file.valid() || ::ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
+    return Errno::Last();
+  }
+  return file;
+}
+
+}  // namespace
 
 GuestArena::GuestArena(os::UniqueFd file, os::MappedMemory memory, std::vector<Region> regions)
     : file_(std::move(file)), memory_(std::move(memory)), regions_(std::move(regions)) {}
 
-absl::StatusOr<GuestArena> GuestArena::Create(size_t size, int regions) {
+absl::StatusOr<GuestArena> GuestArena::Create(size_t size, int regions, bool may_shrink) {
   FSD_CHECK(size % (2 * 4096) == 0);
   FSD_CHECK(regions == 1 || regions == 2);
-  ErrnoOr<os::UniqueFd> file = os::CreateMemoryFile("guest", size);
+  ErrnoOr<os::UniqueFd> file =
+      may_shrink ? CreateUnsealedFile(size) : os::CreateMemoryFile("guest", size);
   if (!file.ok()) return ErrnoStatus(file.error(), "memfd_create");
   ErrnoOr<os::MappedMemory> memory = os::MappedMemory::MapShared(file->get(), 0, size);
   if (!memory.ok()) return ErrnoStatus(memory.error(), "mmap");

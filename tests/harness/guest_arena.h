@@ -29,8 +29,9 @@ class GuestArena {
   static constexpr uint64_t kGuestBase = 0x1'0000'0000;
   static constexpr uint64_t kUserBase = 0x7e00'0000'0000;
 
-  // `regions` 1 or 2: two adjacent regions make buffers that straddle them.
-  static absl::StatusOr<GuestArena> Create(size_t size, int regions = 1);
+  // `regions` 1 or 2: two adjacent regions make buffers that straddle them. `may_shrink`: the file
+  // is not sealed against it.
+  static absl::StatusOr<GuestArena> Create(size_t size, int regions = 1, bool may_shrink = false);
 
   int fd() const { return file_.get(); }
   const std::vector<Region>& regions() const { return regions_; }
