@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/fuse.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -178,6 +179,12 @@ TEST_F(JailModesTest, InAUserNamespaceTheGuestsIdsAreTheOuterOnes) {
   EXPECT_EQ(guest->HostStat("users").st_uid, 100'005u);
   EXPECT_EQ(guest->HostStat("users").st_gid, 100'006u);
   EXPECT_EQ(guest->fuse().GetAttributes(users.node)->As<fuse_attr_out>().attr.uid, 5u);
+}
+
+// A child that becomes another user in our memory would leave us one that nobody may look into.
+TEST_F(JailModesTest, StartingAWorkerOfAnotherUserLeavesTheSupervisorAsItWas) {
+  const auto guest = Mounted(*supervisor_, [](ExportSpec& spec) { MapNamespace(spec, 0); });
+  EXPECT_EQ(::prctl(PR_GET_DUMPABLE), 1);
 }
 
 TEST_F(JailModesTest, InAUserNamespaceOtherIdsCanNeitherBeUsedNorGiven) {
