@@ -162,7 +162,8 @@ class Tracer {
     std::memcpy(call.args, info.entry.args, sizeof call.args);
     if (const auto filter = filters_.find(process); filter != filters_.end()) {
       Judge(filter->second, call);
-    } else if (call.nr == SYS_seccomp && call.args[0] == SECCOMP_SET_MODE_FILTER) {
+    } else if (call.nr == SYS_seccomp && call.args[0] == SECCOMP_SET_MODE_FILTER &&
+               call.args[2] != 0) {  // without a program libseccomp asks what there is
       filters_.emplace(process, ReadProgram(process, call.args[2]));
       ++calls_.filters;
     }
