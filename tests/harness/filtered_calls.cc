@@ -20,6 +20,7 @@
 #include <memory>
 #include <set>
 #include <span>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -101,6 +102,12 @@ pid_t ProcessOf(pid_t thread) {
   return thread;  // just gone
 }
 
+bool IsWorker(pid_t thread) {
+  std::error_code gone;
+  return std::filesystem::read_symlink(absl::StrCat("/proc/", thread, "/exe"), gone).filename() ==
+         "fsd-worker";
+}
+
 class Tracer {
  public:
   explicit Tracer(pid_t program) : program_(program) {}
@@ -128,22 +135,15 @@ class Tracer {
   void OnStop(pid_t thread, int status) {
     const int event = status >> 16;
     const int signal = WSTOPSIG(status);
-    const pid_t process = processes_.try_emplace(thread, ProcessOf(thread)).first->second;
+    const auto [known, is_new] = processes_.try_emplace(thread, 0);
+    if (is_new) known->second = ProcessOf(thread);
+    const pid_t process = known->second;
     if (event == PTRACE_EVENT_STOP && signal != SIGTRAP) {
       ::ptrace(PTRACE_LISTEN, thread, nullptr, nullptr);  // a SIGSTOP of the test's
       return;
     }
-    if (event == PTRACE_EVENT_EXEC) {
-      std::error_code gone;
-      const auto binary =
-          std::filesystem::read_symlink(absl::StrCat("/proc/", thread, "/exe"), gone);
-      if (binary.filename() == "fsd-worker") workers_.insert(process);
-    }
-    if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_CLONE) {
-      unsigned long made = 0;
-      ::ptrace(PTRACE_GETEVENTMSG, thread, nullptr, &made);
-      if (workers_.contains(process)) workers_.insert(ProcessOf(static_cast<pid_t>(made)));
-    }
+    // A process may be seen before the news that it was made.
+    if ((is_new || event == PTRACE_EVENT_EXEC) && IsWorker(thread)) workers_.insert(process);
     const bool system_call = signal == (SIGTRAP | 0x80);
     if (system_call) OnSystemCall(thread, process);
     // Fails if it has been killed meanwhile.
@@ -162,7 +162,8 @@ class Tracer {
     std::memcpy(call.args, info.entry.args, sizeof call.args);
     if (const auto filter = filters_.find(process); filter != filters_.end()) {
       Judge(filter->second, call);
-    } else if (call.nr == SYS_seccomp && call.args[0] == SECCOMP_SET_MODE_FILTER) {
+    } else if (call.nr == SYS_seccomp && call.args[0] == SECCOMP_SET_MODE_FILTER &&
+               call.args[2] != 0) {  // without a program libseccomp asks what there is
       filters_.emplace(process, ReadProgram(process, call.args[2]));
       ++calls_.filters;
     }
