@@ -21,6 +21,7 @@
 #include "proto/fsd/internal/export_spec.pb.h"
 #include "proto/fsd/internal/worker.pb.h"
 #include "server/os/unique_fd.h"
+#include "server/supervisor/cgroup_subtree.h"
 #include "server/supervisor/config.h"
 #include "server/supervisor/earlier_worker.h"
 #include "server/supervisor/event_loop.h"
@@ -43,6 +44,7 @@ class Export {
     EventLoop& loop;
     const Config& config;  // with normal paths
     const Timing& timing;
+    CgroupSubtree* cgroups;                      // null: none
     std::function<void(const Export&)> changed;  // state or conditions did
   };
 
@@ -88,7 +90,7 @@ class Export {
   // To be deleted: kDeleting, then Stop.
   // `killed`: once, if the worker had to be killed and is not gone yet.
   void Delete(std::function<void()> deleted, std::function<void()> killed);
-  // Takes the sockets' names away.
+  // Takes the sockets' names away, and the worker's cgroup.
   void RemoveFiles();
 
  private:
@@ -98,6 +100,8 @@ class Export {
   absl::StatusOr<os::UniqueFd> MakeWorkerSpec() const;
   void OnStatus(const internal::WorkerStatus& status);
   void ReportRefusedInodes();
+  // `message`: of the condition; empty if there is none.
+  void ReportUnenforcedLimits(const std::string& message);
   void ReportHandleLack(internal::WorkerStatus::HandleLack lack);
   bool HasCondition(std::string_view reason) const;
   void OnWorkerEnd(const WorkerEnd& end);

@@ -33,6 +33,7 @@ struct ChildPlan {
   std::array<char*, 2> arguments;
   std::array<char*, 1> environment;
   std::array<FdMove, 5> moves;
+  int cgroup_procs;
   int error = 0;  // the errno that kept the child from its exec
 };
 
@@ -54,6 +55,8 @@ constexpr size_t kKernelSigsetBytes = 8;
 // Runs in the child, which lives in the memory of a process with many threads: no allocation, no
 // lock, nothing but system calls.
 [[noreturn]] void BecomeWorker(ChildPlan& plan) {
+  // First: the descriptor may have a number that another one is to get. 0 is whoever writes it.
+  if (plan.cgroup_procs >= 0 && ::write(plan.cgroup_procs, "0", 1) != 1) FailChild(plan);
   // Out of the way first: a source may have the number that another one is to get.
   for (FdMove& move : plan.moves) {
     move.from = ::fcntl(move.from, F_DUPFD_CLOEXEC, ipc::kInheritedFdsEnd);
@@ -155,6 +158,7 @@ absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch) {
                  {launch.control_listener, ipc::kControlListenerFd},
                  {launch.vhost_listener, ipc::kVhostListenerFd},
                  {launch.source_directory, ipc::kSourceDirectoryFd}}},
+      .cgroup_procs = launch.cgroup_procs,
   };
   auto worker = Clone(plan);
   if (!worker.ok()) return CloneError(worker.error());
