@@ -164,6 +164,7 @@ void AddCreateCommand(CLI::App& exports, const Options& options, ExitCode& resul
   AddIdOptions(command, resource);
   AddInodeOptions(command, resource);
   AddTransportOptions(command, resource);
+  AddSandboxOptions(command, resource);
   AddOwnerOptions(command, resource);
   command.callback([request, &options, &result] { result = Create(*request, options); });
 }

@@ -11,6 +11,7 @@
 #include "cli/duration_syntax.h"
 #include "cli/id_mapping_syntax.h"
 #include "cli/printable.h"
+#include "cli/quantity_syntax.h"
 #include "cli/xattr_map_syntax.h"
 
 namespace fsd::cli {
@@ -68,6 +69,49 @@ class Group {
             },
             help)
         ->type_name("DURATION")
+        ->group(name_);
+  }
+
+  // A number in a syntax of its own.
+  void Amount(const std::string& option, const std::string& type, const std::string& help,
+              std::optional<uint64_t> (*parse)(std::string_view), const std::string& examples,
+              std::function<void(uint64_t)> set) {
+    command_
+        .add_option_function<std::string>(
+            option,
+            [option, parse, examples, set](const std::string& text) {
+              const auto amount = parse(text);
+              if (!amount) {
+                throw CLI::ValidationError(
+                    option, "'" + Printable(text) + "' is no amount such as " + examples);
+              }
+              set(*amount);
+            },
+            help)
+        ->type_name(type)
+        ->group(name_);
+  }
+
+  template <typename Number>
+  void Count(const std::string& option, const std::string& help, std::function<void(Number)> set) {
+    command_.add_option_function<Number>(option, std::move(set), help)
+        ->type_name("N")
+        ->check(DecimalNumber())
+        ->group(name_);
+  }
+
+  // May be repeated; each occurrence is one word.
+  void Words(const std::string& option, const std::string& type, const std::string& help,
+             std::function<void(const std::string&)> add) {
+    command_
+        .add_option_function<std::vector<std::string>>(
+            option,
+            [add](const std::vector<std::string>& words) {
+              for (const std::string& word : words) add(word);
+            },
+            help)
+        ->type_name(type)
+        ->allow_extra_args(false)
         ->group(name_);
   }
 
@@ -143,6 +187,33 @@ void AddLockOptions(Group& group, const std::shared_ptr<v1::Export>& resource) {
              });
 }
 
+void AddLimitOptions(Group& group, const std::shared_ptr<v1::Export>& resource) {
+  const auto limits = [resource]() -> v1::Limits& {
+    return *resource->mutable_sandbox()->mutable_limits();
+  };
+  constexpr char kSizes[] = "65536, 512M or 2G";
+  group.Amount("--memory-limit", "SIZE", "The worker's memory, at least 16M (no limit)", ParseBytes,
+               kSizes, [limits](uint64_t bytes) { limits().set_memory_bytes(bytes); });
+  group.Count<uint64_t>("--open-files-limit",
+                        "Its file descriptors, at least 256 (as many as the server may have)",
+                        [limits](uint64_t files) { limits().set_open_files(files); });
+  group.Count<uint64_t>("--threads-limit", "Threads of its processes, at least 16 (no limit)",
+                        [limits](uint64_t threads) { limits().set_threads(threads); });
+  group.Amount("--cpu-limit", "PROCESSORS", "Processors' time, at least 0.001 (no limit)",
+               ParseMillionths, "0.5 or 2",
+               [limits](uint64_t cpu) { limits().set_cpu_microseconds_per_second(cpu); });
+  group.Amount("--io-read-bps", "SIZE", "Bytes a second that it reads from the disk (no limit)",
+               ParseBytes, kSizes,
+               [limits](uint64_t bytes) { limits().set_io_read_bytes_per_second(bytes); });
+  group.Amount("--io-write-bps", "SIZE", "Bytes a second that it writes to it (no limit)",
+               ParseBytes, kSizes,
+               [limits](uint64_t bytes) { limits().set_io_write_bytes_per_second(bytes); });
+  group.Count<uint64_t>("--io-read-iops", "Reads a second from it (no limit)",
+                        [limits](uint64_t n) { limits().set_io_read_operations_per_second(n); });
+  group.Count<uint64_t>("--io-write-iops", "Writes a second to it (no limit)",
+                        [limits](uint64_t n) { limits().set_io_write_operations_per_second(n); });
+}
+
 }  // namespace
 
 void AddCacheOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
@@ -214,6 +285,13 @@ void AddIdOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource
   group.List<v1::IdNamespaceRange>(
       "--gid-mount", kRange, "The same for groups; both or neither", ParseIdRange, kRange,
       [resource] { return resource->mutable_ids()->mutable_gid_mount(); });
+  group.List<v1::IdNamespaceRange>(
+      "--uid-namespace", kRange,
+      "The worker lives in a user namespace with this range (none); may be repeated", ParseIdRange,
+      kRange, [resource] { return resource->mutable_ids()->mutable_uid_namespace(); });
+  group.List<v1::IdNamespaceRange>(
+      "--gid-namespace", kRange, "The same for groups; both or neither", ParseIdRange, kRange,
+      [resource] { return resource->mutable_ids()->mutable_gid_namespace(); });
 }
 
 void AddInodeOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
@@ -226,29 +304,51 @@ void AddInodeOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resou
       [resource](v1::Inodes::HostHandles use) {
         resource->mutable_inodes()->set_host_handles(use);
       });
-  command
-      .add_option_function<uint64_t>(
-          "--max-inode-fds",
-          [resource](uint64_t fds) { resource->mutable_inodes()->set_max_file_descriptors(fds); },
-          "File descriptors for files that the guest knows (by the worker's limit)")
-      ->type_name("N")
-      ->check(DecimalNumber())
-      ->group("Inodes");
+  group.Count<uint64_t>(
+      "--max-inode-fds", "File descriptors for files that the guest knows (by the worker's limit)",
+      [resource](uint64_t fds) { resource->mutable_inodes()->set_max_file_descriptors(fds); });
 }
 
 void AddTransportOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
-  const auto add = [&command](const std::string& option, const std::string& help,
-                              const std::function<void(uint32_t)>& set) {
-    command.add_option_function<uint32_t>(option, set, help)
-        ->type_name("N")
-        ->check(DecimalNumber())
-        ->group("Queues");
-  };
-  add("--request-queues", "Request queues, each with a thread of its own, at most 255 (1)",
+  Group group(command, "Queues");
+  group.Count<uint32_t>(
+      "--request-queues", "Request queues, each with a thread of its own, at most 255 (1)",
       [resource](uint32_t queues) { resource->mutable_transport()->set_request_queues(queues); });
-  add("--poll-us",
+  group.Count<uint32_t>(
+      "--poll-us",
       "Microseconds to look out for the next request before sleeping, at most 1000 (0)",
       [resource](uint32_t poll_us) { resource->mutable_transport()->set_poll_us(poll_us); });
+}
+
+void AddSandboxOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
+  Group group(command, "Sandbox");
+  group.Choice<v1::Sandbox::Mode>(
+      "--sandbox", "The worker's jail, as weak as the server allows (namespace)",
+      {{"namespace", v1::Sandbox::NAMESPACE},
+       {"chroot", v1::Sandbox::CHROOT},
+       {"none", v1::Sandbox::NONE}},
+      [resource](v1::Sandbox::Mode mode) { resource->mutable_sandbox()->set_mode(mode); });
+  group.Choice<v1::Sandbox::Seccomp>(
+      "--seccomp", "What becomes of a system call that the worker should not need (kill)",
+      {{"kill", v1::Sandbox::KILL},
+       {"errno", v1::Sandbox::ERRNO},
+       {"log", v1::Sandbox::LOG},
+       {"off", v1::Sandbox::OFF}},
+      [resource](v1::Sandbox::Seccomp action) {
+        resource->mutable_sandbox()->set_seccomp(action);
+      });
+  group.Words("--add-cap", "CAP_...",
+              "A capability that the worker keeps beyond what the other options need (none); may "
+              "be repeated",
+              [resource](const std::string& name) {
+                resource->mutable_sandbox()->add_add_capabilities(name);
+              });
+  group.Words("--drop-cap", "CAP_...",
+              "A capability that it does without, though they need it (none); may be repeated",
+              [resource](const std::string& name) {
+                resource->mutable_sandbox()->add_drop_capabilities(name);
+              });
+  AddLimitOptions(group, resource);
 }
 
 }  // namespace fsd::cli

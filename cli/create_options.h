@@ -1,4 +1,5 @@
-// The options of `fsctl export create` that shape what the guest sees, in groups for the help.
+// The options of `fsctl export create` that shape what the guest sees and what its worker may, in
+// groups for the help.
 //
 // Each sets its field of the resource while the command line is parsed; one that is not given
 // leaves its field unset, so that the server's default holds.
@@ -17,6 +18,7 @@ void AddSemanticsOptions(CLI::App& command, const std::shared_ptr<v1::Export>& r
 void AddIdOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
 void AddInodeOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
 void AddTransportOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
+void AddSandboxOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
 
 }  // namespace fsd::cli
 

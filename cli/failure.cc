@@ -16,7 +16,7 @@ struct Hint {
   std::string_view text;
 };
 
-constexpr std::array<Hint, 8> kHints = {{
+constexpr std::array<Hint, 11> kHints = {{
     {"EXPORT_NOT_FOUND", "'fsctl export list' shows the exports there are"},
     {"EXPORT_EXISTS", "choose another name, or delete that export first"},
     {"EXPORT_IN_USE", "stop or unplug its virtual machine, or cut it off with --force"},
@@ -26,6 +26,14 @@ constexpr std::array<Hint, 8> kHints = {{
      "'fsctl server info' shows what is allowed; fsd's --allow-source widens it"},
     {"SOCKET_NOT_ALLOWED",
      "'fsctl server info' shows what is allowed; fsd's --allow-socket widens it"},
+    {"SANDBOX_NOT_ALLOWED",
+     "'fsctl server info' shows what is allowed; fsd's --weakest-sandbox and --weakest-seccomp "
+     "widen it"},
+    {"CAPABILITY_NOT_ALLOWED",
+     "'fsctl server info' shows what is allowed; fsd's --allow-capabilities widens it"},
+    {"SOCKET_OWNER_NOT_ALLOWED",
+     "'fsctl server info' shows who is allowed; fsd's --allow-socket-uid and --allow-socket-gid "
+     "widen it"},
     {"SHUTTING_DOWN", "try again when fsd is back"},
 }};
 

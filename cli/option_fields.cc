@@ -1,8 +1,11 @@
 #include "cli/option_fields.h"
 
+#include <cstdint>
+
 #include "cli/duration_syntax.h"
 #include "cli/id_mapping_syntax.h"
 #include "cli/printable.h"
+#include "cli/quantity_syntax.h"
 #include "cli/xattr_map_syntax.h"
 
 namespace fsd::cli {
@@ -16,6 +19,9 @@ class Fields {
   }
   void AddUse(const char* name, v1::Use use) {
     if (use != v1::USE_UNSPECIFIED) Add(name, ChoiceName(v1::Use_Name(use), "USE_"));
+  }
+  void AddLimit(const char* name, uint64_t limit, std::string (*to_text)(uint64_t)) {
+    if (limit != 0) Add(name, to_text(limit));
   }
   void AddDuration(const char* name, bool is_set, const google::protobuf::Duration& duration) {
     if (is_set) Add(name, DurationText(duration));
@@ -36,6 +42,8 @@ class Fields {
  private:
   std::vector<std::pair<std::string, std::string>> fields_;
 };
+
+std::string PrintableText(const std::string& text) { return Printable(text); }
 
 void AddCache(const v1::Cache& cache, Fields& fields) {
   fields.AddDuration("Attr timeout", cache.has_attr_timeout(), cache.attr_timeout());
@@ -68,16 +76,44 @@ void AddSemantics(const v1::Semantics& semantics, Fields& fields) {
   fields.AddIfOn("Preserve noatime", semantics.preserve_noatime());
 }
 
+void AddIds(const v1::IdMapping& ids, Fields& fields) {
+  fields.AddList("Translate uid", ids.uid_translations(), IdTranslationText);
+  fields.AddList("Translate gid", ids.gid_translations(), IdTranslationText);
+  fields.AddList("Uid mount", ids.uid_mount(), IdRangeText);
+  fields.AddList("Gid mount", ids.gid_mount(), IdRangeText);
+  fields.AddList("Uid namespace", ids.uid_namespace(), IdRangeText);
+  fields.AddList("Gid namespace", ids.gid_namespace(), IdRangeText);
+}
+
+std::string Decimal(uint64_t number) { return std::to_string(number); }
+
+void AddSandbox(const v1::Sandbox& sandbox, Fields& fields) {
+  if (sandbox.mode() != v1::Sandbox::MODE_UNSPECIFIED) {
+    fields.Add("Sandbox", ChoiceName(v1::Sandbox::Mode_Name(sandbox.mode())));
+  }
+  if (sandbox.seccomp() != v1::Sandbox::SECCOMP_UNSPECIFIED) {
+    fields.Add("Seccomp", ChoiceName(v1::Sandbox::Seccomp_Name(sandbox.seccomp())));
+  }
+  fields.AddList("Add cap", sandbox.add_capabilities(), PrintableText);
+  fields.AddList("Drop cap", sandbox.drop_capabilities(), PrintableText);
+  const v1::Limits& limits = sandbox.limits();
+  fields.AddLimit("Memory limit", limits.memory_bytes(), BytesText);
+  fields.AddLimit("Open files limit", limits.open_files(), Decimal);
+  fields.AddLimit("Threads limit", limits.threads(), Decimal);
+  fields.AddLimit("Cpu limit", limits.cpu_microseconds_per_second(), MillionthsText);
+  fields.AddLimit("Io read bps", limits.io_read_bytes_per_second(), BytesText);
+  fields.AddLimit("Io write bps", limits.io_write_bytes_per_second(), BytesText);
+  fields.AddLimit("Io read iops", limits.io_read_operations_per_second(), Decimal);
+  fields.AddLimit("Io write iops", limits.io_write_operations_per_second(), Decimal);
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> OptionFields(const v1::Export& resource) {
   Fields fields;
   AddCache(resource.cache(), fields);
   AddSemantics(resource.semantics(), fields);
-  fields.AddList("Translate uid", resource.ids().uid_translations(), IdTranslationText);
-  fields.AddList("Translate gid", resource.ids().gid_translations(), IdTranslationText);
-  fields.AddList("Uid mount", resource.ids().uid_mount(), IdRangeText);
-  fields.AddList("Gid mount", resource.ids().gid_mount(), IdRangeText);
+  AddIds(resource.ids(), fields);
   const v1::Inodes& inodes = resource.inodes();
   if (inodes.host_handles() != v1::Inodes::HOST_HANDLES_UNSPECIFIED) {
     fields.Add("Host handles", ChoiceName(v1::Inodes::HostHandles_Name(inodes.host_handles())));
@@ -90,6 +126,7 @@ std::vector<std::pair<std::string, std::string>> OptionFields(const v1::Export& 
     fields.Add("Request queues", std::to_string(transport.request_queues()));
   }
   if (transport.poll_us() != 0) fields.Add("Poll us", std::to_string(transport.poll_us()));
+  AddSandbox(resource.sandbox(), fields);
   return fields.Take();
 }
 

@@ -54,9 +54,29 @@ TEST(OptionFields, EveryOptionIsShownAsCreateTakesIt) {
       gid_translations { kind: SQUASH_GUEST host_first: 7 count: 10 }
       uid_mount { outside_first: 100000 count: 65536 }
       gid_mount { outside_first: 200000 count: 65536 }
+      uid_namespace { outside_first: 300000 count: 65536 }
+      gid_namespace { count: 1 }
+      gid_namespace { inside_first: 1 outside_first: 400000 count: 65535 }
     }
     inodes { host_handles: ALWAYS max_file_descriptors: 1000 }
     transport { request_queues: 4 poll_us: 50 }
+    sandbox {
+      mode: CHROOT
+      seccomp: ERRNO
+      add_capabilities: "CAP_BPF"
+      add_capabilities: "CAP_LINUX_IMMUTABLE"
+      drop_capabilities: "CAP_MKNOD"
+      limits {
+        memory_bytes: 536870912
+        open_files: 4096
+        threads: 64
+        cpu_microseconds_per_second: 500000
+        io_read_bytes_per_second: 1048576
+        io_write_bytes_per_second: 1000
+        io_read_operations_per_second: 100
+        io_write_operations_per_second: 200
+      }
+    }
   )");
 
   EXPECT_THAT(
@@ -71,8 +91,14 @@ TEST(OptionFields, EveryOptionIsShownAsCreateTakesIt) {
           Pair("Locks", "shared"), Pair("Lock wait", "1m"), Pair("Preserve noatime", "yes"),
           Pair("Translate uid", "map:0:1000:10, forbid-guest:10:1"),
           Pair("Translate gid", "squash-guest:0:7:10"), Pair("Uid mount", "0:100000:65536"),
-          Pair("Gid mount", "0:200000:65536"), Pair("Host handles", "always"),
-          Pair("Max inode fds", "1000"), Pair("Request queues", "4"), Pair("Poll us", "50")));
+          Pair("Gid mount", "0:200000:65536"), Pair("Uid namespace", "0:300000:65536"),
+          Pair("Gid namespace", "0:0:1, 1:400000:65535"), Pair("Host handles", "always"),
+          Pair("Max inode fds", "1000"), Pair("Request queues", "4"), Pair("Poll us", "50"),
+          Pair("Sandbox", "chroot"), Pair("Seccomp", "errno"),
+          Pair("Add cap", "CAP_BPF, CAP_LINUX_IMMUTABLE"), Pair("Drop cap", "CAP_MKNOD"),
+          Pair("Memory limit", "512M"), Pair("Open files limit", "4096"),
+          Pair("Threads limit", "64"), Pair("Cpu limit", "0.5"), Pair("Io read bps", "1M"),
+          Pair("Io write bps", "1000"), Pair("Io read iops", "100"), Pair("Io write iops", "200")));
 }
 
 TEST(ChoiceName, IsTheValuesNameInLowerCase) {

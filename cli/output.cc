@@ -61,6 +61,8 @@ std::string Joined(const Strings& strings) {
   return text;
 }
 
+std::string OrNone(std::string text) { return text.empty() ? "none" : text; }
+
 }  // namespace
 
 std::string AlignedTable(const std::vector<std::vector<std::string>>& rows) {
@@ -178,6 +180,12 @@ std::string ServerFields(const std::string& address, const v1::ServerInfo& info)
       {"Runtime directory", Printable(info.runtime_directory())},
       {"Allowed sources", Joined(info.allowed_source_prefixes())},
       {"Allowed sockets", Joined(info.allowed_socket_prefixes())},
+      {"Socket users", Joined(info.allowed_socket_uids())},
+      {"Socket groups", Joined(info.allowed_socket_gids())},
+      {"Weakest sandbox", ChoiceName(v1::Sandbox::Mode_Name(info.weakest_sandbox()))},
+      {"Weakest seccomp", ChoiceName(v1::Sandbox::Seccomp_Name(info.weakest_seccomp()))},
+      {"Addable caps", OrNone(Joined(info.allowed_capabilities()))},
+      {"Cgroup", OrNone(Printable(info.cgroup_directory()))},
       {"Served fields", Joined(info.served_export_fields())},
   });
 }

@@ -71,6 +71,23 @@ TEST(ExportFields, LeavesOutWhatThereIsNot) {
   EXPECT_THAT(text, Not(HasSubstr("Condition")));
 }
 
+TEST(ServerFields, ShowTheBoundsOfWhatExportsMayAskFor) {
+  v1::ServerInfo info;
+  info.add_allowed_socket_uids("0");
+  info.add_allowed_socket_uids("1000-1999");
+  info.set_weakest_sandbox(v1::Sandbox::CHROOT);
+  info.set_weakest_seccomp(v1::Sandbox::KILL);
+  info.add_allowed_capabilities("CAP_BPF");
+
+  const std::string text = ServerFields("unix:///fsd.sock", info);
+
+  EXPECT_THAT(text, HasSubstr("Socket users:       0, 1000-1999\n"));
+  EXPECT_THAT(text, HasSubstr("Weakest sandbox:    chroot\n"));
+  EXPECT_THAT(text, HasSubstr("Weakest seccomp:    kill\n"));
+  EXPECT_THAT(text, HasSubstr("Addable caps:       CAP_BPF\n"));
+  EXPECT_THAT(text, HasSubstr("Cgroup:             none\n"));
+}
+
 TEST(ExportText, IsInTheFormatAskedFor) {
   EXPECT_EQ(ExportText(Web(), Format::kTable), ExportFields(Web()));
   EXPECT_EQ(ExportText(Web(), Format::kJson), Json(Web()));

@@ -162,5 +162,24 @@ TEST(Etag, IsAQuotedString) {
   EXPECT_THAT(Etag(internal::ExportRecord()), testing::MatchesRegex("\"[0-9a-f]{16}\""));
 }
 
+TEST(Translation, WhatALyingWorkerReportsIsShownAndHarmsNothing) {
+  supervisor::ExportView view = ViewOf(ToSpec("web", FromText(kFullExport)));
+  view.worker.set_inodes(UINT64_MAX);
+  view.worker.set_connections_accepted(UINT64_MAX);
+  internal::Connection& connection = *view.worker.mutable_connection();
+  connection.set_since_unix_nanos(INT64_MIN);
+  connection.set_queues(UINT32_MAX);
+  connection.set_fuse_major(UINT32_MAX);
+
+  const v1::ExportStatus status = ToExport(view).status();
+
+  EXPECT_EQ(status.inodes(), UINT64_MAX);
+  EXPECT_EQ(status.connections_accepted(), UINT64_MAX);
+  EXPECT_EQ(status.connection().connect_time().seconds(), -9'223'372'037);
+  EXPECT_EQ(status.connection().connect_time().nanos(), 145'224'192);
+  EXPECT_EQ(status.connection().queues(), UINT32_MAX);
+  EXPECT_EQ(status.connection().fuse().major(), UINT32_MAX);
+}
+
 }  // namespace
 }  // namespace fsd::control

@@ -12,6 +12,7 @@
 #include "server/control/export_name.h"
 #include "server/control/field_checks.h"
 #include "server/control/id_mapping_validation.h"
+#include "server/control/sandbox_validation.h"
 #include "server/control/semantics_validation.h"
 #include "server/control/served_fields.h"
 
@@ -115,6 +116,7 @@ class Checker : public FieldChecks {
     CheckIds(resource.ids(), *this);
     Inodes(resource.inodes());
     Transport(resource.transport());
+    CheckSandbox(resource, *this);
   }
 
  private:
@@ -232,12 +234,26 @@ std::span<const std::string> ServedExportFields() {
       "semantics.preserve_noatime",
       "ids.uid_translations",
       "ids.gid_translations",
+      "ids.uid_namespace",
+      "ids.gid_namespace",
       "ids.uid_mount",
       "ids.gid_mount",
       "inodes.host_handles",
       "inodes.max_file_descriptors",
       "transport.request_queues",
       "transport.poll_us",
+      "sandbox.mode",
+      "sandbox.seccomp",
+      "sandbox.add_capabilities",
+      "sandbox.drop_capabilities",
+      "sandbox.limits.memory_bytes",
+      "sandbox.limits.open_files",
+      "sandbox.limits.threads",
+      "sandbox.limits.cpu_microseconds_per_second",
+      "sandbox.limits.io_read_bytes_per_second",
+      "sandbox.limits.io_write_bytes_per_second",
+      "sandbox.limits.io_read_operations_per_second",
+      "sandbox.limits.io_write_operations_per_second",
   };
   return fields;
 }

@@ -86,10 +86,10 @@ TEST(ValidateCreate, AllThatIsWrongIsNamedAtOnce) {
   resource.mutable_socket()->set_path("/" + std::string(107, 's'));
   resource.mutable_socket()->set_uid(0xffffffff);
   resource.mutable_socket()->set_mode(04755);
-  resource.mutable_sandbox()->set_seccomp(v1::Sandbox::OFF);
+  resource.mutable_qos()->mutable_read()->set_bytes_per_second(1);
 
   EXPECT_THAT(ValidateCreate(request),
-              ElementsAre(Violation("export.sandbox.seccomp", v1::FIELD_NOT_SERVED),
+              ElementsAre(Violation("export.qos.read.bytes_per_second", v1::FIELD_NOT_SERVED),
                           Violation("export_id", v1::FIELD_INVALID),
                           Violation("request_id", v1::FIELD_INVALID),
                           Violation("export.labels[\"-a\"]", v1::FIELD_INVALID),
@@ -116,19 +116,19 @@ TEST(ValidateCreate, EveryGroupOfOptionsIsChecked) {
   resource.mutable_cache()->mutable_attr_timeout()->set_seconds(-1);
   resource.mutable_semantics()->mutable_lock_wait()->set_seconds(1);
   resource.mutable_ids()->add_uid_mount()->set_count(1);
-  resource.mutable_ids()->add_uid_namespace()->set_count(1);
   resource.mutable_inodes()->set_max_file_descriptors(63);
   resource.mutable_transport()->set_request_queues(256);
   resource.mutable_transport()->set_poll_us(1001);
+  resource.mutable_sandbox()->mutable_limits()->set_threads(1);
 
   EXPECT_THAT(ValidateCreate(request),
-              ElementsAre(Violation("export.ids.uid_namespace", v1::FIELD_NOT_SERVED),
-                          Violation("export.cache.attr_timeout", v1::FIELD_INVALID),
+              ElementsAre(Violation("export.cache.attr_timeout", v1::FIELD_INVALID),
                           Violation("export.semantics.lock_wait", v1::FIELD_INVALID),
                           Violation("export.ids.gid_mount", v1::FIELD_REQUIRED),
                           Violation("export.inodes.max_file_descriptors", v1::FIELD_INVALID),
                           Violation("export.transport.request_queues", v1::FIELD_INVALID),
-                          Violation("export.transport.poll_us", v1::FIELD_INVALID)));
+                          Violation("export.transport.poll_us", v1::FIELD_INVALID),
+                          Violation("export.sandbox.limits.threads", v1::FIELD_INVALID)));
 }
 
 TEST(ValidateCreate, QueuesAndPollingAreTakenUpToTheirMost) {

@@ -24,6 +24,7 @@ class FakeSupervisor final : public supervisor::Supervisor {
   void GetExport(std::string id, supervisor::Callback<supervisor::ExportView> done) override;
   void ListExports(supervisor::Callback<std::vector<supervisor::ExportView>> done) override;
   void DeleteExport(std::string id, bool force, supervisor::StatusCallback done) override;
+  std::string CgroupDirectory() const override { return "/sys/fs/cgroup/fake"; }
   void SetObserver(std::function<void(const supervisor::ExportView&)> observer) override;
 
   // Puts an export into a state, telling the observer.

@@ -127,6 +127,27 @@ TEST_F(GrpcServerTest, ServesTheApi) {
   EXPECT_THAT(info.served_export_fields(), testing::Contains("source.passthrough.path"));
 }
 
+TEST_F(GrpcServerTest, TellsItsBounds) {
+  config_.weakest_sandbox = internal::ExportSpec::SANDBOX_CHROOT;
+  config_.weakest_seccomp = internal::ExportSpec::SECCOMP_LOG;
+  config_.allow_capabilities = {"CAP_BPF"};
+  config_.allow_socket_uid = {{.first = 0, .last = 0}, {.first = 1000, .last = 1999}};
+  Start();
+
+  grpc::ClientContext context;
+  v1::ServerInfo info;
+  ASSERT_TRUE(v1::ServerService::NewStub(channel_)
+                  ->GetServerInfo(&context, v1::GetServerInfoRequest(), &info)
+                  .ok());
+
+  EXPECT_EQ(info.weakest_sandbox(), v1::Sandbox::CHROOT);
+  EXPECT_EQ(info.weakest_seccomp(), v1::Sandbox::LOG);
+  EXPECT_THAT(info.allowed_capabilities(), testing::ElementsAre("CAP_BPF"));
+  EXPECT_THAT(info.allowed_socket_uids(), testing::ElementsAre("0", "1000-1999"));
+  EXPECT_THAT(info.allowed_socket_gids(), testing::ElementsAre("0-4294967294"));
+  EXPECT_EQ(info.cgroup_directory(), "/sys/fs/cgroup/fake");
+}
+
 TEST_F(GrpcServerTest, ASecondServerOnTheSocketFailsAndTheFirstLives) {
   Start();
 

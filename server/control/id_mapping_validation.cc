@@ -145,18 +145,44 @@ void CheckRanges(std::string field, const Ranges& ranges, FieldChecks& checks) {
   list.CompareAll("outside_first", std::move(outside));
 }
 
+void CheckBothOrNeither(const char* uids, bool has_uids, const char* gids, bool has_gids,
+                        const char* what, FieldChecks& checks) {
+  if (has_uids == has_gids) return;
+  checks.Required(absl::StrCat("export.ids.", has_uids ? gids : uids),
+                  absl::StrCat(what, " maps users and groups; set both ", uids, " and ", gids));
+}
+
+// A worker is 0 in its namespace, before it does without its capabilities.
+void CheckHasRoot(const char* field, const Ranges& ranges, FieldChecks& checks) {
+  const bool has_root = std::any_of(ranges.begin(), ranges.end(), [](const auto& range) {
+    return range.inside_first() == 0 && range.count() > 0;
+  });
+  if (ranges.empty() || has_root) return;
+  checks.Invalid(absl::StrCat("export.ids.", field),
+                 "one of the ranges must begin with 0 inside: the worker starts as that");
+}
+
 }  // namespace
 
 void CheckIds(const v1::IdMapping& ids, FieldChecks& checks) {
   CheckTranslations("export.ids.uid_translations", ids.uid_translations(), checks);
   CheckTranslations("export.ids.gid_translations", ids.gid_translations(), checks);
+  CheckRanges("export.ids.uid_namespace", ids.uid_namespace(), checks);
+  CheckRanges("export.ids.gid_namespace", ids.gid_namespace(), checks);
+  CheckHasRoot("uid_namespace", ids.uid_namespace(), checks);
+  CheckHasRoot("gid_namespace", ids.gid_namespace(), checks);
   CheckRanges("export.ids.uid_mount", ids.uid_mount(), checks);
   CheckRanges("export.ids.gid_mount", ids.gid_mount(), checks);
   const bool maps_uids = !ids.uid_mount().empty();
   const bool maps_gids = !ids.gid_mount().empty();
-  if (maps_uids != maps_gids) {
-    checks.Required(maps_uids ? "export.ids.gid_mount" : "export.ids.uid_mount",
-                    "an idmapped mount maps users and groups; set both uid_mount and gid_mount");
+  const bool has_namespace = !ids.uid_namespace().empty() || !ids.gid_namespace().empty();
+  CheckBothOrNeither("uid_namespace", !ids.uid_namespace().empty(), "gid_namespace",
+                     !ids.gid_namespace().empty(), "a user namespace", checks);
+  CheckBothOrNeither("uid_mount", maps_uids, "gid_mount", maps_gids, "an idmapped mount", checks);
+  if ((maps_uids || maps_gids) && has_namespace) {
+    checks.Invalid(maps_uids ? "export.ids.uid_mount" : "export.ids.gid_mount",
+                   "cannot be made from within a user namespace; use either uid_namespace and "
+                   "gid_namespace or this");
   }
   const bool translates = !ids.uid_translations().empty() || !ids.gid_translations().empty();
   if ((maps_uids || maps_gids) && translates) {

@@ -45,7 +45,10 @@ INSTANTIATE_TEST_SUITE_P(
         "uid_translations { kind: SQUASH_HOST guest_first: 4294967294 count: 4294967295 }",
         "uid_mount { outside_first: 100000 count: 65536 } gid_mount { count: 1 }",
         "uid_mount { count: 1 } uid_mount { inside_first: 1 outside_first: 1 count: 1 } "
-        "gid_mount { count: 1 }"));
+        "gid_mount { count: 1 }",
+        // A user namespace may have translations on top.
+        "uid_namespace { outside_first: 100000 count: 65536 } gid_namespace { count: 1 } "
+        "uid_translations { kind: MAP count: 1 }"));
 
 struct Case {
   const char* text;
@@ -103,6 +106,16 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"uid_mount { count: 1 } gid_mount { count: 1 } "
              "gid_translations { kind: MAP count: 1 }",
              "export.ids.uid_mount", v1::FIELD_INVALID, "not together"},
+        Case{"uid_namespace { count: 1 }", "export.ids.gid_namespace", v1::FIELD_REQUIRED, "both"},
+        Case{"uid_namespace { count: 1 } gid_namespace { inside_first: 1 count: 9 }",
+             "export.ids.gid_namespace", v1::FIELD_INVALID, "must begin with 0 inside"},
+        Case{"gid_namespace { count: 1 }", "export.ids.uid_namespace", v1::FIELD_REQUIRED, "both"},
+        Case{"uid_namespace { count: 1 } gid_namespace { count: 5 } "
+             "gid_namespace { inside_first: 4 outside_first: 20 count: 5 }",
+             "export.ids.gid_namespace[1].inside_first", v1::FIELD_INVALID, "overlap"},
+        Case{"uid_namespace { count: 1 } gid_namespace { count: 1 } uid_mount { count: 1 } "
+             "gid_mount { count: 1 }",
+             "export.ids.uid_mount", v1::FIELD_INVALID, "from within a user namespace"},
         Case{"uid_mount { count: 1 } gid_mount {}", "export.ids.gid_mount[0].count",
              v1::FIELD_INVALID, "at least 1"},
         Case{"uid_mount { outside_first: 4294967290 count: 6 } gid_mount { count: 1 }",

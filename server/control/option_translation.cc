@@ -21,6 +21,8 @@ static_assert(static_cast<int>(v1::XattrRule::Type_MAX) == ExportSpec::XattrRule
 static_assert(static_cast<int>(v1::XattrRule::Scope_MAX) == ExportSpec::XattrRule::Scope_MAX);
 static_assert(static_cast<int>(v1::IdTranslation::Kind_MAX) == ExportSpec::IdTranslation::Kind_MAX);
 static_assert(static_cast<int>(v1::Inodes::HostHandles_MAX) == ExportSpec::HostHandles_MAX);
+static_assert(static_cast<int>(v1::Sandbox::Mode_MAX) == ExportSpec::SandboxMode_MAX);
+static_assert(static_cast<int>(v1::Sandbox::Seccomp_MAX) == ExportSpec::Seccomp_MAX);
 
 // Within int64 as validation bounds durations.
 int64_t ToNanos(const Duration& duration) {
@@ -134,6 +136,8 @@ void CopyRanges(const RepeatedPtrField<From>& from, RepeatedPtrField<To>& to) {
 void IdsToSpec(const v1::IdMapping& ids, ExportSpec& spec) {
   CopyTranslations(ids.uid_translations(), *spec.mutable_uid_translations());
   CopyTranslations(ids.gid_translations(), *spec.mutable_gid_translations());
+  CopyRanges(ids.uid_namespace(), *spec.mutable_uid_namespace());
+  CopyRanges(ids.gid_namespace(), *spec.mutable_gid_namespace());
   CopyRanges(ids.uid_mount(), *spec.mutable_uid_mount());
   CopyRanges(ids.gid_mount(), *spec.mutable_gid_mount());
 }
@@ -142,6 +146,8 @@ v1::IdMapping ToIds(const ExportSpec& spec) {
   v1::IdMapping ids;
   CopyTranslations(spec.uid_translations(), *ids.mutable_uid_translations());
   CopyTranslations(spec.gid_translations(), *ids.mutable_gid_translations());
+  CopyRanges(spec.uid_namespace(), *ids.mutable_uid_namespace());
+  CopyRanges(spec.gid_namespace(), *ids.mutable_gid_namespace());
   CopyRanges(spec.uid_mount(), *ids.mutable_uid_mount());
   CopyRanges(spec.gid_mount(), *ids.mutable_gid_mount());
   return ids;
@@ -161,6 +167,40 @@ v1::Transport ToTransport(const ExportSpec& spec) {
   return transport;
 }
 
+template <typename To, typename From>
+To CopyLimits(const From& from) {
+  To to;
+  to.set_memory_bytes(from.memory_bytes());
+  to.set_open_files(from.open_files());
+  to.set_threads(from.threads());
+  to.set_cpu_microseconds_per_second(from.cpu_microseconds_per_second());
+  to.set_io_read_bytes_per_second(from.io_read_bytes_per_second());
+  to.set_io_write_bytes_per_second(from.io_write_bytes_per_second());
+  to.set_io_read_operations_per_second(from.io_read_operations_per_second());
+  to.set_io_write_operations_per_second(from.io_write_operations_per_second());
+  return to;
+}
+
+void SandboxToSpec(const v1::Sandbox& sandbox, ExportSpec& spec) {
+  spec.set_sandbox_mode(static_cast<ExportSpec::SandboxMode>(sandbox.mode()));
+  spec.set_seccomp(static_cast<ExportSpec::Seccomp>(sandbox.seccomp()));
+  *spec.mutable_add_capabilities() = sandbox.add_capabilities();
+  *spec.mutable_drop_capabilities() = sandbox.drop_capabilities();
+  auto limits = CopyLimits<ExportSpec::Limits>(sandbox.limits());
+  if (limits.ByteSizeLong() > 0) *spec.mutable_limits() = std::move(limits);
+}
+
+v1::Sandbox ToSandbox(const ExportSpec& spec) {
+  v1::Sandbox sandbox;
+  sandbox.set_mode(static_cast<v1::Sandbox::Mode>(spec.sandbox_mode()));
+  sandbox.set_seccomp(static_cast<v1::Sandbox::Seccomp>(spec.seccomp()));
+  *sandbox.mutable_add_capabilities() = spec.add_capabilities();
+  *sandbox.mutable_drop_capabilities() = spec.drop_capabilities();
+  auto limits = CopyLimits<v1::Limits>(spec.limits());
+  if (limits.ByteSizeLong() > 0) *sandbox.mutable_limits() = std::move(limits);
+  return sandbox;
+}
+
 }  // namespace
 
 void OptionsToSpec(const v1::Export& resource, ExportSpec& spec) {
@@ -171,6 +211,7 @@ void OptionsToSpec(const v1::Export& resource, ExportSpec& spec) {
   spec.set_max_inode_fds(resource.inodes().max_file_descriptors());
   spec.set_request_queues(resource.transport().request_queues());
   spec.set_poll_us(resource.transport().poll_us());
+  SandboxToSpec(resource.sandbox(), spec);
 }
 
 void OptionsToExport(const ExportSpec& spec, v1::Export& resource) {
@@ -183,6 +224,8 @@ void OptionsToExport(const ExportSpec& spec, v1::Export& resource) {
   if (inodes.ByteSizeLong() > 0) *resource.mutable_inodes() = std::move(inodes);
   v1::Transport transport = ToTransport(spec);
   if (transport.ByteSizeLong() > 0) *resource.mutable_transport() = std::move(transport);
+  v1::Sandbox sandbox = ToSandbox(spec);
+  if (sandbox.ByteSizeLong() > 0) *resource.mutable_sandbox() = std::move(sandbox);
 }
 
 }  // namespace fsd::control

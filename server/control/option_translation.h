@@ -1,5 +1,6 @@
-// Between the API's cache, semantics, ids and inodes and the specification's fields of the same
-// meaning. What is unset stays unset, except the cache policy, which is AUTO then.
+// Between the API's cache, semantics, ids, inodes, transport and sandbox and the specification's
+// fields of the same meaning. What is unset stays unset, except the cache policy, which is AUTO
+// then.
 #ifndef FSD_SERVER_CONTROL_OPTION_TRANSLATION_H_
 #define FSD_SERVER_CONTROL_OPTION_TRANSLATION_H_
 

@@ -35,6 +35,9 @@ void FillField(Message& message, const FieldDescriptor& field, int& next) {
     case FieldDescriptor::CPPTYPE_UINT64:
       return reflection.SetUInt64(&message, &field, static_cast<uint64_t>(value));
     case FieldDescriptor::CPPTYPE_STRING:
+      if (field.is_repeated()) {
+        return reflection.AddString(&message, &field, "text " + std::to_string(value));
+      }
       return reflection.SetString(&message, &field, "text " + std::to_string(value));
     case FieldDescriptor::CPPTYPE_ENUM:
       return reflection.SetEnum(&message, &field,
@@ -137,6 +140,7 @@ TEST(OptionTranslation, UnsetStaysUnset) {
   EXPECT_FALSE(shown.has_ids());
   EXPECT_FALSE(shown.has_inodes());
   EXPECT_FALSE(shown.has_transport());
+  EXPECT_FALSE(shown.has_sandbox());
   EXPECT_FALSE(shown.cache().has_attr_timeout());
   EXPECT_FALSE(shown.cache().has_entry_timeout());
   EXPECT_FALSE(shown.cache().has_negative_timeout());

@@ -45,7 +45,7 @@ TEST(ServedFields, EveryOtherFieldIsNamedOfWhateverType) {
   resource.mutable_semantics()->set_submounts(false);  // nor is an optional that is false
   resource.mutable_semantics()->add_xattr_rules();
   resource.mutable_sandbox()->set_mode(v1::Sandbox::NONE);
-  resource.mutable_sandbox()->add_capabilities("CAP_CHOWN");
+  resource.mutable_sandbox()->add_add_capabilities("CAP_CHOWN");
   resource.mutable_qos()->mutable_read()->set_bytes_per_second(1);
 
   const FieldViolations violations = Check(request);
@@ -54,7 +54,7 @@ TEST(ServedFields, EveryOtherFieldIsNamedOfWhateverType) {
       violations,
       ElementsAre(Names("export.read_only"), Names("export.cache.attr_timeout"),
                   Names("export.semantics.xattr_rules"), Names("export.semantics.submounts"),
-                  Names("export.sandbox.mode"), Names("export.sandbox.capabilities"),
+                  Names("export.sandbox.mode"), Names("export.sandbox.add_capabilities"),
                   Names("export.qos.read.bytes_per_second"), Names("export_id")));
   EXPECT_EQ(violations.front().reason, v1::FIELD_NOT_SERVED);
 }

@@ -11,6 +11,7 @@
 #include "server/control/pending_call.h"
 #include "server/control/served_fields.h"
 #include "server/control/status_details.h"
+#include "server/supervisor/id_interval.h"
 
 namespace fsd::control {
 
@@ -30,6 +31,19 @@ ServerService::ServerService(supervisor::Supervisor& supervisor, const superviso
   for (const std::string& prefix : config.allow_socket) {
     unchanging_.add_allowed_socket_prefixes(prefix);
   }
+  // The enums have the API's numbers; see option_translation.cc.
+  unchanging_.set_weakest_sandbox(static_cast<v1::Sandbox::Mode>(config.weakest_sandbox));
+  unchanging_.set_weakest_seccomp(static_cast<v1::Sandbox::Seccomp>(config.weakest_seccomp));
+  for (const std::string& name : config.allow_capabilities) {
+    unchanging_.add_allowed_capabilities(name);
+  }
+  for (const supervisor::IdInterval& interval : config.allow_socket_uid) {
+    unchanging_.add_allowed_socket_uids(supervisor::IdIntervalText(interval));
+  }
+  for (const supervisor::IdInterval& interval : config.allow_socket_gid) {
+    unchanging_.add_allowed_socket_gids(supervisor::IdIntervalText(interval));
+  }
+  unchanging_.set_cgroup_directory(supervisor.CgroupDirectory());
   for (const std::string& field : ServedExportFields()) {
     unchanging_.add_served_export_fields(field);
   }

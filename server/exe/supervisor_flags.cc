@@ -10,6 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "server/errors/status_macros.h"
 #include "server/supervisor/default_paths.h"
+#include "server/supervisor/id_interval.h"
+#include "server/supervisor/sandbox_words.h"
 #include "server/telemetry/log.h"
 
 namespace fsd::exe {
@@ -25,16 +27,68 @@ struct Given {
   std::optional<std::string> runtime_dir;
   std::vector<std::string> allow_source;
   std::vector<std::string> allow_socket;
+  std::vector<std::string> allow_socket_uid;
+  std::vector<std::string> allow_socket_gid;
+  std::optional<std::string> weakest_sandbox;
+  std::optional<std::string> weakest_seccomp;
+  std::vector<std::string> allow_capabilities;
+  std::optional<std::string> cgroup;
+  std::optional<std::string> subordinate_ids;
   std::optional<std::string> worker_binary;
   std::optional<std::string> workers;
   std::optional<std::string> log_level;
   bool check_config = false;
 };
 
+// For CLI::Option::check.
+CLI::Validator IdIntervals() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        return supervisor::ParseIdInterval(text).has_value()
+                   ? std::string()
+                   : "'" + text + "' is neither an id nor an interval such as 1000-1999";
+      },
+      "");
+}
+
+void DeclareBounds(CLI::App& app, Given& given) {
+  app.add_option("--allow-socket-uid", given.allow_socket_uid,
+                 "Users that sockets may be given to: ids or intervals (all); may be repeated")
+      ->type_name("N[-M]")
+      ->check(IdIntervals())
+      ->allow_extra_args(false);
+  app.add_option("--allow-socket-gid", given.allow_socket_gid, "The same for groups")
+      ->type_name("N[-M]")
+      ->check(IdIntervals())
+      ->allow_extra_args(false);
+  app.add_option("--weakest-sandbox", given.weakest_sandbox,
+                 "The weakest jail that an export may ask for (namespace)")
+      ->check(CLI::IsMember({"namespace", "chroot", "none"}));
+  app.add_option("--weakest-seccomp", given.weakest_seccomp,
+                 "The least that may happen on a system call that is not on a worker's list (kill)")
+      ->check(CLI::IsMember({"kill", "errno", "log", "off"}));
+  app.add_option("--allow-capabilities", given.allow_capabilities,
+                 "A capability that exports may add to their worker's (none); may be repeated")
+      ->type_name("CAP_...")
+      ->allow_extra_args(false);
+}
+
+void DeclareHost(CLI::App& app, Given& given) {
+  app.add_option(
+         "--cgroup", given.cgroup,
+         "The directory of a cgroup (v2) that is fsd's to divide among the workers, or auto "
+         "for the one that fsd is started in (none: no limits but open files)")
+      ->type_name("DIR");
+  app.add_option(
+         "--subordinate-ids", given.subordinate_ids,
+         "Without privileges: workers get the user's subordinate ids, see subuid(5) (false)")
+      ->check(CLI::IsMember({"true", "false"}));
+}
+
 void Declare(CLI::App& app, Given& given) {
   app.add_option("--config", given.config_file,
-                 "Read a YAML file with the keys listen, state_dir, runtime_dir, allow_source, "
-                 "allow_socket, worker_binary, workers, log_level; flags override it")
+                 "Read a YAML file whose keys are called as these options, with _ for -; options "
+                 "override it")
       ->type_name("FILE");
   app.add_option("--listen", given.listen,
                  "Where the control API listens (unix:///run/fsd/fsd.sock; for an ordinary user "
@@ -57,6 +111,8 @@ void Declare(CLI::App& app, Given& given) {
                  "may be repeated")
       ->type_name("DIR")
       ->allow_extra_args(false);
+  DeclareBounds(app, given);
+  DeclareHost(app, given);
   app.add_option("--worker-binary", given.worker_binary,
                  "The program that serves an export (fsd-worker beside fsd)")
       ->type_name("FILE");
@@ -69,6 +125,25 @@ void Declare(CLI::App& app, Given& given) {
                "Say whether flags and file are valid, and exit");
 }
 
+std::vector<supervisor::IdInterval> Intervals(const std::vector<std::string>& texts) {
+  std::vector<supervisor::IdInterval> intervals;
+  for (const std::string& text : texts) intervals.push_back(*supervisor::ParseIdInterval(text));
+  return intervals;
+}
+
+// What has been checked as it was parsed.
+void ApplyBounds(const Given& given, Config& config) {
+  if (!given.allow_socket_uid.empty()) config.allow_socket_uid = Intervals(given.allow_socket_uid);
+  if (!given.allow_socket_gid.empty()) config.allow_socket_gid = Intervals(given.allow_socket_gid);
+  if (given.weakest_sandbox) {
+    config.weakest_sandbox = *supervisor::ParseSandboxMode(*given.weakest_sandbox);
+  }
+  if (given.weakest_seccomp) {
+    config.weakest_seccomp = *supervisor::ParseSeccomp(*given.weakest_seccomp);
+  }
+  if (!given.allow_capabilities.empty()) config.allow_capabilities = given.allow_capabilities;
+}
+
 absl::Status Apply(const Given& given, Config& config) {
   const auto user = supervisor::SupervisorUser::Current();
   SetDefaultPaths(user, config);
@@ -78,6 +153,9 @@ absl::Status Apply(const Given& given, Config& config) {
   if (given.runtime_dir) config.runtime_dir = *given.runtime_dir;
   if (!given.allow_source.empty()) config.allow_source = given.allow_source;
   if (!given.allow_socket.empty()) config.allow_socket = given.allow_socket;
+  ApplyBounds(given, config);
+  if (given.cgroup) config.cgroup = *given.cgroup;
+  if (given.subordinate_ids) config.subordinate_ids = *given.subordinate_ids == "true";
   if (given.worker_binary) config.worker_binary = *given.worker_binary;
   if (given.workers) {
     config.workers = *given.workers == "keep" ? Config::Workers::kKeep : Config::Workers::kStop;

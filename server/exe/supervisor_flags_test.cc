@@ -8,6 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "proto/fsd/internal/export_spec.pb.h"
 
 namespace fsd::exe {
 namespace {
@@ -55,10 +56,38 @@ TEST(SupervisorFlags, DefaultsNeedOnlyASource) {
 }
 
 TEST(SupervisorFlags, EveryFlagIsTaken) {
-  const Config config = Accepted(
-      {"--listen", "unix:///tmp/a.sock", "--state-dir", "/tmp/state", "--runtime-dir", "/tmp/run",
-       "--allow-source", "/srv", "--allow-source=/home", "--allow-socket", "/run/vm",
-       "--worker-binary", "/bin/true", "--workers", "keep", "--log-level", "debug"});
+  const Config config = Accepted({"--listen",
+                                  "unix:///tmp/a.sock",
+                                  "--state-dir",
+                                  "/tmp/state",
+                                  "--runtime-dir",
+                                  "/tmp/run",
+                                  "--allow-source",
+                                  "/srv",
+                                  "--allow-source=/home",
+                                  "--allow-socket",
+                                  "/run/vm",
+                                  "--worker-binary",
+                                  "/bin/true",
+                                  "--workers",
+                                  "keep",
+                                  "--log-level",
+                                  "debug",
+                                  "--allow-socket-uid",
+                                  "0",
+                                  "--allow-socket-uid=100-199",
+                                  "--allow-socket-gid",
+                                  "36",
+                                  "--weakest-sandbox",
+                                  "chroot",
+                                  "--weakest-seccomp",
+                                  "off",
+                                  "--allow-capabilities",
+                                  "CAP_BPF",
+                                  "--cgroup",
+                                  "auto",
+                                  "--subordinate-ids",
+                                  "true"});
 
   EXPECT_EQ(config.listen, "unix:///tmp/a.sock");
   EXPECT_EQ(config.state_dir, "/tmp/state");
@@ -68,6 +97,15 @@ TEST(SupervisorFlags, EveryFlagIsTaken) {
   EXPECT_EQ(config.worker_binary, "/bin/true");
   EXPECT_EQ(config.workers, Config::Workers::kKeep);
   EXPECT_EQ(config.log_level, telemetry::LogLevel::kDebug);
+  ASSERT_EQ(config.allow_socket_uid.size(), 2u);
+  EXPECT_EQ(config.allow_socket_uid[1].last, 199u);
+  ASSERT_EQ(config.allow_socket_gid.size(), 1u);
+  EXPECT_EQ(config.allow_socket_gid[0].first, 36u);
+  EXPECT_EQ(config.weakest_sandbox, internal::ExportSpec::SANDBOX_CHROOT);
+  EXPECT_EQ(config.weakest_seccomp, internal::ExportSpec::SECCOMP_OFF);
+  EXPECT_THAT(config.allow_capabilities, ElementsAre("CAP_BPF"));
+  EXPECT_EQ(config.cgroup, "auto");
+  EXPECT_TRUE(config.subordinate_ids);
 }
 
 TEST(SupervisorFlags, FlagsOverrideTheFile) {
@@ -92,6 +130,12 @@ TEST(SupervisorFlags, WhatCannotWorkEndsWithUsageError) {
   EXPECT_EQ(Ended({"--allow-source", "srv"}).code, kUsageError);
   EXPECT_EQ(Ended({"--allow-source", "/srv", "--workers", "maybe"}).code, kUsageError);
   EXPECT_EQ(Ended({"--allow-source", "/srv", "stray"}).code, kUsageError);
+  EXPECT_THAT(Ended({"--allow-source", "/srv", "--allow-socket-uid", "root"}).text,
+              HasSubstr("'root' is neither an id nor an interval"));
+  EXPECT_EQ(Ended({"--allow-source", "/srv", "--weakest-sandbox", "off"}).code, kUsageError);
+  EXPECT_EQ(Ended({"--allow-source", "/srv", "--weakest-seccomp", "none"}).code, kUsageError);
+  EXPECT_THAT(Ended({"--allow-source", "/srv", "--allow-capabilities", "CAP_X"}).text,
+              HasSubstr("allow_capabilities: 'CAP_X' is no capability"));
   EXPECT_EQ(Ended({"--no-such-flag"}).code, kUsageError);
   EXPECT_THAT(Ended({"--config", bad_key.c_str()}).text, HasSubstr("listen_on"));
   EXPECT_THAT(Ended({"--config", "/nonexistent.yaml"}).text, HasSubstr("/nonexistent.yaml"));

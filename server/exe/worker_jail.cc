@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/errors/status_macros.h"
 #include "server/exe/backend_factory.h"
+#include "server/os/capability_name.h"
 #include "server/sandbox/capability_set.h"
 #include "server/sandbox/worker_syscalls.h"
 
@@ -42,7 +43,7 @@ template <typename Names>
 absl::StatusOr<sandbox::CapabilitySet> CapabilitiesOf(const Names& names) {
   sandbox::CapabilitySet set;
   for (const std::string& name : names) {
-    const std::optional<int> capability = sandbox::CapabilityNamed(name);
+    const std::optional<int> capability = os::CapabilityNumber(name);
     if (!capability) {
       return absl::InvalidArgumentError(absl::StrCat("there is no capability \"", name, "\""));
     }

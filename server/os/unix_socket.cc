@@ -1,6 +1,8 @@
 #include "server/os/unix_socket.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -25,19 +27,24 @@ ErrnoOr<sockaddr_un> AddressOf(const std::string& path) {
   return address;
 }
 
-// By a descriptor of the socket itself: whoever may write in its directory could put a link in its
-// place, and have another file's mode changed.
-ErrnoOr<void> GiveAccess(const std::string& path, const SocketAccess& access) {
-  const UniqueFd fd(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  struct stat info;
-  if (!fd.valid() || ::fstat(fd.get(), &info) != 0) return Errno::Last();
-  if (!S_ISSOCK(info.st_mode)) return Errno(EEXIST);
-  const std::string self = "/proc/self/fd/" + std::to_string(fd.get());
+// By a descriptor of the socket's own file: whoever may write in its directory could put something
+// else in its place, and have that given away.
+ErrnoOr<void> GiveAccess(int file, const SocketAccess& access) {
+  const std::string self = "/proc/self/fd/" + std::to_string(file);
   const bool owned = access.uid != static_cast<uid_t>(-1) || access.gid != static_cast<gid_t>(-1);
-  if ((owned && ::fchownat(fd.get(), "", access.uid, access.gid, AT_EMPTY_PATH) != 0) ||
+  if ((owned && ::fchownat(file, "", access.uid, access.gid, AT_EMPTY_PATH) != 0) ||
       ::chmod(self.c_str(), access.mode) != 0) {
     return Errno::Last();
   }
+  return {};
+}
+
+ErrnoOr<void> OpenToOthers(int socket, const std::string& path, const SocketAccess& access) {
+  const ErrnoOr<UniqueFd> file = OpenSocketFile(socket, path, ::geteuid());
+  if (!file.ok()) return file.error();
+  const ErrnoOr<void> given = GiveAccess(file->get(), access);
+  if (!given.ok()) return given.error();
+  if (::listen(socket, SOMAXCONN) != 0) return Errno::Last();
   return {};
 }
 
@@ -51,13 +58,25 @@ ErrnoOr<UniqueFd> ListenUnix(const std::string& path, SocketType type, const Soc
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
     return Errno::Last();
   }
-  const ErrnoOr<void> access_given = GiveAccess(path, access);
-  if (!access_given.ok() || ::listen(fd.get(), SOMAXCONN) != 0) {
-    const Errno error = access_given.ok() ? Errno::Last() : access_given.error();
+  if (const ErrnoOr<void> opened = OpenToOthers(fd.get(), path, access); !opened.ok()) {
     ::unlink(path.c_str());
-    return error;
+    return opened.error();
   }
   return fd;
+}
+
+ErrnoOr<UniqueFd> OpenSocketFile(int socket, const std::string& path, uid_t owner) {
+  constexpr unsigned long kUnixFile = SIOCPROTOPRIVATE;  // SIOCUNIXFILE of <linux/un.h>
+  UniqueFd file(::ioctl(socket, kUnixFile));
+  if (file.valid()) return file;
+  file.reset(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info;
+  if (!file.valid() || ::fstat(file.get(), &info) != 0) return Errno::Last();
+  // A link to another's socket would have two names, or another owner.
+  if (!S_ISSOCK(info.st_mode) || info.st_nlink != 1 || info.st_uid != owner) {
+    return Errno(EEXIST);
+  }
+  return file;
 }
 
 ErrnoOr<UniqueFd> ConnectUnix(const std::string& path, SocketType type) {

@@ -33,6 +33,10 @@ struct SocketAccess {
 // Binds `path` (which must not exist: EADDRINUSE), gives it its owner and mode, and only then
 // listens: nobody can connect before. ENAMETOOLONG for a path over kMaxSocketPathBytes.
 ErrnoOr<UniqueFd> ListenUnix(const std::string& path, SocketType type, const SocketAccess& access);
+// The file that a bound socket is, O_PATH, wherever it is by now. The kernel tells those who have
+// CAP_NET_ADMIN; for others it is what `path` names, if that can be it, a socket of `owner`'s with
+// no other name: else EEXIST.
+ErrnoOr<UniqueFd> OpenSocketFile(int socket, const std::string& path, uid_t owner);
 // ECONNREFUSED: a socket file that nobody listens on. ENOENT: no such file.
 ErrnoOr<UniqueFd> ConnectUnix(const std::string& path, SocketType type);
 // EAGAIN if nobody is waiting.
@@ -53,8 +57,8 @@ struct Received {
 };
 // Receives into `buffer`; EAGAIN if nothing is there.
 ErrnoOr<Received> ReceiveWithFds(int socket, std::span<std::byte> buffer, size_t max_fds);
-// Sends `bytes` with `fds` (borrowed) attached to the first of them. Results in the bytes sent, which
-// on a stream may be fewer. EAGAIN if the socket is full. Never raises SIGPIPE.
+// Sends `bytes` with `fds` (borrowed) attached to the first of them. Results in the bytes sent,
+// which on a stream may be fewer. EAGAIN if the socket is full. Never raises SIGPIPE.
 ErrnoOr<size_t> SendWithFds(int socket, std::span<const std::byte> bytes, std::span<const int> fds);
 
 }  // namespace fsd::os

@@ -4,10 +4,13 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "gtest/gtest.h"
 
@@ -44,6 +47,44 @@ TEST_F(UnixSocketTest, ListensWithItsModeAndConnects) {
   const auto accepted = AcceptUnix(listener->get());
   ASSERT_TRUE(accepted.ok());
   EXPECT_EQ(GetPeerCredentials(accepted->get())->pid, ::getpid());
+}
+
+TEST_F(UnixSocketTest, ItsFileIsKnownAndNoOther) {
+  const auto listener = ListenUnix(path(), SocketType::kStream, {});
+  ASSERT_TRUE(listener.ok());
+  const auto file = OpenSocketFile(listener->get(), path(), ::geteuid());
+  ASSERT_TRUE(file.ok());
+  struct stat known, named;
+  ASSERT_EQ(::fstat(file->get(), &known), 0);
+  ASSERT_EQ(::lstat(path().c_str(), &named), 0);
+  EXPECT_EQ(known.st_ino, named.st_ino);
+}
+
+TEST_F(UnixSocketTest, WhatTakesItsNameMeanwhileIsNotGivenAway) {
+  // A socket that others may not connect to, which somebody who may write in the directory keeps
+  // putting in the place of the new one.
+  const std::string victim = directory_ + "/victim";
+  const auto listener = ListenUnix(victim, SocketType::kStream, {.mode = 0600});
+  ASSERT_TRUE(listener.ok());
+  std::atomic<bool> done = false;
+  std::thread swapper([&] {
+    const std::string link = directory_ + "/link";
+    while (!done) {
+      (void)!::link(victim.c_str(), link.c_str());
+      (void)!::rename(link.c_str(), path().c_str());
+    }
+    ::unlink(link.c_str());
+  });
+  for (int i = 0; i < 20'000; ++i) {
+    ::unlink(path().c_str());
+    (void)ListenUnix(path(), SocketType::kStream, {.mode = 0666});
+  }
+  done = true;
+  swapper.join();
+  struct stat info;
+  ASSERT_EQ(::lstat(victim.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  ::unlink(victim.c_str());
 }
 
 TEST_F(UnixSocketTest, AnExistingPathIsInUse) {

@@ -4,9 +4,7 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <optional>
 #include <string>
-#include <string_view>
 
 namespace fsd::sandbox {
 
@@ -50,8 +48,6 @@ class CapabilitySet {
 
 // "CAP_CHOWN"; "CAP_63" for one that has no name here.
 std::string CapabilityName(int capability);
-// Nothing for what is no capability's name; upper case only.
-std::optional<int> CapabilityNamed(std::string_view name);
 
 }  // namespace fsd::sandbox
 

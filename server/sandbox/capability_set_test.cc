@@ -30,19 +30,5 @@ TEST(CapabilitySet, NamesItsMembersByNumber) {
   EXPECT_EQ(CapabilitySet().Names(), "");
 }
 
-TEST(CapabilityNames, LeadBothWays) {
-  for (int capability = 0; capability <= CAP_LAST_CAP; ++capability) {
-    EXPECT_EQ(CapabilityNamed(CapabilityName(capability)), capability);
-  }
-  EXPECT_EQ(CapabilityName(CAP_LINUX_IMMUTABLE), "CAP_LINUX_IMMUTABLE");
-}
-
-TEST(CapabilityNames, AreSpelledAsInTheManual) {
-  EXPECT_EQ(CapabilityNamed("cap_chown"), std::nullopt);
-  EXPECT_EQ(CapabilityNamed("CHOWN"), std::nullopt);
-  EXPECT_EQ(CapabilityNamed("CAP_63"), std::nullopt);
-  EXPECT_EQ(CapabilityNamed(""), std::nullopt);
-}
-
 }  // namespace
 }  // namespace fsd::sandbox

@@ -8,8 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/errors/status_macros.h"
+#include "server/os/capability_name.h"
 #include "server/os/unix_socket.h"
 #include "server/supervisor/paths.h"
+#include "server/supervisor/sandbox_words.h"
 #include "yaml-cpp/yaml.h"
 
 namespace fsd::supervisor {
@@ -39,6 +41,42 @@ bool ReadWorkers(const YAML::Node& node, Config& config) {
   return true;
 }
 
+bool ReadIntervals(const YAML::Node& node, std::vector<IdInterval>& out) {
+  std::vector<std::string> texts;
+  if (!ReadStrings(node, texts)) return false;
+  std::vector<IdInterval> intervals;
+  for (const std::string& text : texts) {
+    const std::optional<IdInterval> interval = ParseIdInterval(text);
+    if (!interval.has_value()) return false;
+    intervals.push_back(*interval);
+  }
+  out = std::move(intervals);
+  return true;
+}
+
+bool ReadWeakestSandbox(const YAML::Node& node, Config& config) {
+  std::string text;
+  if (!ReadString(node, text)) return false;
+  const auto mode = ParseSandboxMode(text);
+  if (mode.has_value()) config.weakest_sandbox = *mode;
+  return mode.has_value();
+}
+
+bool ReadWeakestSeccomp(const YAML::Node& node, Config& config) {
+  std::string text;
+  if (!ReadString(node, text)) return false;
+  const auto seccomp = ParseSeccomp(text);
+  if (seccomp.has_value()) config.weakest_seccomp = *seccomp;
+  return seccomp.has_value();
+}
+
+bool ReadSubordinateIds(const YAML::Node& node, Config& config) {
+  std::string text;
+  if (!ReadString(node, text) || (text != "true" && text != "false")) return false;
+  config.subordinate_ids = text == "true";
+  return true;
+}
+
 bool ReadLogLevel(const YAML::Node& node, Config& config) {
   std::string text;
   if (!ReadString(node, text)) return false;
@@ -57,8 +95,10 @@ struct Key {
 
 constexpr std::string_view kText = "a text";
 constexpr std::string_view kTexts = "a list of texts";
+constexpr std::string_view kIntervals =
+    "a list of ids, each from 0 to 4294967294, and of intervals, as 1000-1999";
 
-constexpr std::array<Key, 8> kKeys = {{
+constexpr std::array<Key, 15> kKeys = {{
     {"listen", kText, [](const YAML::Node& n, Config& c) { return ReadString(n, c.listen); }},
     {"state_dir", kText, [](const YAML::Node& n, Config& c) { return ReadString(n, c.state_dir); }},
     {"runtime_dir", kText,
@@ -67,6 +107,16 @@ constexpr std::array<Key, 8> kKeys = {{
      [](const YAML::Node& n, Config& c) { return ReadStrings(n, c.allow_source); }},
     {"allow_socket", kTexts,
      [](const YAML::Node& n, Config& c) { return ReadStrings(n, c.allow_socket); }},
+    {"allow_socket_uid", kIntervals,
+     [](const YAML::Node& n, Config& c) { return ReadIntervals(n, c.allow_socket_uid); }},
+    {"allow_socket_gid", kIntervals,
+     [](const YAML::Node& n, Config& c) { return ReadIntervals(n, c.allow_socket_gid); }},
+    {"weakest_sandbox", "namespace, chroot or none", ReadWeakestSandbox},
+    {"weakest_seccomp", "kill, errno, log or off", ReadWeakestSeccomp},
+    {"allow_capabilities", kTexts,
+     [](const YAML::Node& n, Config& c) { return ReadStrings(n, c.allow_capabilities); }},
+    {"cgroup", kText, [](const YAML::Node& n, Config& c) { return ReadString(n, c.cgroup); }},
+    {"subordinate_ids", "true or false", ReadSubordinateIds},
     {"worker_binary", kText,
      [](const YAML::Node& n, Config& c) { return ReadString(n, c.worker_binary); }},
     {"workers", "stop or keep", ReadWorkers},
@@ -121,6 +171,22 @@ absl::Status CheckDirectory(std::string_view key, const std::string& path) {
       absl::StrCat(Absl(key), ": '", path, "' must be an absolute path without . and .."));
 }
 
+absl::Status CheckOwners(std::string_view key, const std::vector<IdInterval>& allowed) {
+  if (!allowed.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(Absl(key), ": allow at least one id, as 0, or no export could have a socket"));
+}
+
+absl::Status CheckCapabilities(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (os::CapabilityNumber(name).has_value()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("allow_capabilities: '", name,
+                     "' is no capability; write it as capabilities(7) does, as CAP_CHOWN"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckListen(const std::string& listen) {
   constexpr std::string_view kScheme = "unix://";
   if (!std::string_view(listen).starts_with(kScheme) ||
@@ -172,6 +238,12 @@ absl::Status ValidateConfig(const Config& config) {
   }
   for (const std::string& path : config.allow_socket) {
     FSD_RETURN_IF_ERROR(CheckDirectory("allow_socket", path));
+  }
+  FSD_RETURN_IF_ERROR(CheckOwners("allow_socket_uid", config.allow_socket_uid));
+  FSD_RETURN_IF_ERROR(CheckOwners("allow_socket_gid", config.allow_socket_gid));
+  FSD_RETURN_IF_ERROR(CheckCapabilities(config.allow_capabilities));
+  if (!config.cgroup.empty() && config.cgroup != kAutoCgroup) {
+    FSD_RETURN_IF_ERROR(CheckDirectory("cgroup", config.cgroup));
   }
   if (!config.worker_binary.empty()) {
     FSD_RETURN_IF_ERROR(CheckDirectory("worker_binary", config.worker_binary));

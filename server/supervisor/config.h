@@ -2,20 +2,18 @@
 #ifndef FSD_SERVER_SUPERVISOR_CONFIG_H_
 #define FSD_SERVER_SUPERVISOR_CONFIG_H_
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "proto/fsd/internal/export_spec.pb.h"
+#include "server/supervisor/id_interval.h"
 #include "server/telemetry/log.h"
 
 namespace fsd::supervisor {
 
-struct IdInterval {
-  uint32_t first = 0;
-  uint32_t last = 4294967294;
-};
+// The value of Config.cgroup that leaves it to the supervisor to find.
+inline constexpr char kAutoCgroup[] = "auto";
 
 struct Config {
   // What becomes of workers, and their sockets, when the supervisor is told to stop.
@@ -38,8 +36,8 @@ struct Config {
   // "CAP_…": what exports may add to their worker's capabilities.
   std::vector<std::string> allow_capabilities;
   // The directory of a cgroup (v2) that is the server's to divide (Delegate=yes): the supervisor
-  // moves into a leaf of it, and each worker has one of its own. "auto": the one that the supervisor
-  // was started in, if it may. Empty: none, and no limits but open_files.
+  // moves into a leaf of it, and each worker has one of its own. "auto": the one that the
+  // supervisor was started in, if it may. Empty: none, and no limits but open_files.
   std::string cgroup;
   // Without privileges only: workers' user namespaces have the user's subordinate ids (subuid(5)),
   // by newuidmap(1) and newgidmap(1).
@@ -53,7 +51,8 @@ struct Config {
 // INVALID_ARGUMENT names the file, the line and the key that is unknown or of the wrong type.
 absl::Status ReadConfigFile(const std::string& path, Config& config);
 
-// INVALID_ARGUMENT if a value cannot work: relative paths, no allow_source, a socket path too long.
+// INVALID_ARGUMENT if a value cannot work: relative paths, no allow_source, a socket path too long,
+// no such capability.
 absl::Status ValidateConfig(const Config& config);
 
 }  // namespace fsd::supervisor

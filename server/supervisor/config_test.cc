@@ -31,6 +31,13 @@ runtime_dir: /run/x
 allow_source: [/srv, /home]
 allow_socket:
   - /run/vms
+allow_socket_uid: [0, 1000-1999]
+allow_socket_gid: [36]
+weakest_sandbox: none
+weakest_seccomp: log
+allow_capabilities: [CAP_LINUX_IMMUTABLE]
+cgroup: /sys/fs/cgroup/fsd
+subordinate_ids: true
 worker_binary: /usr/libexec/fsd-worker
 workers: keep
 log_level: debug
@@ -42,6 +49,16 @@ log_level: debug
   EXPECT_EQ(config.runtime_dir, "/run/x");
   EXPECT_THAT(config.allow_source, ElementsAre("/srv", "/home"));
   EXPECT_THAT(config.allow_socket, ElementsAre("/run/vms"));
+  ASSERT_EQ(config.allow_socket_uid.size(), 2u);
+  EXPECT_EQ(IdIntervalText(config.allow_socket_uid[0]), "0");
+  EXPECT_EQ(IdIntervalText(config.allow_socket_uid[1]), "1000-1999");
+  ASSERT_EQ(config.allow_socket_gid.size(), 1u);
+  EXPECT_EQ(IdIntervalText(config.allow_socket_gid[0]), "36");
+  EXPECT_EQ(config.weakest_sandbox, internal::ExportSpec::SANDBOX_NONE);
+  EXPECT_EQ(config.weakest_seccomp, internal::ExportSpec::SECCOMP_LOG);
+  EXPECT_THAT(config.allow_capabilities, ElementsAre("CAP_LINUX_IMMUTABLE"));
+  EXPECT_EQ(config.cgroup, "/sys/fs/cgroup/fsd");
+  EXPECT_TRUE(config.subordinate_ids);
   EXPECT_EQ(config.worker_binary, "/usr/libexec/fsd-worker");
   EXPECT_EQ(config.workers, Config::Workers::kKeep);
   EXPECT_EQ(config.log_level, telemetry::LogLevel::kDebug);
@@ -68,6 +85,13 @@ TEST(ConfigTest, AWrongTypeIsNamedWithItsLineAndWhatIsExpected) {
   EXPECT_THAT(ErrorFor("listen: [a]\n"), HasSubstr("must be a text"));
   EXPECT_THAT(ErrorFor("state_dir:\n"), HasSubstr("must be a text"));
   EXPECT_THAT(ErrorFor("workers: yes\n"), HasSubstr("must be stop or keep"));
+  EXPECT_THAT(ErrorFor("allow_socket_uid: [root]\n"),
+              HasSubstr("must be a list of ids, each from 0 to 4294967294, and of intervals"));
+  EXPECT_THAT(ErrorFor("allow_socket_gid: [9-1]\n"), HasSubstr("must be a list of ids"));
+  EXPECT_THAT(ErrorFor("weakest_sandbox: off\n"), HasSubstr("must be namespace, chroot or none"));
+  EXPECT_THAT(ErrorFor("weakest_seccomp: none\n"), HasSubstr("must be kill, errno, log or off"));
+  EXPECT_THAT(ErrorFor("allow_capabilities: CAP_BPF\n"), HasSubstr("must be a list of texts"));
+  EXPECT_THAT(ErrorFor("subordinate_ids: 1\n"), HasSubstr("must be true or false"));
   EXPECT_THAT(ErrorFor("log_level: loud\n"), HasSubstr("must be debug, info, warning or error"));
 }
 
@@ -108,6 +132,11 @@ TEST(ConfigTest, ValuesThatCannotWorkAreRefused) {
   EXPECT_TRUE(refused([](Config& c) { c.allow_source = {"srv"}; }));
   EXPECT_TRUE(refused([](Config& c) { c.allow_source = {"/srv/../etc"}; }));
   EXPECT_TRUE(refused([](Config& c) { c.allow_socket = {"run"}; }));
+  EXPECT_TRUE(refused([](Config& c) { c.allow_socket_uid.clear(); }));
+  EXPECT_TRUE(refused([](Config& c) { c.allow_socket_gid.clear(); }));
+  EXPECT_TRUE(refused([](Config& c) { c.allow_capabilities = {"CAP_ALL"}; }));
+  EXPECT_TRUE(refused([](Config& c) { c.cgroup = "fsd.slice"; }));
+  EXPECT_FALSE(refused([](Config& c) { c.cgroup = "auto"; }));
   EXPECT_TRUE(refused([](Config& c) { c.state_dir = "lib"; }));
   EXPECT_TRUE(refused([](Config& c) { c.runtime_dir = ""; }));
   EXPECT_TRUE(refused([](Config& c) { c.runtime_dir = "/" + std::string(100, 'r'); }));

@@ -40,6 +40,12 @@ std::string_view ErrorReasonName(ErrorReason reason) {
       return "STATE_UNAVAILABLE";
     case ErrorReason::kShuttingDown:
       return "SHUTTING_DOWN";
+    case ErrorReason::kSandboxNotAllowed:
+      return "SANDBOX_NOT_ALLOWED";
+    case ErrorReason::kCapabilityNotAllowed:
+      return "CAPABILITY_NOT_ALLOWED";
+    case ErrorReason::kSocketOwnerNotAllowed:
+      return "SOCKET_OWNER_NOT_ALLOWED";
   }
   return "UNKNOWN";
 }

@@ -28,6 +28,9 @@ enum class ErrorReason {
   kWorkerFailed,
   kStateUnavailable,
   kShuttingDown,
+  kSandboxNotAllowed,
+  kCapabilityNotAllowed,
+  kSocketOwnerNotAllowed,
 };
 
 // "SOURCE_NOT_FOUND" and so on.

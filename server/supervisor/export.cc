@@ -15,6 +15,7 @@
 #include "server/supervisor/error_reason.h"
 #include "server/supervisor/export_spec.h"
 #include "server/supervisor/paths.h"
+#include "server/supervisor/worker_cgroup.h"
 #include "server/supervisor/worker_launcher.h"
 #include "server/telemetry/log.h"
 
@@ -177,6 +178,9 @@ absl::Status Export::LaunchWorker() {
   FSD_ASSIGN_OR_RETURN(const auto user_namespace,
                        surroundings_.user_namespaces.For(record_.spec()));
   FSD_ASSIGN_OR_RETURN(const os::UniqueFd spec, MakeWorkerSpec(user_namespace != nullptr));
+  const WorkerCgroup cgroup =
+      MakeWorkerCgroup(surroundings_.cgroups, record_.spec(), source_.get());
+  ReportUnenforcedLimits(cgroup.unenforced);
   FSD_ASSIGN_OR_RETURN(
       LaunchedWorker launched,
       supervisor::LaunchWorker(
@@ -187,7 +191,8 @@ absl::Status Export::LaunchWorker() {
            .vhost_listener = vhost_->fd(),
            .source_directory = source_.get(),
            .pid_namespace = HasPidNamespace(record_.spec()),
-           .user_namespace = user_namespace == nullptr ? -1 : user_namespace->get()}));
+           .user_namespace = user_namespace == nullptr ? -1 : user_namespace->get(),
+           .cgroup_procs = cgroup.procs.get()}));
   control_->StopListening();
   const pid_t pid = launched.pid;
   FSD_ASSIGN_OR_RETURN(
@@ -223,6 +228,19 @@ void Export::ReportRefusedInodes() {
                "failed with ENFILE; raise the export's inodes.max_file_descriptors or, if its file "
                "system has host handles, do not set inodes.host_handles to NEVER");
   FSD_LOG(kWarning, id(), "%s", conditions_.back().message);
+  surroundings_.changed(*this);
+}
+
+void Export::ReportUnenforcedLimits(const std::string& message) {
+  constexpr std::string_view kReason = "LIMITS_NOT_ENFORCED";
+  const auto now = std::find_if(conditions_.begin(), conditions_.end(),
+                                [kReason](const Condition& c) { return c.reason == kReason; });
+  if (now == conditions_.end() ? message.empty() : now->message == message) return;
+  RemoveCondition(kReason);
+  if (!message.empty()) {
+    AddCondition(kReason, message);
+    FSD_LOG(kWarning, id(), "limits are not enforced: %s", message);
+  }
   surroundings_.changed(*this);
 }
 
@@ -359,6 +377,7 @@ void Export::RemoveFiles() {
   } else {
     RemoveDeadSocket(ControlSocketPath(surroundings_.config, id()), os::SocketType::kSeqPacket);
   }
+  if (surroundings_.cgroups != nullptr) surroundings_.cgroups->Remove(id());
 }
 
 void Export::SetState(ExportState state) {

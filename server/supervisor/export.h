@@ -21,6 +21,7 @@
 #include "proto/fsd/internal/export_spec.pb.h"
 #include "proto/fsd/internal/worker.pb.h"
 #include "server/os/unique_fd.h"
+#include "server/supervisor/cgroup_subtree.h"
 #include "server/supervisor/config.h"
 #include "server/supervisor/earlier_worker.h"
 #include "server/supervisor/event_loop.h"
@@ -45,6 +46,7 @@ class Export {
     const Config& config;  // with normal paths
     const Timing& timing;
     UserNamespaces& user_namespaces;
+    CgroupSubtree* cgroups;                      // null: none
     std::function<void(const Export&)> changed;  // state or conditions did
   };
 
@@ -90,7 +92,7 @@ class Export {
   // To be deleted: kDeleting, then Stop.
   // `killed`: once, if the worker had to be killed and is not gone yet.
   void Delete(std::function<void()> deleted, std::function<void()> killed);
-  // Takes the sockets' names away.
+  // Takes the sockets' names away, and the worker's cgroup.
   void RemoveFiles();
 
  private:
@@ -100,6 +102,8 @@ class Export {
   absl::StatusOr<os::UniqueFd> MakeWorkerSpec(bool in_user_namespace) const;
   void OnStatus(const internal::WorkerStatus& status);
   void ReportRefusedInodes();
+  // `message`: of the condition; empty if there is none.
+  void ReportUnenforcedLimits(const std::string& message);
   void ReportHandleLack(internal::WorkerStatus::HandleLack lack);
   void ReportLandlockLack(bool lacking);
   // The condition holds for as long as `lacking` does.

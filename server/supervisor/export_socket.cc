@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <climits>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/errors/status_macros.h"
@@ -15,8 +17,40 @@ namespace {
 
 enum class Occupant { kNone, kDeadSocket, kLivingSocket, kNoSocket };
 
-Occupant OccupantOf(const std::string& path, os::SocketType type) {
-  struct stat info;
+bool IsSameFile(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+// Removes `path` if it is this file. From the directory that it is found in, so that another one
+// put in that one's place meanwhile loses nothing.
+void RemoveIfSame(const std::string& path, const struct stat& file) {
+  const size_t slash = path.rfind('/');
+  const std::string parent = path.substr(0, slash + 1);
+  const std::string name = path.substr(slash + 1);
+  const os::UniqueFd directory(::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  struct stat found;
+  if (directory.valid() &&
+      ::fstatat(directory.get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+      IsSameFile(found, file)) {
+    ::unlinkat(directory.get(), name.c_str(), 0);
+  }
+}
+
+uid_t OwnerOf(const os::SocketAccess& access) {
+  return access.uid == static_cast<uid_t>(-1) ? ::geteuid() : access.uid;
+}
+
+// Where a file is that may have come to lie elsewhere than it was to.
+std::string PathOf(int file) {
+  std::string path(PATH_MAX, '\0');
+  const std::string self = absl::StrCat("/proc/self/fd/", file);
+  const ssize_t size = ::readlink(self.c_str(), path.data(), path.size());
+  path.resize(size < 0 ? 0 : static_cast<size_t>(size));
+  return path;
+}
+
+// `info`: of what is there, if anything is.
+Occupant OccupantOf(const std::string& path, os::SocketType type, struct stat& info) {
   if (::lstat(path.c_str(), &info) != 0) {
     return errno == ENOENT ? Occupant::kNone : Occupant::kNoSocket;
   }
@@ -82,9 +116,10 @@ absl::StatusOr<ExportSocket> ExportSocket::Listen(const std::string& path, os::S
                                                   const os::SocketAccess& access, IfDead if_dead) {
   auto fd = os::ListenUnix(path, type, access);
   if (!fd.ok() && fd.error() == Errno(EADDRINUSE)) {
-    const Occupant occupant = OccupantOf(path, type);
+    struct stat found;
+    const Occupant occupant = OccupantOf(path, type, found);
     FSD_RETURN_IF_ERROR(CheckOccupant(path, occupant, if_dead));
-    if (occupant == Occupant::kDeadSocket) ::unlink(path.c_str());
+    if (occupant == Occupant::kDeadSocket) RemoveIfSame(path, found);
     fd = os::ListenUnix(path, type, access);
   }
   if (!fd.ok()) {
@@ -101,11 +136,12 @@ absl::StatusOr<ExportSocket> ExportSocket::Listen(const std::string& path, os::S
     }
     return ErrnoStatus(fd.error(), absl::StrCat("listen on socket ", path));
   }
+  const auto file = os::OpenSocketFile(fd->get(), path, OwnerOf(access));
   struct stat info;
-  if (::lstat(path.c_str(), &info) != 0) {
-    return ErrnoStatus(Errno::Last(), absl::StrCat("look at socket ", path));
+  if (!file.ok() || ::fstat(file->get(), &info) != 0) {
+    return InUse(path, "something else took its place while it was made");
   }
-  return ExportSocket(path, *std::move(fd), info.st_dev, info.st_ino);
+  return ExportSocket(path, *std::move(fd), info);
 }
 
 absl::StatusOr<ExportSocket> ExportSocket::ListenBelow(const std::vector<std::string>& allowed,
@@ -118,8 +154,9 @@ absl::StatusOr<ExportSocket> ExportSocket::ListenBelow(const std::vector<std::st
   struct stat info;
   const std::string name = path.substr(path.rfind('/') + 1);
   if (::fstatat(directory.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
-      info.st_dev != socket.device_ || info.st_ino != socket.inode_) {
-    socket.RemoveFile();
+      !IsSameFile(info, socket.file_)) {
+    const auto file = os::OpenSocketFile(socket.fd(), path, OwnerOf(access));
+    if (file.ok()) RemoveIfSame(PathOf(file->get()), socket.file_);
     return NotAllowed(path, "its directory was replaced while the socket was made");
   }
   return socket;
@@ -129,18 +166,15 @@ absl::Status ExportSocket::CheckBelow(const std::vector<std::string>& allowed,
                                       const std::string& path, os::SocketType type,
                                       IfDead if_dead) {
   FSD_RETURN_IF_ERROR(OpenDirectoryOf(allowed, path));
-  return CheckOccupant(path, OccupantOf(path, type), if_dead);
+  struct stat found;
+  return CheckOccupant(path, OccupantOf(path, type, found), if_dead);
 }
 
-void ExportSocket::RemoveFile() const {
-  struct stat info;
-  if (::lstat(path_.c_str(), &info) == 0 && info.st_dev == device_ && info.st_ino == inode_) {
-    ::unlink(path_.c_str());
-  }
-}
+void ExportSocket::RemoveFile() const { RemoveIfSame(path_, file_); }
 
 void RemoveDeadSocket(const std::string& path, os::SocketType type) {
-  if (OccupantOf(path, type) == Occupant::kDeadSocket) ::unlink(path.c_str());
+  struct stat found;
+  if (OccupantOf(path, type, found) == Occupant::kDeadSocket) RemoveIfSame(path, found);
 }
 
 }  // namespace fsd::supervisor

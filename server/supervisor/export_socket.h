@@ -3,10 +3,12 @@
 // The destructor closes the descriptor and leaves the name alone: a worker may go on listening on
 // it. Only RemoveFile takes the name away, and only if it still is the very file that was made
 // here. A name that exists is never taken from a living socket, nor from anything that is not a
-// socket.
+// socket. Whoever may write in the directory can exchange what is there, and the directory, at any
+// time: what is given away or removed is looked at by its inode.
 #ifndef FSD_SERVER_SUPERVISOR_EXPORT_SOCKET_H_
 #define FSD_SERVER_SUPERVISOR_EXPORT_SOCKET_H_
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <string>
@@ -51,13 +53,12 @@ class ExportSocket {
   void RemoveFile() const;
 
  private:
-  ExportSocket(std::string path, os::UniqueFd fd, dev_t device, ino_t inode)
-      : path_(std::move(path)), fd_(std::move(fd)), device_(device), inode_(inode) {}
+  ExportSocket(std::string path, os::UniqueFd fd, const struct stat& file)
+      : path_(std::move(path)), fd_(std::move(fd)), file_(file) {}
 
   std::string path_;
   os::UniqueFd fd_;
-  dev_t device_;
-  ino_t inode_;
+  struct stat file_;
 };
 
 // Removes `path` if it is a dead socket of this type: what an earlier supervisor left behind.

@@ -4,6 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cstdio>
+#include <string>
+#include <thread>
+
 #include "gmock/gmock.h"
 #include "server/os/unix_socket.h"
 #include "server/supervisor/error_reason.h"
@@ -131,6 +136,57 @@ TEST_F(ExportSocketTest, ADirectoryThatLeadsOutIsNotAllowed) {
   EXPECT_NE(::access((root_ + "/secret/web.sock").c_str(), F_OK), 0);
   EXPECT_THAT(ReasonOf(ListenBelow(root_ + "/allowed/missing/web.sock").status()),
               Optional(std::string("SOCKET_NOT_ALLOWED")));
+}
+
+TEST_F(ExportSocketTest, ADirectoryThatIsExchangedMeanwhileNeverLeadsOut) {
+  // Whoever owns the directory keeps exchanging it for a link to one that is not allowed.
+  const std::string inside = root_ + "/allowed/vm";
+  const std::string link = root_ + "/allowed/link";
+  const std::string secret = root_ + "/secret";
+  for (const std::string& path : {root_ + "/allowed", inside, secret}) {
+    ASSERT_EQ(::mkdir(path.c_str(), 0755), 0);
+  }
+  ASSERT_EQ(::symlink(secret.c_str(), link.c_str()), 0);
+  std::atomic<bool> done = false;
+  std::thread swapper([&] {
+    while (!done) {
+      ::renameat2(AT_FDCWD, inside.c_str(), AT_FDCWD, link.c_str(), RENAME_EXCHANGE);
+    }
+  });
+  int made = 0;
+  for (int i = 0; i < 5'000; ++i) {
+    const std::string name = std::to_string(i) + ".sock";
+    made += ListenBelow(inside + "/" + name).ok() ? 1 : 0;
+    EXPECT_NE(::access((secret + "/" + name).c_str(), F_OK), 0) << name;
+  }
+  done = true;
+  swapper.join();
+  EXPECT_GT(made, 0);
+}
+
+TEST_F(ExportSocketTest, NobodyCanConnectBeforeTheSocketHasItsMode) {
+  // Under the laxest umask, to one who tries all the time.
+  const mode_t before = ::umask(0);
+  const auto path_of = [this](int i) { return root_ + "/" + std::to_string(i) + ".sock"; };
+  constexpr int kSockets = 2'000;
+  std::atomic<int> current = 0;
+  std::atomic<int> early = 0;
+  std::thread visitor([&] {
+    while (current < kSockets) {
+      const std::string path = path_of(current);
+      struct stat info;
+      if (!os::ConnectUnix(path, os::SocketType::kStream).ok()) continue;
+      if (::lstat(path.c_str(), &info) != 0 || (info.st_mode & 0777) != 0600) ++early;
+    }
+  });
+  for (; current < kSockets; ++current) {
+    EXPECT_TRUE(ExportSocket::Listen(path_of(current), os::SocketType::kStream, {.mode = 0600},
+                                     IfDead::kRefuse)
+                    .ok());
+  }
+  visitor.join();
+  ::umask(before);
+  EXPECT_EQ(early, 0);
 }
 
 TEST_F(ExportSocketTest, CheckingChangesNothing) {

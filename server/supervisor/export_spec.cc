@@ -15,8 +15,10 @@
 #include "absl/time/time.h"
 #include "server/errors/check.h"
 #include "server/errors/status_macros.h"
+#include "server/os/capability_name.h"
 #include "server/os/unix_socket.h"
 #include "server/supervisor/error_reason.h"
+#include "server/supervisor/export_bounds.h"
 #include "server/supervisor/paths.h"
 #include "server/supervisor/record_format.h"
 
@@ -51,6 +53,36 @@ absl::Status CompleteSource(ExportSpec& spec) {
                      "' must be an absolute path without . and .. components"));
   }
   spec.set_source_path(*std::move(path));
+  return absl::OkStatus();
+}
+
+absl::Status CompleteCapabilities(std::string_view field,
+                                  google::protobuf::RepeatedPtrField<std::string>& names) {
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    if (os::CapabilityNumber(name).has_value()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        Absl(field), ": '", name, "' is no capability; write it as capabilities(7) does"));
+  }
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice == names.end()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(Absl(field), ": ", *twice, " is given twice"));
+}
+
+absl::Status CompleteSandbox(ExportSpec& spec) {
+  if (!ExportSpec::SandboxMode_IsValid(spec.sandbox_mode())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sandbox.mode: unknown value ", spec.sandbox_mode()));
+  }
+  if (!ExportSpec::Seccomp_IsValid(spec.seccomp())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sandbox.seccomp: unknown value ", spec.seccomp()));
+  }
+  FSD_RETURN_IF_ERROR(
+      CompleteCapabilities("sandbox.add_capabilities", *spec.mutable_add_capabilities()));
+  FSD_RETURN_IF_ERROR(
+      CompleteCapabilities("sandbox.drop_capabilities", *spec.mutable_drop_capabilities()));
+  if (spec.limits().ByteSizeLong() == 0) spec.clear_limits();
   return absl::OkStatus();
 }
 
@@ -132,28 +164,9 @@ absl::Status CompleteExportSpec(const Config& config, ExportSpec& spec) {
   }
   FSD_RETURN_IF_ERROR(CompleteLabels(spec));
   FSD_RETURN_IF_ERROR(CompleteSource(spec));
-  return CompleteSocket(config, spec);
-}
-
-std::string FirstDifference(const ExportSpec& a, const ExportSpec& b) {
-  if (a.SerializeAsString() == b.SerializeAsString()) return "";
-  if (a.source_path() != b.source_path()) return "source_path";
-  if (a.tag() != b.tag()) return "tag";
-  if (a.advertise_tag() != b.advertise_tag()) return "advertise_tag";
-  if (a.socket_path() != b.socket_path()) return "socket_path";
-  if (a.socket_uid() != b.socket_uid()) return "socket_uid";
-  if (a.socket_gid() != b.socket_gid()) return "socket_gid";
-  if (a.socket_mode() != b.socket_mode()) return "socket_mode";
-  if (a.read_only() != b.read_only()) return "read_only";
-  if (a.cache() != b.cache()) return "cache";
-  if (a.owner_system() != b.owner_system()) return "owner_system";
-  if (a.owner_vm_id() != b.owner_vm_id()) return "owner_vm_id";
-  const auto same_label = [](const Label& x, const Label& y) {
-    return x.key() == y.key() && x.value() == y.value();
-  };
-  const bool same_labels = std::equal(a.labels().begin(), a.labels().end(), b.labels().begin(),
-                                      b.labels().end(), same_label);
-  return same_labels ? "a field that this program does not know" : "labels";
+  FSD_RETURN_IF_ERROR(CompleteSocket(config, spec));
+  FSD_RETURN_IF_ERROR(CompleteSandbox(spec));
+  return CheckExportBounds(config, spec);
 }
 
 internal::ExportRecord NewExportRecord(ExportSpec spec, std::string request_id) {

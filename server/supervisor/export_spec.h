@@ -22,12 +22,9 @@ std::string DefaultSocketPath(const Config& config, std::string_view id);
 std::string ControlSocketPath(const Config& config, std::string_view id);
 
 // Fills in what was left to the server and brings the rest into one form (normal paths, sorted
-// labels), so that equal specs are equal bytes. INVALID_ARGUMENT or PERMISSION_DENIED, naming the
-// field, for what cannot be served. Looks at no file.
+// labels and capabilities), so that equal specs are equal bytes. INVALID_ARGUMENT or
+// PERMISSION_DENIED, naming the field, for what cannot be served. Looks at no file.
 absl::Status CompleteExportSpec(const Config& config, internal::ExportSpec& spec);
-
-// The name of the first field in which the two differ; empty if they are equal.
-std::string FirstDifference(const internal::ExportSpec& a, const internal::ExportSpec& b);
 
 // The record of a new export with this complete spec: made now, with a random uid.
 internal::ExportRecord NewExportRecord(internal::ExportSpec spec, std::string request_id);

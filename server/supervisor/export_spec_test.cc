@@ -7,6 +7,7 @@ namespace fsd::supervisor {
 namespace {
 
 using internal::ExportSpec;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Optional;
 
@@ -50,7 +51,7 @@ TEST(ExportSpecTest, EqualSpecsBecomeEqualBytes) {
   b.add_labels()->set_key("b");
   ASSERT_TRUE(CompleteExportSpec(TestConfig(), a).ok());
   ASSERT_TRUE(CompleteExportSpec(TestConfig(), b).ok());
-  EXPECT_EQ(FirstDifference(a, b), "");
+  EXPECT_EQ(a.SerializeAsString(), b.SerializeAsString());
 }
 
 TEST(ExportSpecTest, IdsAreLowerCaseLabels) {
@@ -89,6 +90,19 @@ TEST(ExportSpecTest, BadFieldsAreNamed) {
                 s.add_labels()->set_key("a");
               }),
               HasSubstr("labels: 'a'"));
+  EXPECT_THAT(error_with([](ExportSpec& s) {
+                s.set_sandbox_mode(static_cast<ExportSpec::SandboxMode>(9));
+              }),
+              HasSubstr("sandbox.mode: unknown value 9"));
+  EXPECT_THAT(error_with([](ExportSpec& s) { s.set_seccomp(static_cast<ExportSpec::Seccomp>(9)); }),
+              HasSubstr("sandbox.seccomp: unknown value 9"));
+  EXPECT_THAT(error_with([](ExportSpec& s) { s.add_add_capabilities("CAP_FLY"); }),
+              HasSubstr("sandbox.add_capabilities: 'CAP_FLY'"));
+  EXPECT_THAT(error_with([](ExportSpec& s) {
+                s.add_drop_capabilities("CAP_MKNOD");
+                s.add_drop_capabilities("CAP_MKNOD");
+              }),
+              HasSubstr("sandbox.drop_capabilities: CAP_MKNOD is given twice"));
 }
 
 TEST(ExportSpecTest, ATagOf36BytesFits) {
@@ -125,16 +139,25 @@ TEST(ExportSpecTest, ASocketPathThatIsTooLongIsRefusedAlsoWhenTheServerChoseIt) 
               Optional(std::string("SOCKET_PATH_TOO_LONG")));
 }
 
-TEST(ExportSpecTest, TheFirstDifferenceIsNamed) {
-  ExportSpec other = WebSpec();
-  other.set_tag("other");
-  EXPECT_EQ(FirstDifference(WebSpec(), other), "tag");
-  other = WebSpec();
-  other.set_read_only(true);
-  EXPECT_EQ(FirstDifference(WebSpec(), other), "read_only");
-  other = WebSpec();
-  other.add_labels()->set_key("a");
-  EXPECT_EQ(FirstDifference(WebSpec(), other), "labels");
+TEST(ExportSpecTest, CapabilitiesAndLimitsHaveOneForm) {
+  Config config = TestConfig();
+  config.allow_capabilities = {"CAP_BPF", "CAP_LINUX_IMMUTABLE"};
+  ExportSpec spec = WebSpec();
+  spec.add_add_capabilities("CAP_LINUX_IMMUTABLE");
+  spec.add_add_capabilities("CAP_BPF");
+  spec.add_drop_capabilities("CAP_SETFCAP");
+  spec.add_drop_capabilities("CAP_MKNOD");
+  spec.mutable_limits();
+  ASSERT_TRUE(CompleteExportSpec(config, spec).ok());
+  EXPECT_THAT(spec.add_capabilities(), ElementsAre("CAP_BPF", "CAP_LINUX_IMMUTABLE"));
+  EXPECT_THAT(spec.drop_capabilities(), ElementsAre("CAP_MKNOD", "CAP_SETFCAP"));
+  EXPECT_FALSE(spec.has_limits());
+}
+
+TEST(ExportSpecTest, TheConfigurationsBoundsHold) {
+  ExportSpec spec = WebSpec();
+  spec.set_sandbox_mode(ExportSpec::SANDBOX_NONE);
+  EXPECT_THAT(ReasonOf(Complete(spec)), Optional(std::string("SANDBOX_NOT_ALLOWED")));
 }
 
 }  // namespace

@@ -5,10 +5,15 @@
 // file "next" · "silent" says no hello · "garbage" · "wrong-uid" · "wrong-version" · "status-first"
 // · "exit-3-says": as "exit-3", saying why · "fails-late": says so after its hello · "hello-twice"
 // · "bad-state" · "mute": ready, then never answers · "hang-up": ready, then closes its channel ·
-// "flood": ready, then floods · "no-stop": ignores Stop · "stuck": says so when it is to stop ·
-// "report": writes what it was born with to fd 1 and ends · anything else: behaves. Letters: 'm' a
-// guest mounts · 'r' a request is refused an inode · 'h' host handles are missing, or not any more
-// · 'x' exit(7) · 'a' abort · 'p' answers with "pong".
+// "flood": ready, then floods · "no-status": says hello and no more · "deaf": ready, then reads
+// nothing any more · "oversized", "empty", "descriptors": ready, then sends a datagram that is too
+// large, one of no bytes, many with descriptors · "late-uid": ready, then speaks for another export
+// · "absurd": ready, with the greatest numbers there are, and then with the least · "bad-lack":
+// reports an unknown lack · "rewriter": ready only if it could not change its specification ·
+// "no-stop": ignores Stop · "stuck": says so when it is to stop · "report": writes what it was born
+// with to fd 1 and ends · anything else: behaves. Letters: 'm' a guest mounts · 'r' a request is
+// refused an inode · 'h' host handles are missing, or not any more · 'x' exit(7) · 'a' abort · 'p'
+// answers with "pong".
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,6 +23,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <span>
@@ -49,7 +55,9 @@ class FakeWorker {
   void Hello();
   void Status(WorkerStatus::State state);
   void Failure(std::string_view reason);
-  void SendRaw(std::string_view bytes);
+  void AbsurdStatus(uint64_t number);
+  void SendRaw(std::string_view bytes, std::span<const int> fds = {});
+  void MisbehaveOnceReady();
   void AcceptChannel();
   void OnMessage();
   void OnFrontEnd();
@@ -64,14 +72,56 @@ class FakeWorker {
   bool channel_open_ = true;
 };
 
-void FakeWorker::SendRaw(std::string_view bytes) {
-  (void)os::SendWithFds(channel_.fd(), std::as_bytes(std::span(bytes)), {});
+void FakeWorker::SendRaw(std::string_view bytes, std::span<const int> fds) {
+  (void)os::SendWithFds(channel_.fd(), std::as_bytes(std::span(bytes)), fds);
+}
+
+void FakeWorker::AbsurdStatus(uint64_t number) {
+  FromWorker message;
+  WorkerStatus& status = *message.mutable_status();
+  status.set_state(WorkerStatus::STATE_MOUNTED);
+  status.set_inodes(number);
+  status.set_open_files(number);
+  status.set_connections_accepted(number);
+  status.set_connections_refused(number);
+  status.set_inodes_refused(number);
+  internal::Connection& connection = *status.mutable_connection();
+  connection.set_since_unix_nanos(number == 0 ? INT64_MIN : INT64_MAX);
+  connection.set_virtio_features(number);
+  connection.set_protocol_features(number);
+  connection.set_queues(static_cast<uint32_t>(number));
+  connection.set_fuse_major(static_cast<uint32_t>(number));
+  connection.set_fuse_minor(static_cast<uint32_t>(number));
+  connection.set_init_flags(number);
+  (void)channel_.Send(message);
+}
+
+void FakeWorker::MisbehaveOnceReady() {
+  if (Is("oversized")) SendRaw(std::string(ipc::kMaxMessageBytes + 1, 'x'));
+  if (Is("empty")) SendRaw("");
+  if (Is("late-uid")) Hello();
+  if (Is("absurd")) {
+    AbsurdStatus(UINT64_MAX);
+    AbsurdStatus(0);
+  }
+  if (Is("descriptors")) {
+    const std::vector<int> fds(os::kMaxFdsPerMessage, ipc::kSourceDirectoryFd);
+    FromWorker message;
+    message.mutable_status()->set_state(WorkerStatus::STATE_LISTENING);
+    for (int i = 0; i < 16; ++i) SendRaw(message.SerializeAsString(), fds);
+  }
+  if (Is("hang-up")) {
+    channel_ = ipc::WorkerChannel(os::UniqueFd());
+    channel_open_ = false;
+  }
+  while (Is("deaf")) ::pause();
 }
 
 void FakeWorker::Hello() {
   FromWorker message;
   message.mutable_hello()->set_version(ipc::kProtocolVersion + (Is("wrong-version") ? 1 : 0));
-  message.mutable_hello()->set_export_uid(Is("wrong-uid") ? "another" : spec_.export_uid());
+  const bool lies = Is("wrong-uid") || (Is("late-uid") && ready_);
+  message.mutable_hello()->set_export_uid(lies ? "another" : spec_.export_uid());
   (void)channel_.Send(message);
 }
 
@@ -122,12 +172,11 @@ void FakeWorker::OnMessage() {
   if (!Is("status-first")) Hello();
   if (Is("hello-twice")) Hello();
   if (Is("fails-late")) return Failure("late");
+  if (Is("no-status")) return;
+  if (Is("bad-lack")) handle_lack_ = static_cast<WorkerStatus::HandleLack>(77);
   Status(Is("bad-state") ? static_cast<WorkerStatus::State>(77) : WorkerStatus::STATE_LISTENING);
   ready_ = true;
-  if (Is("hang-up")) {
-    channel_ = ipc::WorkerChannel(os::UniqueFd());
-    channel_open_ = false;
-  }
+  MisbehaveOnceReady();
 }
 
 void FakeWorker::OnFrontEnd() {
@@ -220,6 +269,16 @@ int Report(char** argv, char** envp) {
   return 0;
 }
 
+// Whether it can be changed in any way.
+bool CanRewriteSpec() {
+  const off_t size = ::lseek(ipc::kWorkerSpecFd, 0, SEEK_END);
+  return ::pwrite(ipc::kWorkerSpecFd, "x", 1, 0) == 1 || ::ftruncate(ipc::kWorkerSpecFd, 0) == 0 ||
+         ::ftruncate(ipc::kWorkerSpecFd, size + 1) == 0 ||
+         ::mmap(nullptr, 1, PROT_READ | PROT_WRITE, MAP_SHARED, ipc::kWorkerSpecFd, 0) !=
+             MAP_FAILED ||
+         ::fcntl(ipc::kWorkerSpecFd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0;
+}
+
 internal::WorkerSpec ReadSpec() {
   std::string bytes(static_cast<size_t>(::lseek(ipc::kWorkerSpecFd, 0, SEEK_END)), '\0');
   if (::pread(ipc::kWorkerSpecFd, bytes.data(), bytes.size(), 0) < 0) std::exit(2);
@@ -234,6 +293,7 @@ int Main(char** argv, char** envp) {
   if (tag == "report") return Report(argv, envp);
   if (tag == "exit-1") return 1;
   if (tag == "exit-3") return 3;
+  if (tag == "rewriter" && CanRewriteSpec()) return 1;
   if (tag == "exit-5") return 5;
   if (tag == "exit-1-next" && ::faccessat(ipc::kSourceDirectoryFd, "next", F_OK, 0) == 0) return 1;
   pollfd polled{.fd = ipc::kControlListenerFd, .events = POLLIN, .revents = 0};

@@ -4,10 +4,13 @@
 
 #include <climits>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/errors/status_macros.h"
+#include "server/supervisor/own_cgroup.h"
 #include "server/supervisor/paths.h"
+#include "server/telemetry/log.h"
 
 namespace fsd::supervisor {
 namespace {
@@ -38,6 +41,25 @@ absl::StatusOr<Config> PrepareHost(Config config) {
   FSD_RETURN_IF_ERROR(
       EnsureDirectory(JoinPath(config.runtime_dir, "control"), 0700, /*exact=*/true));
   return config;
+}
+
+absl::StatusOr<std::unique_ptr<CgroupSubtree>> TakeCgroups(const Config& config) {
+  if (config.cgroup.empty()) return nullptr;
+  const bool automatic = config.cgroup == kAutoCgroup;
+  absl::StatusOr<std::string> directory = config.cgroup;
+  if (automatic) directory = OwnCgroupDirectory();
+  auto taken = directory.ok() ? CgroupSubtree::Take(*directory)
+                              : absl::StatusOr<std::unique_ptr<CgroupSubtree>>(directory.status());
+  if (taken.ok()) {
+    FSD_LOG(kInfo, "", "workers have cgroups in %s", (*taken)->directory());
+    return taken;
+  }
+  if (!automatic) return Annotate(taken.status(), "cgroup");
+  FSD_LOG(kWarning, "",
+          "no cgroup to divide among workers (%s): exports' limits but open files "
+          "are not enforced",
+          std::string(taken.status().message()));
+  return nullptr;
 }
 
 }  // namespace fsd::supervisor

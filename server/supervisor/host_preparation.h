@@ -2,7 +2,10 @@
 #ifndef FSD_SERVER_SUPERVISOR_HOST_PREPARATION_H_
 #define FSD_SERVER_SUPERVISOR_HOST_PREPARATION_H_
 
+#include <memory>
+
 #include "absl/status/statusor.h"
+#include "server/supervisor/cgroup_subtree.h"
 #include "server/supervisor/config.h"
 
 namespace fsd::supervisor {
@@ -14,6 +17,11 @@ namespace fsd::supervisor {
 //   RUNTIME_DIR/exports  0755: each socket's own mode says who may connect
 //   RUNTIME_DIR/control  0700: workers' control sockets
 absl::StatusOr<Config> PrepareHost(Config config);
+
+// The cgroup that the configuration gives to the supervisor, which is in it from here on; null if
+// it gives none, or leaves it to the supervisor to find one and none is there. Fails for one that
+// is named and cannot be had.
+absl::StatusOr<std::unique_ptr<CgroupSubtree>> TakeCgroups(const Config& config);
 
 }  // namespace fsd::supervisor
 

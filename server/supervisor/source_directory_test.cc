@@ -4,7 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cstdio>
 #include <optional>
+#include <thread>
 
 #include "gmock/gmock.h"
 #include "server/supervisor/error_reason.h"
@@ -79,6 +82,29 @@ TEST_F(SourceDirectoryTest, ASymbolicLinkThatStaysWithinIsFollowed) {
   const auto opened = Open("/allowed/link");
   ASSERT_TRUE(opened.ok()) << opened.status();
   EXPECT_TRUE(IsSame(*opened, "/allowed/www/deep"));
+}
+
+TEST_F(SourceDirectoryTest, ADirectoryThatIsExchangedForALinkMeanwhileNeverLeadsOut) {
+  ::mkdir((root_ + "/secret/deep").c_str(), 0755);
+  Link("../secret", "/allowed/link");
+  const std::string www = root_ + "/allowed/www";
+  const std::string link = root_ + "/allowed/link";
+  std::atomic<bool> done = false;
+  std::thread swapper([&] {
+    while (!done) ::renameat2(AT_FDCWD, www.c_str(), AT_FDCWD, link.c_str(), RENAME_EXCHANGE);
+  });
+  int opened = 0;
+  int escaped = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const auto directory = Open("/allowed/www/deep");
+    if (!directory.ok()) continue;
+    ++opened;
+    escaped += IsSame(*directory, "/secret/deep") ? 1 : 0;
+  }
+  done = true;
+  swapper.join();
+  EXPECT_GT(opened, 0);
+  EXPECT_EQ(escaped, 0);
 }
 
 TEST_F(SourceDirectoryTest, ALinkFromOneAllowedDirectoryIsJudgedByAnyThatContainsIt) {

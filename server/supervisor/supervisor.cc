@@ -8,9 +8,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/errors/status_macros.h"
+#include "server/supervisor/cgroup_subtree.h"
 #include "server/supervisor/error_reason.h"
 #include "server/supervisor/event_loop.h"
 #include "server/supervisor/export.h"
+#include "server/supervisor/export_difference.h"
 #include "server/supervisor/export_registry.h"
 #include "server/supervisor/export_spec.h"
 #include "server/supervisor/export_store.h"
@@ -29,16 +31,18 @@ using internal::ExportSpec;
 class SupervisorImpl final : public Supervisor {
  public:
   SupervisorImpl(Config config, const Timing& timing, std::unique_ptr<EventLoop> loop,
-                 ExportStore store)
+                 ExportStore store, std::unique_ptr<CgroupSubtree> cgroups)
       : config_(std::move(config)),
         timing_(timing),
         loop_(std::move(loop)),
         store_(std::move(store)),
         user_namespaces_(config_.subordinate_ids),
+        cgroups_(std::move(cgroups)),
         surroundings_{.loop = *loop_,
                       .config = config_,
                       .timing = timing_,
                       .user_namespaces = user_namespaces_,
+                      .cgroups = cgroups_.get(),
                       .changed = [this](const Export& changed) { Tell(changed); }} {}
 
   absl::Status LoadRecords();
@@ -55,6 +59,9 @@ class SupervisorImpl final : public Supervisor {
   void GetExport(std::string id, Callback<ExportView> done) override;
   void ListExports(Callback<std::vector<ExportView>> done) override;
   void DeleteExport(std::string id, bool force, StatusCallback done) override;
+  std::string CgroupDirectory() const override {
+    return cgroups_ == nullptr ? "" : cgroups_->directory();
+  }
   void SetObserver(std::function<void(const ExportView&)> observer) override {
     observer_ = std::move(observer);
   }
@@ -94,6 +101,7 @@ class SupervisorImpl final : public Supervisor {
   const std::unique_ptr<EventLoop> loop_;
   ExportStore store_;
   UserNamespaces user_namespaces_;
+  const std::unique_ptr<CgroupSubtree> cgroups_;  // null: none to divide
   const Export::Surroundings surroundings_;
   ExportRegistry registry_;
   std::map<std::string, Operation> operations_;  // by export id
@@ -120,12 +128,12 @@ void SupervisorImpl::Run() {
 void SupervisorImpl::Restore(Export& restored) {
   // The configuration may have become narrower since.
   ExportSpec spec = restored.record().spec();
-  if (const absl::Status status = CompleteExportSpec(config_, spec); !status.ok()) {
-    return restored.Fail(status);
-  }
-  if (EarlierWorker::Serves(ControlSocketPath(config_, spec.id()))) {
-    return restored.LeaveToEarlierWorker();
-  }
+  const absl::Status allowed = CompleteExportSpec(config_, spec);
+  const bool is_served = EarlierWorker::Serves(ControlSocketPath(config_, restored.id()));
+  // Both are worth knowing if both are so.
+  if (is_served) restored.LeaveToEarlierWorker();
+  if (!allowed.ok()) restored.Fail(allowed);
+  if (is_served || !allowed.ok()) return;
   const std::string id = restored.id();
   const std::string uid = restored.record().uid();
   const auto timer = std::make_shared<TimerId>();
@@ -202,10 +210,10 @@ std::optional<absl::StatusOr<ExportView>> SupervisorImpl::AnswerFromExisting(
   if (operations_.contains(id)) return BusyError(id);
   const Export* const existing = registry_.Find(id);
   if (existing == nullptr) return std::nullopt;
-  const std::string difference = FirstDifference(existing->record().spec(), spec);
+  const std::string_view difference = FirstDifference(existing->record().spec(), spec);
   if (difference.empty()) return existing->View();
   return ReasonedError(absl::StatusCode::kAlreadyExists, ErrorReason::kExportExists,
-                       absl::StrCat("export ", id, ": exists with another ", difference,
+                       absl::StrCat("export ", id, ": exists with another ", Absl(difference),
                                     "; delete it first, or choose another name"));
 }
 
@@ -390,9 +398,11 @@ absl::StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(Config config,
                                                                const Timing& timing) {
   FSD_ASSIGN_OR_RETURN(config, PrepareHost(std::move(config)));
   FSD_ASSIGN_OR_RETURN(ExportStore store, ExportStore::Open(config.state_dir));
+  // Not before the state is surely ours: it clears away what an earlier supervisor left.
+  FSD_ASSIGN_OR_RETURN(std::unique_ptr<CgroupSubtree> cgroups, TakeCgroups(config));
   FSD_ASSIGN_OR_RETURN(std::unique_ptr<EventLoop> loop, EventLoop::Create());
   auto supervisor = std::make_unique<SupervisorImpl>(std::move(config), timing, std::move(loop),
-                                                     std::move(store));
+                                                     std::move(store), std::move(cgroups));
   FSD_RETURN_IF_ERROR(supervisor->LoadRecords());
   return supervisor;
 }

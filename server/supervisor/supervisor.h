@@ -53,6 +53,9 @@ class Supervisor {
   // when worker, sockets and record are gone.
   virtual void DeleteExport(std::string id, bool force, StatusCallback done) = 0;
 
+  // Of the cgroup below which workers have theirs; empty if there is none. Any thread.
+  virtual std::string CgroupDirectory() const = 0;
+
   // Told of each change of an export's state, on Run's thread, in order; an export that is gone has
   // a view in state kDeleting as its last. Set once, before Run.
   virtual void SetObserver(std::function<void(const ExportView&)> observer) = 0;

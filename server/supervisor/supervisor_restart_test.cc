@@ -82,6 +82,40 @@ TEST_F(SupervisorTest, AnExportThatCannotComeBackFailsAloneAndKeepsItsRecord) {
   EXPECT_FALSE(Exists("/state/exports/gone"));
 }
 
+TEST_F(SupervisorTest, WhatTheConfigurationNoLongerAllowsFailsAloneAndKeepsItsRecord) {
+  config_.weakest_sandbox = ExportSpec::SANDBOX_NONE;
+  config_.allow_capabilities = {"CAP_LINUX_IMMUTABLE"};
+  auto& first = Start();
+  ExportSpec weak = SpecOf("weak");
+  weak.set_sandbox_mode(ExportSpec::SANDBOX_NONE);
+  ASSERT_TRUE(first.Create(weak).ok());
+  ExportSpec capable = SpecOf("capable");
+  capable.add_add_capabilities("CAP_LINUX_IMMUTABLE");
+  ASSERT_TRUE(first.Create(capable).ok());
+  ASSERT_TRUE(first.Create(SpecOf("web")).ok());
+  first.Stop();
+  config_.weakest_sandbox = ExportSpec::SANDBOX_CHROOT;
+  config_.allow_capabilities.clear();
+
+  auto& second = Start();
+
+  EXPECT_THAT(second.Await("weak", ExportState::kFailed).conditions,
+              Contains(Field(&Condition::reason, "SANDBOX_NOT_ALLOWED")));
+  EXPECT_THAT(second.Await("capable", ExportState::kFailed).conditions,
+              Contains(Field(&Condition::reason, "CAPABILITY_NOT_ALLOWED")));
+  second.Await("web", ExportState::kListening);
+  EXPECT_TRUE(Answers(Connect("web")));
+  EXPECT_TRUE(Exists("/state/exports/weak"));
+  EXPECT_FALSE(Exists("/run/exports/weak.sock"));
+  second.Stop();
+
+  // Allowed again, it comes back.
+  config_.weakest_sandbox = ExportSpec::SANDBOX_NONE;
+  auto& third = Start();
+  third.Await("weak", ExportState::kListening);
+  EXPECT_TRUE(Answers(Connect("weak")));
+}
+
 class KeptWorkerTest : public SupervisorTest {
  protected:
   KeptWorkerTest() {
@@ -119,6 +153,18 @@ TEST_F(KeptWorkerTest, IsLeftAloneByTheNextSupervisorUntilDeletedWithForce) {
   EXPECT_FALSE(Exists("/run/exports/web.sock"));
   EXPECT_FALSE(Exists("/run/control/web.sock"));
   EXPECT_FALSE(Exists("/state/exports/web"));
+}
+
+TEST_F(KeptWorkerTest, IsKnownToTheNextSupervisorAlsoIfThatWouldNotAllowIt) {
+  config_.allow_socket_uid = {{.first = 1, .last = 1}};
+  auto& second = Start();
+  const ExportView failed = second.Await("web", ExportState::kFailed);
+  EXPECT_THAT(second.Get("web")->conditions,
+              Contains(Field(&Condition::reason, "SOCKET_OWNER_NOT_ALLOWED")));
+  EXPECT_THAT(failed.conditions, Contains(Field(&Condition::reason, "WORKER_NOT_ADOPTED")));
+  EXPECT_TRUE(Answers(Connect("web")));
+  EXPECT_TRUE(second.Delete("web", /*force=*/true).ok());
+  ExpectEnds();
 }
 
 TEST_F(SupervisorTest, TwoHundredCyclesLeaveNoDescriptorAndNoProcess) {

@@ -27,9 +27,10 @@ struct BadStart {
 class BadStartTest : public SupervisorTest, public ::testing::WithParamInterface<BadStart> {};
 
 TEST_P(BadStartTest, AWorkerThatDoesNotGetReadyFailsTheCreationAndLeavesNothing) {
-  if (GetParam().tag == std::string("silent")) timing_.worker.ready = absl::Milliseconds(200);
+  const std::string tag = GetParam().tag;
+  if (tag == "silent" || tag == "no-status") timing_.worker.ready = absl::Milliseconds(200);
   auto& supervisor = Start();
-  const absl::Status status = supervisor.Create(SpecOf("web", GetParam().tag)).status();
+  const absl::Status status = supervisor.Create(SpecOf("web", tag)).status();
   EXPECT_THAT(ReasonOf(status), Optional(std::string(GetParam().reason)));
   EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().message));
   EXPECT_THAT(supervisor.List(), IsEmpty());
@@ -50,6 +51,8 @@ INSTANTIATE_TEST_SUITE_P(
                       BadStart{"fails-late", "WORKER_FAILED", "cannot serve after its hello"},
                       BadStart{"exit-5", "WORKER_FAILED", "its handle keeper died"},
                       BadStart{"silent", "WORKER_FAILED", "not ready within 200ms"},
+                      BadStart{"no-status", "WORKER_FAILED", "not ready within 200ms"},
+                      BadStart{"bad-lack", "WORKER_FAILED", "unknown lack of handles 77"},
                       BadStart{"garbage", "WORKER_FAILED", "not a message"},
                       BadStart{"wrong-uid", "WORKER_FAILED", "speaks for another export"},
                       BadStart{"wrong-version", "WORKER_FAILED", "version 2"},
@@ -89,8 +92,55 @@ TEST_P(LaterMisbehaviourTest, AWorkerThatMisbehavesIsKilledAndReported) {
 
 INSTANTIATE_TEST_SUITE_P(Misbehaviours, LaterMisbehaviourTest,
                          ::testing::Values(std::pair("mute", "has not answered"),
+                                           std::pair("deaf", "has not answered"),
+                                           std::pair("oversized", "not a message"),
+                                           std::pair("descriptors", "not a message"),
+                                           std::pair("empty", "closed its control channel"),
+                                           std::pair("late-uid", "speaks for another export"),
                                            std::pair("hang-up", "closed its control channel"),
                                            std::pair("flood", "more than 100 messages")));
+
+TEST_F(SupervisorTest, DescriptorsThatAWorkerSendsAreNotKept) {
+  timing_.restart.max_failures = 1;
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("db")).ok());
+  const size_t before = CountOpenFds();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web", "descriptors")).ok());
+  supervisor.Await("web", ExportState::kFailed);
+  ASSERT_TRUE(supervisor.Delete("web").ok());
+  EXPECT_EQ(CountOpenFds(), before);
+  EXPECT_TRUE(Answers(Connect("db")));
+}
+
+TEST_F(SupervisorTest, AbsurdNumbersAreShownAsTheyAreAndHurtNobody) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("db")).ok());
+  ASSERT_TRUE(supervisor.Create(SpecOf("web", "absurd")).ok());
+  const ExportView mounted = supervisor.Await("web", ExportState::kMounted);
+  EXPECT_EQ(mounted.worker.inodes(), UINT64_MAX);
+  EXPECT_EQ(mounted.worker.connections_accepted(), UINT64_MAX);
+  EXPECT_TRUE(Answers(Connect("db")));
+  // Counters that have gone backwards, or a worker that lies all its life, keep nothing from
+  // ending.
+  EXPECT_TRUE(supervisor.Delete("web", /*force=*/true).ok());
+  EXPECT_TRUE(supervisor.Delete("db", /*force=*/true).ok());
+}
+
+TEST_F(SupervisorTest, AWorkerCannotChangeItsSpecification) {
+  EXPECT_TRUE(Start().Create(SpecOf("web", "rewriter")).ok());
+}
+
+TEST_F(SupervisorTest, AWorkerThatFloodsHoldsUpNoOther) {
+  timing_.worker.messages_per_second = 1'000'000'000;
+  timing_.worker.stop = absl::Milliseconds(100);  // it does not read that it is to
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("db")).ok());
+  ASSERT_TRUE(supervisor.Create(SpecOf("web", "flood")).ok());
+  EXPECT_TRUE(Answers(Connect("db")));
+  EXPECT_TRUE(supervisor.Get("db").ok());
+  EXPECT_TRUE(supervisor.Create(SpecOf("other")).ok());
+  EXPECT_TRUE(supervisor.Delete("web").ok());
+}
 
 TEST_F(SupervisorTest, ADeadWorkerGetsASuccessorOnTheSameSocket) {
   auto& supervisor = Start();

@@ -226,6 +226,37 @@ TEST_F(WorkerLauncherTest, ABinaryThatCannotRunIsReportedWithItsPathAndLeavesNoZ
   EXPECT_EQ(errno, ECHILD);
 }
 
+TEST_F(WorkerLauncherTest, TheWorkerPutsItselfIntoItsCgroupFirst) {
+  const os::UniqueFd spec = SpecWithTag("exit-3");
+  // Also with a number that another descriptor is to get.
+  const os::UniqueFd kept(::fcntl(4, F_DUPFD_CLOEXEC, 100));
+  const os::UniqueFd procs(::memfd_create("cgroup.procs", MFD_CLOEXEC));
+  ASSERT_EQ(::dup3(procs.get(), 4, O_CLOEXEC), 4);
+  WorkerLaunch launch = Launch(spec.get());
+  launch.cgroup_procs = 4;
+
+  const auto worker = LaunchWorker(launch);
+
+  kept.valid() ? ::dup3(kept.get(), 4, O_CLOEXEC) : ::close(4);
+  ASSERT_TRUE(worker.ok()) << worker.status();
+  EXPECT_EQ(WaitForEnd(worker->process).code, 3);
+  char written[8] = {};
+  EXPECT_EQ(::pread(procs.get(), written, sizeof written, 0), 1);
+  EXPECT_EQ(written[0], '0');
+}
+
+TEST_F(WorkerLauncherTest, AWorkerThatCannotEnterItsCgroupIsNotStarted) {
+  const os::UniqueFd spec = SpecWithTag("exit-1");
+  const os::UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  WorkerLaunch launch = Launch(spec.get());
+  launch.cgroup_procs = full.get();
+
+  const auto worker = LaunchWorker(launch);
+
+  EXPECT_THAT(ReasonOf(worker.status()), Optional(std::string("WORKER_FAILED")));
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+}
+
 TEST_F(WorkerLauncherTest, WithoutPrivilegeTheSandboxIsUnavailable) {
   const os::UniqueFd spec = SpecWithTag("exit-1");
   const pid_t child = ::fork();

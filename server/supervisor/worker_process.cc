@@ -199,6 +199,9 @@ void WorkerProcess::OnStatus(const internal::WorkerStatus& status) {
       status.state() == internal::WorkerStatus::STATE_UNSPECIFIED) {
     return Kill(absl::StrCat("it reported an unknown state ", status.state()));
   }
+  if (!internal::WorkerStatus::HandleLack_IsValid(status.handle_lack())) {
+    return Kill(absl::StrCat("it reported an unknown lack of handles ", status.handle_lack()));
+  }
   if (phase_ == Phase::kAwaitingStatus) {
     phase_ = Phase::kReady;
     ready_at_ = EventLoop::Clock::now();

@@ -67,7 +67,8 @@ class Failure:
 class ApiTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.fsd = cls.enterClassContext(RunningFsd())
+        cls.fsd = cls.enterClassContext(RunningFsd("--allow-capabilities", "CAP_LINUX_IMMUTABLE",
+                                                   "--allow-socket-uid", "0-999"))
         cls.channel = cls.enterClassContext(grpc.insecure_channel(cls.fsd.address))
         cls.exports = export_service_pb2_grpc.ExportServiceStub(cls.channel)
         cls.server = server_service_pb2_grpc.ServerServiceStub(cls.channel)
@@ -98,6 +99,21 @@ class ApiTest(unittest.TestCase):
                 gid_translations=[{"kind": "SQUASH_GUEST", "host_first": 7, "count": 4294967295}]),
             inodes=export_pb2.Inodes(host_handles="PREFER", max_file_descriptors=1000),
             transport=export_pb2.Transport(request_queues=4, poll_us=50))
+
+    def jail(self):
+        """Every option of the jail, as strict as any server takes it."""
+        return self.spec(
+            ids=export_pb2.IdMapping(
+                uid_namespace=[{"outside_first": 100000, "count": 65536}],
+                gid_namespace=[{"outside_first": 200000, "count": 1000},
+                               {"inside_first": 1000, "outside_first": 300000, "count": 1}]),
+            sandbox=export_pb2.Sandbox(
+                mode="NAMESPACE", seccomp="KILL", add_capabilities=["CAP_LINUX_IMMUTABLE"],
+                drop_capabilities=["CAP_MKNOD", "CAP_SETFCAP"],
+                limits=export_pb2.Limits(
+                    memory_bytes=1 << 29, open_files=4096, threads=64, cpu_microseconds_per_second=500000,
+                    io_read_bytes_per_second=1 << 20, io_write_bytes_per_second=1 << 20,
+                    io_read_operations_per_second=100, io_write_operations_per_second=100)))
 
     def create(self, name="web", spec=None, **arguments):
         request = export_service_pb2.CreateExportRequest(export_id=name, export=spec or self.spec(name),
@@ -166,6 +182,20 @@ class ApiTest(unittest.TestCase):
         self.assertEqual(self.get("exports/web"), created)
         self.assertEqual(self.create(spec=created).uid, created.uid, "the same specification")
 
+    def test_every_option_of_the_jail_is_shown_as_it_was_set(self):
+        spec = self.jail()
+        # Whether this host can make that jail is another matter.
+        checked = self.create(spec=spec, validate_only=True)
+        self.assertEqual((checked.ids, checked.sandbox), (spec.ids, spec.sandbox))
+
+    def test_limits_that_this_server_cannot_enforce_are_a_condition(self):
+        spec = self.spec(sandbox=export_pb2.Sandbox(limits=export_pb2.Limits(threads=64, open_files=4096)))
+        created = self.create(spec=spec)
+        self.assertEqual(created.status.state, State.Value("LISTENING"))
+        self.assertEqual([c.reason for c in created.status.conditions], ["LIMITS_NOT_ENFORCED"])
+        self.assertIn("threads: ", created.status.conditions[0].message)
+        self.assertNotIn("open_files", created.status.conditions[0].message)
+
     def test_creation_is_idempotent_and_a_difference_is_a_conflict(self):
         first = self.create()
         self.assertEqual(self.create().uid, first.uid)
@@ -203,7 +233,10 @@ class ApiTest(unittest.TestCase):
         spec = self.spec(tag="t" * 37, qos=export_pb2.Qos(read=export_pb2.Rate(bytes_per_second=1)),
                          semantics=export_pb2.Semantics(posix_acl="USE_AUTO", lock_wait={"seconds": 1}),
                          ids=export_pb2.IdMapping(uid_namespace=[{"count": 1}],
-                                                  uid_mount=[{"count": 1}]))
+                                                  gid_translations=[{"count": 1}]),
+                         sandbox=export_pb2.Sandbox(mode="NONE", add_capabilities=["CAP_BPF", "CAP_FLY"],
+                                                    drop_capabilities=["CAP_BPF"],
+                                                    limits=export_pb2.Limits(threads=1)))
         spec.source.passthrough.path = "relative"
         failure = self.failure(self.create, "Bad", spec)
         self.assertEqual(failure.code, Code.INVALID_ARGUMENT)
@@ -212,20 +245,24 @@ class ApiTest(unittest.TestCase):
             "export.tag": "FIELD_INVALID",
             "export.source.passthrough.path": "FIELD_INVALID",
             "export.qos.read.bytes_per_second": "FIELD_NOT_SERVED",
-            "export.ids.uid_namespace": "FIELD_NOT_SERVED",
+            "export.ids.uid_namespace": "FIELD_INVALID",
+            "export.ids.gid_namespace": "FIELD_REQUIRED",
+            "export.ids.gid_translations[0].kind": "FIELD_REQUIRED",
+            "export.sandbox.add_capabilities[1]": "FIELD_INVALID",
+            "export.sandbox.drop_capabilities": "FIELD_INVALID",
+            "export.sandbox.limits.threads": "FIELD_INVALID",
             "export.semantics.posix_acl": "FIELD_INVALID",
             "export.semantics.lock_wait": "FIELD_INVALID",
-            "export.ids.gid_mount": "FIELD_REQUIRED",
         })
 
     def test_no_field_outside_the_served_ones_is_taken(self):
         served = set(self.server.GetServerInfo(server_service_pb2.GetServerInfoRequest())
                      .served_export_fields)
         self.assertIn("source.passthrough.path", served)
-        spec = self.spec(sandbox=export_pb2.Sandbox(capabilities=["CAP_SYS_ADMIN"]))
+        spec = self.spec(qos=export_pb2.Qos(total=export_pb2.Rate(operations_per_second=1)))
         failure = self.failure(self.create, spec=spec)
         self.assertEqual((failure.reason, list(failure.violations)),
-                         ("FIELD_NOT_SERVED", ["export.sandbox.capabilities"]))
+                         ("FIELD_NOT_SERVED", ["export.qos.total.operations_per_second"]))
 
     def test_a_field_of_a_newer_api_is_refused(self):
         spec = export_pb2.Export.FromString(self.spec().SerializeToString() + b"\xc0\x3e\x01")
@@ -255,6 +292,17 @@ class ApiTest(unittest.TestCase):
         spec = self.spec(socket=export_pb2.Socket(path="/etc/web.sock"))
         self.assertEqual(self.failure(self.create, spec=spec).reason, "SOCKET_NOT_ALLOWED")
 
+    def test_a_jail_or_owner_beyond_the_servers_bounds_is_refused_with_its_reason(self):
+        for spec, reason in (
+                (self.spec(sandbox=export_pb2.Sandbox(mode="NONE")), "SANDBOX_NOT_ALLOWED"),
+                (self.spec(sandbox=export_pb2.Sandbox(seccomp="LOG")), "SANDBOX_NOT_ALLOWED"),
+                (self.spec(sandbox=export_pb2.Sandbox(add_capabilities=["CAP_SYS_ADMIN"])),
+                 "CAPABILITY_NOT_ALLOWED"),
+                (self.spec(socket=export_pb2.Socket(uid=1000)), "SOCKET_OWNER_NOT_ALLOWED")):
+            failure = self.failure(self.create, spec=spec)
+            self.assertEqual((failure.code, failure.reason), (Code.PERMISSION_DENIED, reason))
+        self.assertEqual(list(self.list()), [])
+
     def test_what_is_not_there_is_not_found(self):
         self.assertEqual(self.failure(self.get, "exports/none").reason, "EXPORT_NOT_FOUND")
         self.assertEqual(self.failure(self.delete, "exports/none").code, Code.NOT_FOUND)
@@ -275,6 +323,15 @@ class ApiTest(unittest.TestCase):
         self.assertEqual(front_end.recv(1), b"", "the connection is cut")
 
     # The server itself.
+
+    def test_the_server_tells_its_bounds(self):
+        info = self.server.GetServerInfo(server_service_pb2.GetServerInfoRequest())
+        self.assertEqual(info.weakest_sandbox, export_pb2.Sandbox.NAMESPACE)
+        self.assertEqual(info.weakest_seccomp, export_pb2.Sandbox.KILL)
+        self.assertEqual(list(info.allowed_capabilities), ["CAP_LINUX_IMMUTABLE"])
+        self.assertEqual(list(info.allowed_socket_uids), ["0-999"])
+        self.assertEqual(list(info.allowed_socket_gids), ["0-4294967294"])
+        self.assertEqual(info.cgroup_directory, "")
 
     def test_only_the_owner_may_connect(self):
         self.assertEqual(stat.S_IMODE(os.stat(self.fsd.socket).st_mode), 0o600)

@@ -20,7 +20,10 @@ OK, FAILURE, USAGE, NOT_FOUND, CONFLICT, INVALID, PERMISSION, UNAVAILABLE, PRECO
 class FsctlTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.fsd = cls.enterClassContext(RunningFsd())
+        cls.fsd = cls.enterClassContext(RunningFsd(
+            "--weakest-sandbox", "chroot", "--weakest-seccomp", "log",
+            "--allow-capabilities", "CAP_LINUX_IMMUTABLE", "--allow-capabilities", "CAP_SYS_RESOURCE",
+            "--allow-socket-uid", "0-999", "--allow-socket-gid", "0-999"))
 
     def tearDown(self):
         for name in self.fsctl("export", "list", "-o", "name").split():
@@ -123,10 +126,58 @@ class FsctlTest(unittest.TestCase):
                          [{"insideFirst": 0, "outsideFirst": 100000, "count": "65536"}])
         self.assertEqual([r["outsideFirst"] for r in made["ids"]["gidMount"]], [200000, 300000])
 
+    def test_every_option_of_the_jail_reaches_the_server(self):
+        # Checked only: whether this host can make that jail is another matter.
+        arguments = (
+            "--validate-only", "--sandbox", "namespace", "--seccomp", "errno",
+            "--add-cap", "CAP_SYS_RESOURCE", "--add-cap", "CAP_LINUX_IMMUTABLE", "--drop-cap", "CAP_MKNOD",
+            "--memory-limit", "512M", "--open-files-limit", "4096", "--threads-limit", "64",
+            "--cpu-limit", "0.5", "--io-read-bps", "10M", "--io-write-bps", "1000000",
+            "--io-read-iops", "100", "--io-write-iops", "200",
+            "--uid-namespace", "0:100000:65536", "--gid-namespace", "0:200000:1000",
+            "--gid-namespace", "1000:300000:1")
+        made = json.loads(self.create("web", "-o", "json", *arguments))
+        self.assertEqual(made["sandbox"], {
+            "mode": "NAMESPACE", "seccomp": "ERRNO",
+            "addCapabilities": ["CAP_LINUX_IMMUTABLE", "CAP_SYS_RESOURCE"],
+            "dropCapabilities": ["CAP_MKNOD"],
+            "limits": {"memoryBytes": "536870912", "openFiles": "4096", "threads": "64",
+                       "cpuMicrosecondsPerSecond": "500000", "ioReadBytesPerSecond": "10485760",
+                       "ioWriteBytesPerSecond": "1000000", "ioReadOperationsPerSecond": "100",
+                       "ioWriteOperationsPerSecond": "200"}})
+        self.assertEqual(made["ids"]["uidNamespace"],
+                         [{"insideFirst": 0, "outsideFirst": 100000, "count": "65536"}])
+        self.assertEqual([r["outsideFirst"] for r in made["ids"]["gidNamespace"]], [200000, 300000])
+        text = self.create("web", *arguments)
+        for line in ("Sandbox: +namespace", "Seccomp: +errno",
+                     "Add cap: +CAP_LINUX_IMMUTABLE, CAP_SYS_RESOURCE", "Memory limit: +512M",
+                     "Cpu limit: +0.5", "Io read bps: +10M", "Uid namespace: +0:100000:65536"):
+            self.assertRegex(text, rf"(?m)^{line}$")
+
+    def test_limits_that_this_server_cannot_enforce_are_a_condition(self):
+        text = self.create("web", "--memory-limit", "1G", "--threads-limit", "100")
+        self.assertRegex(text, r"(?m)^State: +LISTENING$")
+        self.assertRegex(text, r"(?m)^Condition: +LIMITS_NOT_ENFORCED since .*memory_bytes: the server has "
+                               r"no cgroup to divide.*threads: ")
+        self.assertEqual(self.fsctl("export", "get", "web"), text)
+
+    def test_what_the_server_does_not_allow_of_the_jail_is_refused_with_what_it_does(self):
+        create = ("export", "create", "web", "--source", self.fsd.share("web"), "--tag", "t")
+        for arguments, expected in (
+                (("--sandbox", "none"), "sandbox none: the weakest that is allowed is chroot"),
+                (("--seccomp", "off"), "seccomp off: the weakest that is allowed is log"),
+                (("--add-cap", "CAP_SYS_ADMIN"), "capability CAP_SYS_ADMIN: exports may add only "
+                                                 "CAP_LINUX_IMMUTABLE, CAP_SYS_RESOURCE"),
+                (("--socket-uid", "1000"), "the socket's user 1000: not among those allowed (0-999)"),
+                (("--socket-gid", "1000"), "the socket's group 1000: not among those allowed (0-999)")):
+            text = self.fails(PERMISSION, *create, *arguments)
+            self.assertIn(expected, text)
+            self.assertIn("\nhint: 'fsctl server info' shows", text)
+
     def test_options_left_out_are_left_to_the_server(self):
         made = json.loads(self.create("web", "-o", "json"))
         self.assertEqual(made["cache"]["policy"], "AUTO")
-        for field in ("semantics", "ids", "inodes"):
+        for field in ("semantics", "ids", "inodes", "sandbox"):
             self.assertNotIn(field, made)
 
     def test_create_takes_a_source_as_the_shell_completes_it(self):
@@ -201,6 +252,9 @@ class FsctlTest(unittest.TestCase):
         text = self.fsctl("server", "info")
         self.assertRegex(text, rf"(?m)^Server: +{self.fsd.address}$")
         self.assertRegex(text, rf"(?m)^Allowed sources: +{self.fsd.shares}$")
+        for line in ("Socket users: +0-999", "Weakest sandbox: +chroot", "Weakest seccomp: +log",
+                     "Addable caps: +CAP_LINUX_IMMUTABLE, CAP_SYS_RESOURCE", "Cgroup: +none"):
+            self.assertRegex(text, rf"(?m)^{line}$")
         info = json.loads(self.fsctl("server", "info", "-o", "json"))
         self.assertEqual(info["pid"], self.fsd.process.pid)
         self.assertEqual(self.fsctl("server", "info", "-o", "name"), self.fsd.address + "\n")
@@ -221,6 +275,9 @@ class FsctlTest(unittest.TestCase):
                           [*create, "--socket-uid", "0x1"],
                           [*create, "--translate-uid", "map:0:1"], [*create, "--uid-mount", "0:1"],
                           [*create, "--host-handles", "yes"],
+                          [*create, "--sandbox", "off"], [*create, "--seccomp", "none"],
+                          [*create, "--memory-limit", "1.5G"], [*create, "--cpu-limit", "50%"],
+                          [*create, "--threads-limit", "-1"], [*create, "--uid-namespace", "0:1"],
                           ["export", "args", "a", "--for", "vmware"],
                           ["export", "args", "a", "--for", "qemu", "--memory", "4G,share=off"]):
             self.assertRegex(self.fails(USAGE, *arguments), r"^fsctl: .+\nhint: ", arguments)
@@ -233,6 +290,8 @@ class FsctlTest(unittest.TestCase):
                 (("--xattrmap", ":ok:all:::\n:bad:some:a::"),
                  "--xattrmap: at character 17, in rule 2: expected client, server or all, not 'some'"),
                 (("--translate-gid", "squash:0:1:2"), "'squash:0:1:2' is not of the form map:"),
+                (("--memory-limit", "512MB"), "--memory-limit: '512MB' is no amount such as 65536, 512M"),
+                (("--cpu-limit", ".5"), "--cpu-limit: '.5' is no amount such as 0.5 or 2"),
                 (("--gid-mount", "0-1"), "--gid-mount: '0-1' is not of the form INSIDE:OUTSIDE:COUNT")):
             self.assertIn(expected, self.fails(USAGE, *create, *arguments))
 
@@ -240,15 +299,18 @@ class FsctlTest(unittest.TestCase):
         text = self.fails(INVALID, "export", "create", "web", "--source", self.fsd.share("web"),
                           "--tag", "t", "--cache", "never", "--writeback", "--posix-acl", "auto",
                           "--lock-wait", "1s", "--translate-uid", "map:0:0:2",
-                          "--translate-uid", "forbid-guest:1:1", "--max-inode-fds", "3")
-        for field in ("cache.writeback", "semantics.posix_acl", "semantics.lock_wait",
+                          "--translate-uid", "forbid-guest:1:1", "--max-inode-fds", "3",
+                          "--sandbox", "chroot", "--uid-namespace", "0:0:1", "--gid-namespace", "0:0:1",
+                          "--add-cap", "CAP_FLY", "--threads-limit", "1")
+        for field in ("ids.uid_namespace", "sandbox.add_capabilities[0]", "sandbox.limits.threads",
+                      "cache.writeback", "semantics.posix_acl", "semantics.lock_wait",
                       "ids.uid_translations[1].guest_first", "inodes.max_file_descriptors"):
             self.assertIn(f"\n  export.{field}: ", text)
 
     def test_the_help_of_create_has_groups(self):
         text = self.fsctl("export", "create", "--help")
         for group in ("Socket", "Caching", "Semantics", "User and group ids", "Inodes",
-                      "Labels and owner"):
+                      "Sandbox", "Labels and owner"):
             self.assertRegex(text, rf"(?m)^{group}:$")
 
     def test_every_bad_field_has_a_line(self):

@@ -1,0 +1,43 @@
+#include "server/supervisor/export_difference.h"
+
+#include "gtest/gtest.h"
+
+namespace fsd::supervisor {
+namespace {
+
+using internal::ExportSpec;
+
+ExportSpec WebSpec() {
+  ExportSpec spec;
+  spec.set_id("web");
+  spec.set_tag("myfs");
+  spec.set_source_path("/srv/www");
+  return spec;
+}
+
+TEST(FirstDifferenceTest, OfEqualsThereIsNone) {
+  EXPECT_EQ(FirstDifference(WebSpec(), WebSpec()), "");
+}
+
+TEST(FirstDifferenceTest, TheFirstOfSeveralIsNamedAsTheApiNamesIt) {
+  ExportSpec other = WebSpec();
+  other.add_labels()->set_key("a");
+  EXPECT_EQ(FirstDifference(WebSpec(), other), "labels");
+  other.mutable_limits()->set_threads(16);
+  EXPECT_EQ(FirstDifference(WebSpec(), other), "sandbox.limits");
+  other.set_attr_timeout_nanos(0);
+  EXPECT_EQ(FirstDifference(WebSpec(), other), "cache.attr_timeout");
+  other.set_read_only(true);
+  EXPECT_EQ(FirstDifference(WebSpec(), other), "read_only");
+  other.set_tag("other");
+  EXPECT_EQ(FirstDifference(WebSpec(), other), "tag");
+}
+
+TEST(FirstDifferenceTest, AFieldOfANewerProgramIsADifference) {
+  ExportSpec other;
+  ASSERT_TRUE(other.ParseFromString(WebSpec().SerializeAsString() + "\xc0\x3e\x01"));
+  EXPECT_EQ(FirstDifference(WebSpec(), other), "a field that this program does not know");
+}
+
+}  // namespace
+}  // namespace fsd::supervisor

@@ -1,0 +1,39 @@
+// WorkerCgroup: the cgroup that a worker is to live in, with its export's limits.
+//
+//   memory_bytes                 memory.max; memory.swap.max 0, or the host's swap would be the
+//                                rest of the guest's; memory.oom.group 1: a worker is whole or not
+//                                there
+//   threads                      pids.max
+//   cpu_microseconds_per_second  cpu.max
+//   io_…                         io.max, of the disk of the source's file system
+//
+// Source: the kernel's admin-guide/cgroup-v2.rst. For the loop's thread.
+#ifndef FSD_SERVER_SUPERVISOR_WORKER_CGROUP_H_
+#define FSD_SERVER_SUPERVISOR_WORKER_CGROUP_H_
+
+#include <string>
+
+#include "proto/fsd/internal/export_spec.pb.h"
+#include "server/os/unique_fd.h"
+#include "server/supervisor/cgroup_subtree.h"
+
+namespace fsd::supervisor {
+
+struct WorkerCgroup {
+  // Its cgroup.procs, open for writing; none if there is no cgroup.
+  os::UniqueFd procs;
+  // Each of the export's limits that does not hold, and why; empty if all do. For people.
+  std::string unenforced;
+};
+
+// `subtree` may be null: there is none. `source`: the export's directory, borrowed. Never fails: an
+// export is served without the limits that this host cannot enforce, and says so.
+WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const internal::ExportSpec& spec, int source);
+
+// The same, with another directory in place of /sys/dev/block.
+WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const internal::ExportSpec& spec, int source,
+                              const std::string& sysfs);
+
+}  // namespace fsd::supervisor
+
+#endif  // FSD_SERVER_SUPERVISOR_WORKER_CGROUP_H_

@@ -1,0 +1,166 @@
+#include "server/supervisor/worker_cgroup.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "server/os/unique_fd.h"
+#include "server/supervisor/fake_cgroups.h"
+
+namespace fsd::supervisor {
+namespace {
+
+using internal::ExportSpec;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+class WorkerCgroupTest : public ::testing::Test {
+ protected:
+  WorkerCgroupTest() {
+    cgroups_.AddExport("web");
+    spec_.set_id("web");
+  }
+
+  WorkerCgroup Make() {
+    subtree_ = *CgroupSubtree::Take(cgroups_.root());
+    return MakeWorkerCgroup(subtree_.get(), spec_, source_.get(), sysfs_);
+  }
+  std::string Read(const std::string& file) const { return cgroups_.Read("export-web/" + file); }
+  void LimitEverything() {
+    ExportSpec::Limits& limits = *spec_.mutable_limits();
+    limits.set_memory_bytes(uint64_t{512} << 20);
+    limits.set_open_files(4096);
+    limits.set_threads(64);
+    limits.set_cpu_microseconds_per_second(1'500'000);
+    limits.set_io_read_bytes_per_second(1'000'000);
+    limits.set_io_write_operations_per_second(100);
+  }
+  // A disk of this number for every device.
+  void GiveTheSourceADisk() {
+    struct stat info;
+    ASSERT_EQ(::fstat(source_.get(), &info), 0);
+    device_ = std::to_string(major(info.st_dev)) + ":" + std::to_string(minor(info.st_dev));
+    std::filesystem::create_directory(cgroups_.Path("sysfs"));
+    std::filesystem::create_directory(cgroups_.Path("sysfs/" + device_));
+    sysfs_ = cgroups_.Path("sysfs");
+  }
+
+  const FakeCgroups cgroups_;
+  const os::UniqueFd source_{::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  std::string sysfs_ = "/nonexistent";
+  std::string device_;
+  ExportSpec spec_;
+  std::unique_ptr<CgroupSubtree> subtree_;
+};
+
+TEST_F(WorkerCgroupTest, EveryLimitIsWritten) {
+  LimitEverything();
+  GiveTheSourceADisk();
+
+  const WorkerCgroup cgroup = Make();
+
+  EXPECT_THAT(cgroup.unenforced, IsEmpty());
+  EXPECT_EQ(Read("memory.max"), "536870912");
+  EXPECT_EQ(Read("memory.swap.max"), "0");
+  EXPECT_EQ(Read("memory.oom.group"), "1");
+  EXPECT_EQ(Read("pids.max"), "64");
+  EXPECT_EQ(Read("cpu.max"), "150000 100000");
+  EXPECT_EQ(Read("io.max"), device_ + " rbps=1000000 wbps=max riops=max wiops=100");
+}
+
+TEST_F(WorkerCgroupTest, TheWorkersPlaceIsItsCgroup) {
+  const WorkerCgroup cgroup = Make();
+
+  ASSERT_EQ(::write(cgroup.procs.get(), "0", 1), 1);
+  EXPECT_EQ(Read("cgroup.procs"), "0");
+}
+
+TEST_F(WorkerCgroupTest, WithoutLimitsNoneIsWritten) {
+  EXPECT_THAT(Make().unenforced, IsEmpty());
+  for (const char* file :
+       {"memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cpu.max", "io.max"}) {
+    EXPECT_THAT(Read(file), IsEmpty()) << file;
+  }
+}
+
+TEST_F(WorkerCgroupTest, LittleProcessorTimeIsCountedByTheSecond) {
+  spec_.mutable_limits()->set_cpu_microseconds_per_second(9'999);
+  Make();
+  EXPECT_EQ(Read("cpu.max"), "9999 1000000");
+}
+
+TEST_F(WorkerCgroupTest, AKernelWithoutSwapHasNothingToLimitThere) {
+  spec_.mutable_limits()->set_memory_bytes(uint64_t{1} << 30);
+  cgroups_.Remove("export-web/memory.swap.max");
+  EXPECT_THAT(Make().unenforced, IsEmpty());
+  EXPECT_EQ(Read("memory.max"), "1073741824");
+}
+
+TEST_F(WorkerCgroupTest, AWriteThatFailsIsNamedAndCostsNoOtherLimit) {
+  LimitEverything();
+  GiveTheSourceADisk();
+  cgroups_.MakeUnwritable("export-web/pids.max");
+
+  const WorkerCgroup cgroup = Make();
+
+  EXPECT_EQ(cgroup.unenforced, "threads: write 64 to pids.max: Is a directory");
+  EXPECT_EQ(Read("memory.max"), "536870912");
+  EXPECT_EQ(Read("cpu.max"), "150000 100000");
+  EXPECT_TRUE(cgroup.procs.valid());
+}
+
+TEST_F(WorkerCgroupTest, ASourceWithoutDiskHasNoLimitsOfIo) {
+  LimitEverything();
+  EXPECT_EQ(Make().unenforced,
+            "io_read_bytes_per_second, io_write_operations_per_second: the source's file system is "
+            "on no block device of its own");
+}
+
+TEST_F(WorkerCgroupTest, AControllerThatIsMissingIsNamedForTheLimitsThatAreSetOnly) {
+  cgroups_.Write("cgroup.controllers", "cpu\n");
+  spec_.mutable_limits()->set_memory_bytes(uint64_t{1} << 30);
+  spec_.mutable_limits()->set_cpu_microseconds_per_second(1'000'000);
+
+  EXPECT_EQ(Make().unenforced, "memory_bytes: " + cgroups_.root() + " has no memory controller");
+  EXPECT_EQ(Read("cpu.max"), "100000 100000");
+}
+
+TEST_F(WorkerCgroupTest, WithoutASubtreeEveryLimitButOpenFilesIsNamed) {
+  LimitEverything();
+
+  const WorkerCgroup cgroup = MakeWorkerCgroup(nullptr, spec_, source_.get());
+
+  EXPECT_FALSE(cgroup.procs.valid());
+  EXPECT_THAT(cgroup.unenforced,
+              AllOf(HasSubstr("memory_bytes: the server has no cgroup to divide"),
+                    HasSubstr("threads: "), HasSubstr("cpu_microseconds_per_second: "),
+                    HasSubstr("io_read_bytes_per_second, io_write_operations_per_second: "),
+                    Not(HasSubstr("open_files"))));
+}
+
+TEST_F(WorkerCgroupTest, WithoutASubtreeAnExportWithoutSuchLimitsLacksNothing) {
+  spec_.mutable_limits()->set_open_files(4096);
+  EXPECT_THAT(MakeWorkerCgroup(nullptr, spec_, source_.get()).unenforced, IsEmpty());
+}
+
+TEST_F(WorkerCgroupTest, ACgroupThatCannotBeMadeLeavesTheWorkerWithoutOne) {
+  cgroups_.Remove("export-web");
+  cgroups_.Write("export-web", "in the way");
+  spec_.mutable_limits()->set_threads(64);
+
+  const WorkerCgroup cgroup = Make();
+
+  EXPECT_FALSE(cgroup.procs.valid());
+  EXPECT_THAT(cgroup.unenforced, HasSubstr("threads: make the worker's cgroup in "));
+}
+
+}  // namespace
+}  // namespace fsd::supervisor
