@@ -41,7 +41,6 @@ constexpr AllowedSyscall kKeeper[] = {
     {SCMP_SYS(munmap)},                // free
     {SCMP_SYS(rt_sigaction)},          // abort
     {SCMP_SYS(rt_sigprocmask)},        // abort
-    {SCMP_SYS(rt_sigreturn)},          // end of a signal handler
     {SCMP_SYS(gettid)},                // abort
     {SCMP_SYS(tgkill)},                // abort
     {SCMP_SYS(restart_syscall)},       // the kernel's, after SIGSTOP and SIGCONT
@@ -76,7 +75,6 @@ constexpr AllowedSyscall kHandleKeeper[] = {
     {SCMP_SYS(munmap)},                                  // free
     {SCMP_SYS(rt_sigaction)},                            // abort
     {SCMP_SYS(rt_sigprocmask)},                          // abort
-    {SCMP_SYS(rt_sigreturn)},                            // end of a signal handler
     {SCMP_SYS(gettid)},                                  // abort
     {SCMP_SYS(tgkill)},                                  // abort
     {SCMP_SYS(restart_syscall)},                         // the kernel's, after SIGSTOP and SIGCONT
@@ -95,20 +93,18 @@ constexpr AllowedSyscall kDataPlane[] = {
     {SCMP_SYS(clone), kThread},                 // pthread_create
     {SCMP_SYS(set_robust_list)},                // pthread_create
     {SCMP_SYS(rseq)},                           // pthread_create
-    {SCMP_SYS(rt_sigprocmask)},                 // pthread_create, abort
+    {SCMP_SYS(rt_sigprocmask)},                 // pthread_create, end of a thread, abort
     {SCMP_SYS(prctl), Equals(0, PR_SET_NAME)},  // pthread_setname_np
     {SCMP_SYS(futex)},                          // mutexes, condition variables, thread joins
     {SCMP_SYS(sched_yield)},                    // std::this_thread::yield
-    {SCMP_SYS(sched_getaffinity)},              // hardware_concurrency, malloc's number of arenas
+    {SCMP_SYS(sched_getaffinity)},              // malloc: how many arenas there may be
     {SCMP_SYS(clock_gettime)},    // std::chrono, absl::Now, where the vdso has no clock
     {SCMP_SYS(clock_nanosleep)},  // std::this_thread::sleep_for
-    {SCMP_SYS(getrandom)},        // malloc's tcache, hash seeds
     {SCMP_SYS(exit)},             // end of a thread
 
     // Ends and signals.
     {SCMP_SYS(exit_group)},       // end of Worker::Run
     {SCMP_SYS(rt_sigaction)},     // abort
-    {SCMP_SYS(rt_sigreturn)},     // end of a signal handler
     {SCMP_SYS(getpid)},           // a log line's pid, abort
     {SCMP_SYS(gettid)},           // abort, caller credentials
     {SCMP_SYS(tgkill)},           // abort
@@ -116,70 +112,54 @@ constexpr AllowedSyscall kDataPlane[] = {
 
     // Descriptors of every kind.
     {SCMP_SYS(close)},                              // UniqueFd
-    {SCMP_SYS(dup)},                                // UniqueFd
     {SCMP_SYS(read)},                               // EventFd, TimerFd
     {SCMP_SYS(write)},                              // EventFd, log lines, FSD_CHECK
-    {SCMP_SYS(fcntl), Equals(1, F_DUPFD_CLOEXEC)},  // copies of fds that a reply carries
-    {SCMP_SYS(fcntl), Equals(1, F_GETFD)},          // checks of received fds
-    {SCMP_SYS(fcntl), Equals(1, F_GETFL)},          // checks of received fds
-    {SCMP_SYS(fcntl), Equals(1, F_SETFL)},          // kick fds made non-blocking
-    {SCMP_SYS(fcntl), Equals(1, F_GET_SEALS)},      // MemoryFile
-    {SCMP_SYS(fcntl), Equals(1, F_ADD_SEALS)},      // MemoryFile
-    {SCMP_SYS(memfd_create)},                       // MemoryFile: session tables
-    {SCMP_SYS(ftruncate)},                          // MemoryFile; SETATTR of the size
-    {SCMP_SYS(fstat)},                              // sizes of received memory files
-    {SCMP_SYS(newfstatat)},                         // the same: glibc's fstat
+    {SCMP_SYS(fcntl), Equals(1, F_DUPFD_CLOEXEC)},  // kicks, memory files, FLUSH
+    {SCMP_SYS(fcntl), Equals(1, F_GETFL)},          // received call fds; SETLK
+    {SCMP_SYS(fcntl), Equals(1, F_SETFL)},          // listeners; O_NOATIME; HandleKeeperClient
+    {SCMP_SYS(fstat)},       // sizes of received memory files, with newer versions of glibc
+    {SCMP_SYS(newfstatat)},  // the same: fstat of glibc before 2.39
 
     // Waiting and talking.
-    {SCMP_SYS(epoll_create1)},                      // Epoll
-    {SCMP_SYS(epoll_ctl)},                          // Epoll
-    {SCMP_SYS(epoll_wait)},                         // Epoll
-    {SCMP_SYS(epoll_pwait)},                        // Epoll, on arm64
-    {SCMP_SYS(poll)},                               // queue threads
-    {SCMP_SYS(ppoll)},                              // queue threads, on arm64
-    {SCMP_SYS(eventfd2)},                           // EventFd
-    {SCMP_SYS(timerfd_create)},                     // TimerFd
-    {SCMP_SYS(timerfd_settime)},                    // TimerFd
-    {SCMP_SYS(accept4)},                            // AcceptUnix
-    {SCMP_SYS(recvmsg)},                            // ReceiveWithFds
-    {SCMP_SYS(sendmsg)},                            // SendWithFds
-    {SCMP_SYS(getsockopt), Equals(1, SOL_SOCKET)},  // GetPeerCredentials
-    {SCMP_SYS(shutdown)},                           // closing a front-end's connection
+    {SCMP_SYS(epoll_create1)},    // Epoll
+    {SCMP_SYS(epoll_ctl)},        // Epoll
+    {SCMP_SYS(epoll_wait)},       // Epoll
+    {SCMP_SYS(epoll_pwait)},      // Epoll, on arm64
+    {SCMP_SYS(poll)},             // Worker, Notifier
+    {SCMP_SYS(ppoll)},            // the same, on arm64
+    {SCMP_SYS(eventfd2)},         // EventFd
+    {SCMP_SYS(timerfd_settime)},  // TimerFd
+    {SCMP_SYS(accept4)},          // AcceptUnix
+    {SCMP_SYS(recvmsg)},          // ReceiveWithFds
+    {SCMP_SYS(sendmsg)},          // SendWithFds
 
     // The export's files.
-    {SCMP_SYS(openat)},      // LOOKUP, OPEN, CREATE, OPENDIR
+    {SCMP_SYS(openat)},      // LOOKUP, OPEN, CREATE, OPENDIR; with any flags, see the header
     {SCMP_SYS(statx)},       // GETATTR, LOOKUP
-    {SCMP_SYS(statfs)},      // STATFS
-    {SCMP_SYS(fstatfs)},     // STATFS
+    {SCMP_SYS(fstatfs)},     // STATFS; BouncedRead
     {SCMP_SYS(getdents64)},  // READDIR, READDIRPLUS
     {SCMP_SYS(lseek)},       // READDIR, LSEEK
-    {SCMP_SYS(preadv)},      // READ
     {SCMP_SYS(preadv2)},     // READ
     {SCMP_SYS(fsync)},       // FSYNC, FSYNCDIR
     {SCMP_SYS(fdatasync)},   // FSYNC, FSYNCDIR
     {SCMP_SYS(readlinkat)},  // READLINK
-    {SCMP_SYS(faccessat)},   // ACCESS
-    {SCMP_SYS(faccessat2)},  // ACCESS
+    {SCMP_SYS(faccessat2)},  // ACCESS; OPEN of an inode in no place
     {SCMP_SYS(setfsuid)},    // a caller's credentials
     {SCMP_SYS(setfsgid)},    // a caller's credentials
-    {SCMP_SYS(capget)},      // CAP_FSETID dropped around a write
-    {SCMP_SYS(capset)},      // CAP_FSETID dropped around a write
-
-    {SCMP_SYS(syncfs)},                                                 // SYNCFS
+    {SCMP_SYS(capget)},      // a caller's credentials, WithoutFsetid
+    {SCMP_SYS(capset)},      // a caller's credentials, WithoutFsetid
+    {SCMP_SYS(syncfs)},      // SYNCFS
     {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_GETFLAGS))},    // IOCTL
     {SCMP_SYS(ioctl), Equals(1, static_cast<int>(FS_IOC_FSGETXATTR))},  // IOCTL
 };
 
 // Of an export that is not read-only.
 constexpr AllowedSyscall kDataPlaneWrites[] = {
-    {SCMP_SYS(pwritev)},          // WRITE
     {SCMP_SYS(pwritev2)},         // WRITE
     {SCMP_SYS(fallocate)},        // FALLOCATE
-    {SCMP_SYS(fchmod)},           // SETATTR
+    {SCMP_SYS(ftruncate)},        // SETATTR of the size, O_TRUNC of an inode in no place
     {SCMP_SYS(fchmodat)},         // SETATTR
-    {SCMP_SYS(fchown)},           // SETATTR
     {SCMP_SYS(fchownat)},         // SETATTR
-    {SCMP_SYS(truncate)},         // SETATTR of the size without a handle
     {SCMP_SYS(utimensat)},        // SETATTR
     {SCMP_SYS(mkdirat)},          // MKDIR
     {SCMP_SYS(mknodat)},          // MKNOD

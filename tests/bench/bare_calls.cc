@@ -60,8 +60,8 @@ size_t BareRead(BareContext& context) {
   const auto& pieces = context.NextBuffer(kBytes);
   const uint64_t turn = context.NextTurn();
   const uint64_t block = (kRandom ? context.NextRandom() : turn) % (kFileBytes / kBytes);
-  return ::preadv(context.data(), pieces.data(), static_cast<int>(pieces.size()),
-                  static_cast<off_t>(block * kBytes)) == ssize_t{kBytes}
+  return ::preadv2(context.data(), pieces.data(), static_cast<int>(pieces.size()),
+                   static_cast<off_t>(block * kBytes), 0) == ssize_t{kBytes}
              ? 1
              : 0;
 }
@@ -71,8 +71,8 @@ size_t BareWrite(BareContext& context) {
   const auto& pieces = context.NextBuffer(kBytes);
   const uint64_t turn = context.NextTurn();
   const uint64_t block = (kRandom ? context.NextRandom() : turn) % (kFileBytes / kBytes);
-  return ::pwritev(context.written(), pieces.data(), static_cast<int>(pieces.size()),
-                   static_cast<off_t>(block * kBytes)) == ssize_t{kBytes}
+  return ::pwritev2(context.written(), pieces.data(), static_cast<int>(pieces.size()),
+                    static_cast<off_t>(block * kBytes), 0) == ssize_t{kBytes}
              ? 1
              : 0;
 }
