@@ -8,12 +8,9 @@
 #include <linux/keyctl.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
-#include <linux/userfaultfd.h>
 #include <sys/fanotify.h>
 #include <sys/klog.h>
 #include <sys/prctl.h>
-#include <sys/quota.h>
-#include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
@@ -22,10 +19,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <cstdint>
 #include <filesystem>
 #include <string>
-#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
@@ -69,12 +64,6 @@ TEST(Privileges, NoCapabilityComesBack) {
     climbs.push_back({absl::StrCat("capset ", capability),
                       [=](const Inmate&) { return RaiseCapability(capability); }, held});
   }
-  climbs.push_back({"an ambient capability",
-                    [](const Inmate&) {
-                      return Outcome(
-                          ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_SYS_ADMIN, 0, 0));
-                    },
-                    HeldByTheList()});
   climbs.push_back({"securebits that make uid 0 root again",
                     [](const Inmate&) { return Outcome(::prctl(PR_SET_SECUREBITS, 0)); },
                     HeldTwice()});
