@@ -13,6 +13,7 @@ constexpr uint64_t kProof = 0x5eed;
 
 ErrnoOr<void> OwnHandleBroker::Issue(std::span<const int> fds, std::span<IssuedHandle> handles) {
   if (log_.broken) return Errno(EPIPE);
+  if (log_.when_issuing) log_.when_issuing();
   for (size_t i = 0; i < fds.size(); ++i) {
     const ErrnoOr<HostHandle> handle = HandleOf(fds[i]);
     handles[i] = {};
