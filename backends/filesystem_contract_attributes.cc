@@ -22,6 +22,21 @@ TEST_P(FilesystemContract, EachAttributeChangesAlone) {
   EXPECT_NE(timed.stx_atime.tv_sec, 1'000'000'001);
 }
 
+TEST_P(FilesystemContract, EveryBitOfTheModeMayBeSet) {
+  const Entry file = Must(fs.MakeFile(kRoot, "file", ""));
+  EXPECT_EQ(Must(fs.SetAttributes(file.node, {.mode = 07751})).stx_mode & 07777, 07751);
+  EXPECT_EQ(Must(fs.GetAttributes(file.node)).stx_mode & 07777, 07751);
+}
+
+TEST_P(FilesystemContract, ATimeThatIsSetIsNotMovedByTheChangesBesideIt) {
+  const Entry file = Must(fs.MakeFile(kRoot, "file", "0123456789"));
+  const AttributeChanges::Time time{.now = false, .time = {.tv_sec = 5, .tv_nsec = 0}};
+  Must(fs.SetAttributes(file.node, {.mode = 0600, .size = 4, .modification_time = time}));
+  const Attributes changed = Must(fs.GetAttributes(file.node));
+  EXPECT_EQ(changed.stx_size, 4u);
+  EXPECT_EQ(changed.stx_mtime.tv_sec, 5);
+}
+
 TEST_P(FilesystemContract, ATimeMayBeTheServersNow) {
   const Entry file = Must(fs.MakeFile(kRoot, "file", ""));
   const AttributeChanges::Time past{.now = false, .time = {.tv_sec = 1, .tv_nsec = 0}};
@@ -41,7 +56,7 @@ TEST_P(FilesystemContract, ASymlinksOwnTimesChangeNotItsTargets) {
 }
 
 TEST_P(FilesystemContract, ADirectoryHasNoSizeToSet) {
-  EXPECT_FALSE(fs.SetAttributes(kRoot, {.size = 0}).ok());
+  EXPECT_ERRNO(fs.SetAttributes(kRoot, {.size = 0}), EISDIR);
 }
 
 TEST_P(FilesystemContract, TheFileSystemTellsItsSize) {

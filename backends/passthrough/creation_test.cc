@@ -223,6 +223,19 @@ TEST_F(CreationTest, WhoMakesSomethingIsTranslatedBothWays) {
   EXPECT_EQ(Must(fs->GetAttributes(entries[0].node)).stx_gid, kUser.gid);
 }
 
+TEST_F(CreationTest, UsersAndGroupsAreTranslatedEachByTheirOwn) {
+  ServeWith({.uids = ShiftedBy100000()});
+  fs->set_caller(kUser);
+  const Entry users = Must(Create(kRoot, "users", 0600, {})).entry;
+  EXPECT_EQ(HostStat("users").st_uid, 100'000 + kUser.uid);
+  EXPECT_EQ(HostStat("users").st_gid, kUser.gid);
+  EXPECT_EQ(users.attributes.stx_uid, kUser.uid);
+  EXPECT_EQ(users.attributes.stx_gid, kUser.gid);
+  fs->set_caller({.uid = 0, .gid = 0, .pid = 1});
+  EXPECT_EQ(Must(fs->SetAttributes(users.node, {.gid = 8})).stx_gid, 8u);
+  EXPECT_EQ(HostStat("users").st_gid, 8u);
+}
+
 TEST_F(CreationTest, TheWhiteoutThatARenameLeavesIsItsCallers) {
   ServeWith({.uids = ShiftedBy100000(), .gids = ShiftedBy100000()});
   ASSERT_EQ(::chmod(Host("").c_str(), 0777), 0);

@@ -125,6 +125,17 @@ TEST_F(InodeReferencesTest, WhatIsUsedStaysAnFd) {
   EXPECT_EQ(log_.opened, 0);
 }
 
+TEST_F(InodeReferencesTest, WhatIsUsedWhileItsHandleIsAskedForStaysAnFd) {
+  const std::map<std::string, Entry> entries = LookUpMany("file", kBudget - 1);
+  log_.when_issuing = [&] {
+    for (const auto& [name, entry] : entries) EXPECT_SUCCESS(fs->GetAttributes(entry.node));
+  };
+  WriteHost(Host("more"), "");
+  EXPECT_ERRNO(fs->Lookup(kRoot, "more"), ENFILE);
+  log_.when_issuing = nullptr;
+  EXPECT_SUCCESS(fs->Lookup(kRoot, "more"));
+}
+
 TEST_F(InodeReferencesTest, ARemovedNameLeavesTheInodeReachable) {
   const NodeId file = Must(fs->MakeFile(kRoot, "file", "still here")).node;
   const NodeId replaced = Must(fs->MakeFile(kRoot, "replaced", "replaced")).node;
@@ -266,12 +277,28 @@ TEST_F(InodeReferencesTest, NoBudgetIsLessThan64) {
   LookUpMany("file", 63);
 }
 
+TEST_F(InodeReferencesTest, TheBudgetIsHalfTheProcesssFdsUnlessItIsGiven) {
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low{.rlim_cur = 300, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  ServeWith({.host_handles = HostHandles::kNever});
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  LookUpMany("file", 149);
+  WriteHost(Host("more"), "");
+  EXPECT_ERRNO(fs->Lookup(kRoot, "more"), ENFILE);
+}
+
 TEST_F(InodeReferencesTest, WhatTheHostHasNoHandleForStaysAnFd) {
   log_.without_handles = true;
   LookUpMany("file", kBudget - 1);
   WriteHost(Host("more"), "");
   EXPECT_ERRNO(fs->Lookup(kRoot, "more"), ENFILE);
   EXPECT_EQ(Must(fs->Contents(Must(fs->Lookup(kRoot, "file1")).node)), "file1");
+  // And is not asked for one again.
+  log_.without_handles = false;
+  EXPECT_ERRNO(fs->Lookup(kRoot, "more"), ENFILE);
+  EXPECT_EQ(log_.issued, 1) << "for the root, at the start";
 }
 
 TEST_F(InodeReferencesTest, ABrokenBrokerCostsRoomNotInodes) {
@@ -298,6 +325,12 @@ TEST_F(InodeReferencesTest, HandlesThatAreRequiredMustWork) {
   EXPECT_EQ(status.message(),
             "host handles are required (ALWAYS) but cannot be used: its file system gives no "
             "handles, or longer ones than 40 bytes");
+  log_.without_handles = false;
+  const os::UniqueFd other(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  log_.opens_instead = other.get();
+  EXPECT_EQ(create(true).message(),
+            "host handles are required (ALWAYS) but cannot be used: the root's handle leads to "
+            "another inode");
 }
 
 TEST_F(InodeReferencesTest, HandlesThatArePreferredAndMissingAreToldAndWhy) {

@@ -158,6 +158,25 @@ TEST(LockWaiter, WritersTakeTurnsInTheOrderOfArrival) {
   EXPECT_EQ(waiter.waiting(), 0u);
 }
 
+TEST(LockWaiter, AWriterIsNotTriedBeforeThoseWhoCameFirstAreDone) {
+  LockWaiter waiter(kLong, 2);
+  std::atomic<int> firsts_tries = 0;
+  int seconds_turn = 0;  // only the waiter's thread writes it
+  const Waiting first = StartClaim(
+      waiter,
+      {.file = kFile, .lock = {.type = F_WRLCK}, .attempt = [&firsts_tries]() -> ErrnoOr<void> {
+         return ++firsts_tries < 6 ? ErrnoOr<void>(Errno(EAGAIN)) : ErrnoOr<void>();
+       }});
+  const Waiting second =
+      StartClaim(waiter, {.file = kFile, .lock = {.type = F_WRLCK}, .attempt = [&] {
+                            seconds_turn = firsts_tries;
+                            return ErrnoOr<void>();
+                          }});
+  EXPECT_SUCCESS(first->Wait());
+  EXPECT_SUCCESS(second->Wait());
+  EXPECT_EQ(seconds_turn, 6);
+}
+
 TEST(LockWaiter, ReadersAndOtherRangesAndKindsAreTriedWhateverCameFirst) {
   LockWaiter waiter(kLong, 10);
   const Waiting first =

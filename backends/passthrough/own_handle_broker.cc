@@ -27,6 +27,7 @@ ErrnoOr<os::UniqueFd> OpenHandle(int mount_fd, const IssuedHandle& issued, int f
 
 ErrnoOr<void> OwnHandleBroker::Issue(std::span<const int> fds, std::span<IssuedHandle> handles) {
   if (log_.broken) return Errno(EPIPE);
+  if (log_.when_issuing) log_.when_issuing();
   for (size_t i = 0; i < fds.size(); ++i) {
     const ErrnoOr<HostHandle> handle = HandleOf(fds[i]);
     handles[i] = {};

@@ -3,6 +3,7 @@
 #define FSD_BACKENDS_PASSTHROUGH_OWN_HANDLE_BROKER_H_
 
 #include <atomic>
+#include <functional>
 #include <span>
 
 #include "backends/passthrough/handle_broker.h"
@@ -17,6 +18,7 @@ struct BrokerLog {
   std::atomic<bool> broken{false};           // nobody answers
   std::atomic<int> opens_without_room{0};    // how many more end at the limit of descriptors
   std::atomic<int> opens_instead{-1};        // unless -1: what each handle is said to lead to
+  std::function<void()> when_issuing;        // called, if set, before handles are issued
   // What has this handle is given another, as if it were an earlier inode of the same number.
   HostHandle of_another_generation{};
 };

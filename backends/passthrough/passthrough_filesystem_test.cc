@@ -163,6 +163,7 @@ TEST_F(PassthroughFilesystemTest, CreateAnswersWhatIsNoFileWithItsErrno) {
   ASSERT_EQ(::mkdir(Host("directory").c_str(), 0777), 0);
   EXPECT_ERRNO(fs->Create(kRoot, "fifo", O_CREAT | O_RDWR), ENXIO);
   EXPECT_ERRNO(fs->Create(kRoot, "directory", O_CREAT | O_RDWR), EISDIR);
+  EXPECT_ERRNO(fs->Create(kRoot, "directory", O_CREAT | O_RDONLY), EISDIR);
   EXPECT_EQ(filesystem_->Usage().inodes, 1u);
 }
 
@@ -262,6 +263,14 @@ TEST_F(PassthroughFilesystemTest, FlushAndFsyncSucceedOnOpenFiles) {
                EBADF);
 }
 
+TEST_F(PassthroughFilesystemTest, FlushLeavesNoDescriptor) {
+  const CreatedFile file = Must(fs->Create(kRoot, "file", O_RDWR));
+  const int before = OpenFdCount();
+  EXPECT_SUCCESS(fs->Await<void>(
+      [&](auto call) { return filesystem_->Flush(call, file.entry.node, file.handle, 1); }));
+  EXPECT_EQ(OpenFdCount(), before);
+}
+
 TEST_F(PassthroughFilesystemTest, FsyncOfADirectoryTakesItsOwnHandleOnly) {
   const CreatedFile file = Must(fs->Create(kRoot, "file", O_RDWR));
   const NodeId other = Must(fs->MakeDirectory(kRoot, "other")).node;
@@ -307,6 +316,15 @@ TEST_F(PassthroughFilesystemTest, AttributesByAHandleAreItsOwnInodesWhileItIsOpe
   EXPECT_ERRNO(attributes(kRoot, file.handle), EBADF);
   EXPECT_SUCCESS(fs->Release(node, file.handle));
   EXPECT_ERRNO(attributes(node, file.handle), EBADF);
+}
+
+TEST_F(PassthroughFilesystemTest, ASizeIsSetWithAHandleThatCannotWriteToo) {
+  WriteHost(Host("file"), "0123456789");
+  const NodeId node = Must(fs->Lookup(kRoot, "file")).node;
+  const FileHandle handle = Must(fs->Open(node, O_RDONLY));
+  EXPECT_SUCCESS(fs->Await<Attributes>(
+      [&](auto call) { return filesystem_->SetAttributes(call, node, handle, {.size = 4}); }));
+  EXPECT_EQ(ReadHost(Host("file")), "0123");
 }
 
 // --- directories ---

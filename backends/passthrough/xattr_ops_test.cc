@@ -247,6 +247,7 @@ TEST_F(XattrOpsTest, ACapabilityThatIsKeptAsideGoesWithAChangeOfContentsOrOwner)
   EXPECT_FALSE(kept_by([&] { return fs->SetAttributes(file, {.size = 3}); }));
   EXPECT_FALSE(kept_by([&] { return fs->SetAttributes(file, {.uid = 5}); }));
   EXPECT_FALSE(kept_by([&] { return fs->Fallocate(file, handle, 0, 0, 100); }));
+  EXPECT_FALSE(kept_by([&] { return fs->CopyRange({file, handle, 0}, {file, handle, 1}, 1); }));
   EXPECT_FALSE(kept_by([&] { return fs->Open(file, O_WRONLY | O_TRUNC); }));
   EXPECT_FALSE(kept_by([&] { return fs->Create(kRoot, "file", O_WRONLY | O_TRUNC); }));
   EXPECT_TRUE(kept_by([&] { return fs->SetAttributes(file, {.mode = 0755}); }));

@@ -146,6 +146,9 @@ TEST_F(ZeroMessageOpenTest, AReadOnlyShareIsOnlyRead) {
   const NodeId file = MakeHost("file", "text");
   EXPECT_EQ(Must(fs->Read(file, kNoHandle, 0, 4)), "text");
   EXPECT_ERRNO(fs->Write(file, kNoHandle, 0, "x"), EROFS);
+  // Which Linux grants as long as nobody has the file open for writing.
+  const os::UniqueFd host(::open(Host("file").c_str(), O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(::fcntl(host.get(), F_SETLEASE, F_RDLCK), 0);
 }
 
 TEST_F(ZeroMessageOpenTest, DescriptorsStayWithinTheBound) {

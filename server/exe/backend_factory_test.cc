@@ -101,11 +101,18 @@ TEST(PassthroughOptionsTest, XattrRulesKeepTheirOrderTypeAndScope) {
   add(ExportSpec::XattrRule::OK, ExportSpec::XattrRule::SCOPE_UNSPECIFIED, "", "");
   const passthrough::Options options = Options(spec);
   EXPECT_EQ(HostName(options, "user.bad"), "");
+  EXPECT_EQ(options.xattr_map.ToHost("user.bad").error(), Errno(EPERM));
   EXPECT_EQ(HostName(options, "user.hidden"), "user.hidden");
   EXPECT_EQ(HostName(options, "trusted.a"), "user.v.trusted.a");
   EXPECT_EQ(HostName(options, "user.a"), "user.a");
   EXPECT_FALSE(options.xattr_map.ToGuest("user.hidden").has_value());
   EXPECT_TRUE(options.xattr_map.ToGuest("user.bad").has_value());
+}
+
+TEST(PassthroughOptionsTest, AnUnsupportedNameIsRefusedAsOne) {
+  ExportSpec spec;
+  spec.add_xattr_rules()->set_type(ExportSpec::XattrRule::UNSUPPORTED);
+  EXPECT_EQ(Options(spec).xattr_map.ToHost("user.a").error(), Errno(EOPNOTSUPP));
 }
 
 TEST(PassthroughOptionsTest, UsersAndGroupsHaveTheirOwnTranslations) {

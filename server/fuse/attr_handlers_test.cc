@@ -55,6 +55,14 @@ TEST_F(AttrHandlers, ASubmountsRootIsMarkedButNotTheSessions) {
   EXPECT_EQ(submount.As<fuse_attr_out>().attr.flags, static_cast<uint32_t>(FUSE_ATTR_SUBMOUNT));
 }
 
+TEST_F(AttrHandlers, WhatIsNoMountsRootIsNotMarked) {
+  filesystem_.entry.attributes.stx_attributes = ~uint64_t{STATX_ATTR_MOUNT_ROOT};
+
+  const Answer answer = driver_.Send(FUSE_GETATTR, 5, Raw(fuse_getattr_in{}));
+
+  EXPECT_EQ(answer.As<fuse_attr_out>().attr.flags, 0u);
+}
+
 TEST_F(AttrHandlers, ASubmountIsNotMarkedForAGuestThatDoesNotKnowSubmounts) {
   filesystem_.entry.attributes.stx_attributes = STATX_ATTR_MOUNT_ROOT;
   driver_.Send(FUSE_INIT, 0, InitArguments(7, 31, FUSE_BIG_WRITES));

@@ -223,6 +223,12 @@ TEST(NegotiateInit, HasATestForEveryFlagThatCanBeAgreedOn) {
   EXPECT_EQ(agreed, tested);
 }
 
+TEST(NegotiateInit, WhatTheHeaderLacksHasLinuxsNumber) {
+  EXPECT_EQ(kInitCreateSuppGroup, uint64_t{1} << 34);
+  EXPECT_EQ(kInitDirectIoAllowMmap, uint64_t{1} << 36);
+  EXPECT_EQ(kInitAllowIdmap, uint64_t{1} << 40);
+}
+
 TEST(NegotiateInit, NeverSetsAFlagThatWasNotOffered) {
   for (int bit = 0; bit < 64; ++bit) {
     const uint64_t flag = 1ULL << bit;

@@ -231,6 +231,12 @@ TEST_F(NameHandlers, ReadLinkAnswersTheTargetWithoutANul) {
   EXPECT_EQ(answer.written, 16u + 9u);
 }
 
+TEST_F(NameHandlers, ReadLinkAnswersTheLongestTarget) {
+  filesystem_.content = std::string(4095, 't');
+
+  EXPECT_EQ(driver_.Send(FUSE_READLINK, 5, "").body, filesystem_.content);
+}
+
 TEST_F(NameHandlers, ReadLinkCutsTheTargetToTheGuestsSpace) {
   filesystem_.content = "../target";
 

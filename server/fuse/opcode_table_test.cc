@@ -67,6 +67,11 @@ TEST(OpcodeTable, WhatIsServed) {
                   "STATX", "COPY_FILE_RANGE_64"));
 }
 
+TEST(OpcodeTable, WhatTheHeaderLacksHasLinuxsNumber) {
+  EXPECT_STREQ(FindOpcode(52)->name, "STATX");
+  EXPECT_STREQ(FindOpcode(53)->name, "COPY_FILE_RANGE_64");
+}
+
 // By name, for the test's output.
 class EachOpcode : public ::testing::TestWithParam<uint32_t> {
  protected:

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstring>
 #include <random>
 #include <thread>
 
@@ -267,7 +268,11 @@ TEST(Session, CachePoliciesShowInReplies) {
   const auto cached = always.Send(FUSE_LOOKUP, 1, Text("x")).As<fuse_entry_out>();
   const auto open = always.Send(FUSE_OPEN, 1, Raw(fuse_open_in{})).As<fuse_open_out>();
   const auto opendir = always.Send(FUSE_OPENDIR, 1, Raw(fuse_open_in{})).As<fuse_open_out>();
+  const Answer created = always.Send(FUSE_CREATE, 1, Raw(fuse_create_in{}) + Text("x"));
+  fuse_open_out create{};
+  std::memcpy(&create, created.body.data() + sizeof(fuse_entry_out), sizeof(create));
 
+  EXPECT_EQ(create.open_flags, static_cast<uint32_t>(FOPEN_KEEP_CACHE));
   EXPECT_EQ(uncached.entry_valid, 0u);
   EXPECT_EQ(cached.entry_valid, 86400u);
   EXPECT_EQ(cached.attr_valid, 86400u);

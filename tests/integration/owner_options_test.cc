@@ -128,23 +128,26 @@ TEST_F(OwnerOptionsTest, EachDirectionMayBeTranslatedAlone) {
 
 TEST_F(OwnerOptionsTest, AnIdmappedMountTranslatesInTheKernel) {
   // Nobody can write in a directory whose owner the mount does not know.
-  ASSERT_EQ(::chown(supervisor_->share("web").c_str(), 200'000, 200'000), 0);
+  ASSERT_EQ(::chown(supervisor_->share("web").c_str(), 200'000, 300'000), 0);
   auto guest = Mounted([](ExportSpec& spec) {
-    for (ExportSpec::IdRange* range : {spec.add_uid_mount(), spec.add_gid_mount()}) {
-      range->set_outside_first(200'000);
-      range->set_count(65'536);
-    }
+    ExportSpec::IdRange& uids = *spec.add_uid_mount();
+    uids.set_outside_first(200'000);
+    uids.set_count(65'536);
+    ExportSpec::IdRange& gids = *spec.add_gid_mount();
+    gids.set_outside_first(300'000);
+    gids.set_count(65'536);
   });
   ASSERT_NE(guest, nullptr);
-  MakeHostFile(*guest, "hosts", 200'007, 200'007);
+  MakeHostFile(*guest, "hosts", 200'007, 300'008);
   MakeHostFile(*guest, "outside", 1, 1);
 
   guest->fuse().set_caller(5, 6, 1);
   guest->Create("made");
 
   EXPECT_EQ(guest->HostStat("made").st_uid, 200'005u);
-  EXPECT_EQ(guest->HostStat("made").st_gid, 200'006u);
+  EXPECT_EQ(guest->HostStat("made").st_gid, 300'006u);
   EXPECT_EQ(UidInGuest(*guest, "hosts"), 7u);
+  EXPECT_EQ(guest->Lookup("hosts").As<fuse_entry_out>().attr.gid, 8u);
   EXPECT_EQ(UidInGuest(*guest, "outside"), 65'534u);
 }
 
