@@ -29,6 +29,9 @@ class HostileGuest {
   // `front_end` has started; its queues are of kQueueSize and its arena of two regions.
   HostileGuest(FrontEnd& front_end, uint64_t seed);
 
+  // The session has begun anew.
+  void OnMounted() { requests_.Forget(); }
+
   // Sends `count` (at most kMaxInFlight) over a queue and waits until each has been completed, as
   // each must be: once, with a reply that says its own length, or none. Otherwise, or if the
   // back-end is gone, a Status. None of these can write over another's reply.

@@ -31,6 +31,8 @@ class MalformedRequests {
   Request Make();
   // Keeps what a good reply to `opcode` has given, for later requests. `body` follows its header.
   void Remember(uint32_t opcode, std::span<const std::byte> body);
+  // A session has begun anew, so that what was given is worth nothing.
+  void Forget();
 
  private:
   uint64_t Random(uint64_t below) { return below == 0 ? 0 : random_() % below; }
@@ -41,7 +43,8 @@ class MalformedRequests {
   void Corrupt(Request& request);
 
   std::mt19937_64 random_;
-  std::vector<uint64_t> nodes_;  // some that the server has given
+  // Some that the server has given.
+  std::vector<uint64_t> nodes_;
   std::vector<uint64_t> handles_;
 };
 
