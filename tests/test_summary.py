@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Prints 'N passed, N failed, N skipped' for one `bazel test`, from its build event file.
+"""Prints 'N passed, N failed, N skipped' for runs of `bazel test`, from their build event files.
 
-usage: tests/test_summary.py BEP.json [LINES]   (bazel test --build_event_json_file=BEP.json ...)
+usage: tests/test_summary.py FILE... (bazel test --build_event_json_file=FILE ...)
 
-Counts gtest cases where a test wrote test.xml itself, else the target as one test; and each line of the file
-LINES that begins with 'passed: ' or 'failed: ' (tests/fuzz/run.sh).
+Counts gtest cases where a test wrote test.xml itself, else the target as one test; and in a FILE that is no
+event file each line that begins with 'passed: ' or 'failed: ' (tests/fuzz/run.sh).
 Exits 1 on a failure, 2 if no test ran.
 """
 import json
@@ -30,22 +30,31 @@ def cases(uri):
     return passed, failed, skipped
 
 
+def rows(paths):
+    for path in paths:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            yield from f
+
+
 def main():
     total = [0, 0, 0]
     attempts = {}
     built = True
-    with open(sys.argv[1], encoding="utf-8") as f:
-        for row in f:
-            event = json.loads(row)
-            if "testResult" in event:
-                i = event["id"]["testResult"]
-                # The last attempt of a (target, run, shard) is the one that counts.
-                attempts[(i["label"], i.get("run", 1), i.get("shard", 1))] = event["testResult"]
-            if "finished" in event:
-                built = event["finished"]["exitCode"].get("code", 0) in (0, 3)
-            if event.get("testSummary", {}).get("overallStatus") in ("NO_STATUS", "FAILED_TO_BUILD"):
-                total[1] += 1
-                print("not run:", event["id"]["testSummary"]["label"])
+    for row in rows(sys.argv[1:]):
+        if row.startswith(("passed: ", "failed: ")):
+            total[row.startswith("failed: ")] += 1
+        if not row.startswith("{"):
+            continue
+        event = json.loads(row)
+        if "testResult" in event:
+            i = event["id"]["testResult"]
+            # The last attempt of a (target, run, shard) is the one that counts.
+            attempts[(i["label"], i.get("run", 1), i.get("shard", 1))] = event["testResult"]
+        if "finished" in event:
+            built = built and event["finished"]["exitCode"].get("code", 0) in (0, 3)
+        if event.get("testSummary", {}).get("overallStatus") in ("NO_STATUS", "FAILED_TO_BUILD"):
+            total[1] += 1
+            print("not run:", event["id"]["testSummary"]["label"])
     for (label, run, shard), result in sorted(attempts.items()):
         ok = result.get("status") in ("PASSED", "FLAKY")
         found = None
@@ -59,11 +68,6 @@ def main():
         if not ok:
             print("failed:", label, "run", run, "shard", shard, result.get("status"))
         total = [a + b for a, b in zip(total, found)]
-    for path in sys.argv[2:]:
-        with open(path, encoding="utf-8", errors="replace") as f:
-            for line in f:
-                total[0] += line.startswith("passed: ")
-                total[1] += line.startswith("failed: ")
     print(f"{total[0]} passed, {total[1]} failed, {total[2]} skipped")
     sys.exit(1 if total[1] or not built else 0 if total[0] else 2)
 

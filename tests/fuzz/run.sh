@@ -1,13 +1,13 @@
 #!/bin/bash
-# run.sh [SECONDS [BAZEL_ARGUMENT...]]: builds every fuzz target with libFuzzer, ASan and UBSan and runs each
-# for SECONDS (30), two at a time. What it comes upon is kept in $FUZZ_DIR/TARGET, if that is set.
+# run.sh [SECONDS [DIRECTORY]]: runs every fuzz target for SECONDS (30), two at a time, as build.sh has built
+# them in DIRECTORY; without that, it builds them. What it comes upon is kept in $FUZZ_DIR/TARGET, if that is
+# set.
 #
 # A line a target; 'failed:' for a crash, a leak, an input that takes 10 s or 1 GiB, undefined behaviour.
 set -euo pipefail
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../.."
-seconds=${1:-30}
-shift $(($# > 0 ? 1 : 0))
-readonly seconds at_once=2
+readonly seconds=${1:-30} at_once=2
+bin=${2:-$(./tests/fuzz/build.sh)}
 
 if [[ -n ${FUZZ_DIR:-} ]]; then
   work=$FUZZ_DIR
@@ -18,17 +18,7 @@ else
 fi
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-export work seconds
-
-began=$SECONDS
-if ! ${BAZEL:-bazel} build "$@" --config=fuzz //tests/fuzz/... >"$work/build.log" 2>&1; then
-  cat "$work/build.log"
-  echo "failed: the fuzz targets do not build"
-  exit 1
-fi
-bin=$(${BAZEL:-bazel} info --config=fuzz bazel-bin 2>/dev/null)/tests/fuzz
-export bin
-echo "built the fuzz targets in $((SECONDS - began)) s"
+export work seconds bin
 
 # Prints a line about the target and, if it failed, the end of its log.
 run_target() {
