@@ -19,6 +19,7 @@
 #include "server/ipc/worker_channel.h"
 #include "server/os/unix_socket.h"
 #include "server/supervisor/config.h"
+#include "server/supervisor/export_difference.h"
 #include "server/supervisor/export_spec.h"
 #include "server/supervisor/record_format.h"
 #include "server/worker/session_options.h"

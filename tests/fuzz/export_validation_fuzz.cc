@@ -15,6 +15,7 @@
 #include "server/control/export_validation.h"
 #include "server/errors/check.h"
 #include "server/supervisor/config.h"
+#include "server/supervisor/export_difference.h"
 #include "server/supervisor/export_spec.h"
 
 namespace {
