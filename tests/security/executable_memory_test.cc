@@ -69,7 +69,7 @@ TEST(ExecutableMemory, NoneIsMade) {
            [](const Inmate& in) {
              return Outcome(::openat(in.proc, "self/mem", O_RDWR | O_CLOEXEC));
            },
-           {{kEveryWall, "EROFS"}, {kMounts, "EROFS"}, {kNoWalls, "done"}}},
+           {{kEveryWall, "EROFS"}, {kMounts, "EROFS"}, {kLandlock, "EACCES"}, {kNoWalls, "done"}}},
           {"execution of a memory file",
            [](const Inmate&) {
              const char* const none[] = {nullptr};

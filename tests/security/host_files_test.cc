@@ -33,7 +33,7 @@ TEST(HostFiles, NoNameLeadsToThem) {
   std::string up;
   for (int i = 0; i < 64; ++i) up += "../";
   const std::vector<Behind> hidden = {
-      {kEveryWall, "ENOENT"}, {kMounts, "ENOENT"}, {kNoWalls, "secret"}};
+      {kEveryWall, "ENOENT"}, {kMounts, "ENOENT"}, {kLandlock, "EACCES"}, {kNoWalls, "secret"}};
   ExpectTheyHold(
       prison, "the host's files, by name",
       {
@@ -57,7 +57,7 @@ TEST(HostFiles, NoNameLeadsToThem) {
            hidden},
           {"dot-dot from any fd that there is",
            [](const Inmate&) { return ContentsThroughAnyFd("../outside/secret"); },
-           {{kEveryWall, "none"}, {kMounts, "none"}, {kNoWalls, "secret"}}},
+           {{kEveryWall, "none"}, {kMounts, "none"}, {kLandlock, "none"}, {kNoWalls, "secret"}}},
       });
 }
 
@@ -90,7 +90,7 @@ TEST(HostFiles, NoSymbolicLinkLeadsToThem) {
     return found;
   };
   const std::vector<Behind> held = {
-      {kEveryWall, "ELOOP"}, {kMounts, "ELOOP"}, {kNoWalls, "secret"}};
+      {kEveryWall, "ELOOP"}, {kMounts, "ELOOP"}, {kLandlock, "EACCES"}, {kNoWalls, "secret"}};
   ExpectTheyHold(
       prison, "the host's files, by symbolic link",
       {

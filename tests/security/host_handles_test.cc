@@ -53,7 +53,8 @@ int OpenByHandle(int mount, const IssuedHandle& handle) {
 
 ipc::HandleAnswer Ask(const Inmate& in, HandleOperation operation, int fd,
                       const IssuedHandle& handle) {
-  const ipc::HandleRequest request{.operation = operation, .reserved = 0, .handle = handle};
+  const ipc::HandleRequest request{
+      .operation = operation, .open_flags = 0, .handle = handle, .name = {}};
   ipc::HandleAnswer answer{};
   FSD_CHECK(
       os::SendWithFds(in.handle_keeper, std::as_bytes(std::span(&request, 1)), std::span(&fd, 1))
@@ -63,8 +64,9 @@ ipc::HandleAnswer Ask(const Inmate& in, HandleOperation operation, int fd,
   return answer;
 }
 
-std::string AskToOpen(const Inmate& in, int mount, const IssuedHandle& handle) {
-  const ipc::HandleAnswer answer = Ask(in, HandleOperation::kOpen, mount, handle);
+std::string AskToOpen(const Inmate& in, int mount, const IssuedHandle& handle,
+                      HandleOperation operation = HandleOperation::kOpen) {
+  const ipc::HandleAnswer answer = Ask(in, operation, mount, handle);
   return answer.error == 0 ? "done" : ::strerrorname_np(answer.error);
 }
 
@@ -80,6 +82,7 @@ TEST(HostHandles, TheDataPlaneOpensNone) {
         {{kEveryWall, "SIGSYS"},
          {kSystemCalls, "SIGSYS"},
          {kCapabilities, "EPERM"},
+         {kLandlock, "EACCES"},
          {kNoWalls, "secret"}}}});
 }
 
@@ -88,10 +91,10 @@ TEST(HostHandles, TheHandleKeeperOpensWhatItHasIssuedAndNothingElse) {
   const std::string path = prison.outside_path() + "/secret";
   const IssuedHandle unproven = HandleOf(AT_FDCWD, path);
   // The proof of another worker's keeper.
-  const auto other = worker::HandleKeeper::Create();
+  const auto other = worker::HandleKeeper::Create(/*read_only=*/false);
   ASSERT_TRUE(other.ok());
   const ipc::HandleRequest request{
-      .operation = HandleOperation::kIssue, .reserved = 0, .handle = {}};
+      .operation = HandleOperation::kIssue, .open_flags = 0, .handle = {}, .name = {}};
   const os::UniqueFd secret(::open(path.c_str(), O_PATH | O_CLOEXEC));
   os::UniqueFd none;
   const IssuedHandle of_another_keeper =
@@ -107,6 +110,9 @@ TEST(HostHandles, TheHandleKeeperOpensWhatItHasIssuedAndNothingElse) {
         return AskToOpen(in, file, issued(in, file));
       },
       [&](const Inmate& in) { return AskToOpen(in, OnTheExportsMount(in), unproven); },
+      [&](const Inmate& in) {
+        return AskToOpen(in, OnTheExportsMount(in), unproven, HandleOperation::kOpenForIo);
+      },
       [&](const Inmate& in) { return AskToOpen(in, OnTheExportsMount(in), of_another_keeper); },
       // The proof of one of its own under another handle.
       [&](const Inmate& in) {
@@ -116,18 +122,16 @@ TEST(HostHandles, TheHandleKeeperOpensWhatItHasIssuedAndNothingElse) {
         return AskToOpen(in, file, forged);
       },
       // One of its own on another mount.
-      [&](const Inmate& in) {
-        const int proc = ::openat(in.proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return AskToOpen(in, proc, issued(in, OnTheExportsMount(in)));
-      },
+      [&](const Inmate& in) { return AskToOpen(in, in.proc, issued(in, OnTheExportsMount(in))); },
       [&](const Inmate& in) {
         IssuedHandle longer = issued(in, OnTheExportsMount(in));
         longer.size = ipc::kMaxHandleBytes + 1;
         return AskToOpen(in, OnTheExportsMount(in), longer);
       },
   };
-  EXPECT_EQ(prison.Run(kEveryWall, attempts),
-            (std::vector<std::string>{"done", "EPERM", "EPERM", "EPERM", "EPERM", "EINVAL"}));
+  EXPECT_EQ(
+      prison.Run(kEveryWall, attempts),
+      (std::vector<std::string>{"done", "EPERM", "EPERM", "EPERM", "EPERM", "EPERM", "EINVAL"}));
 }
 
 }  // namespace

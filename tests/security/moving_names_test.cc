@@ -24,7 +24,8 @@ namespace {
 
 constexpr uint64_t kRounds = 10'000;
 
-const std::vector<Behind> kHeld = {{kEveryWall, "never"}, {kMounts, "never"}, {kNoWalls, "secret"}};
+const std::vector<Behind> kHeld = {
+    {kEveryWall, "never"}, {kMounts, "never"}, {kLandlock, "never"}, {kNoWalls, "secret"}};
 
 // "secret" once `look` has found it, "never" if it has not while the racer ran its rounds.
 std::string LookDuring(const Racer& racer, const std::function<std::string()>& look) {

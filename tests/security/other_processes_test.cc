@@ -44,11 +44,9 @@ TEST(OtherProcesses, TheHostsAreOutOfReach) {
   prison.LetIn(pidfd.get());
   const auto held = [](const char* behind_pids, const char* behind_capabilities,
                        const char* success = "done") {
-    return std::vector<Behind>{{kEveryWall, "SIGSYS"},
-                               {kSystemCalls, "SIGSYS"},
-                               {kPids, behind_pids},
-                               {kCapabilities, behind_capabilities},
-                               {kNoWalls, success}};
+    return std::vector<Behind>{{kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"},
+                               {kPids, behind_pids},   {kCapabilities, behind_capabilities},
+                               {kLandlock, "EPERM"},   {kNoWalls, success}};
   };
   ExpectTheyHold(
       prison, "the host's processes",
@@ -118,7 +116,10 @@ TEST(OtherProcesses, TheHostsAreOutOfReach) {
 
 TEST(OtherProcesses, TheKeepersMemoryIsClosed) {
   Prison prison;
-  const std::vector<Behind> held = {{kEveryWall, "EACCES"}, {kEveryWall & ~kClosedProcess, "done"}};
+  const std::vector<Behind> held = {{kEveryWall, "EACCES"},
+                                    {kEveryWall & ~kLandlock, "EACCES"},
+                                    {kEveryWall & ~kClosedProcess, "EACCES"},
+                                    {kEveryWall & ~(kLandlock | kClosedProcess), "done"}};
   ExpectTheyHold(
       prison, "the keeper",
       {
@@ -151,6 +152,9 @@ TEST(OtherProcesses, NoSignalReachesTheKeeper) {
       [](const Inmate&) { return std::string("the keeper lives"); },
   };
   EXPECT_EQ(prison.Run(kEveryWall, attempts),
+            (std::vector<std::string>{"EPERM", "EPERM", "the keeper lives"}));
+  // To the first process of a namespace they are sent in vain.
+  EXPECT_EQ(prison.Run(kEveryWall & ~kLandlock, attempts),
             (std::vector<std::string>{"done", "done", "the keeper lives"}));
 }
 

@@ -31,7 +31,9 @@
 #include "server/errors/status_macros.h"
 #include "server/os/unique_fd.h"
 #include "server/sandbox/capabilities.h"
+#include "server/sandbox/landlock.h"
 #include "server/sandbox/mount_jail.h"
+#include "server/sandbox/worker_capabilities.h"
 #include "server/worker/handle_keeper.h"
 #include "server/worker/keeper.h"
 
@@ -88,8 +90,9 @@ absl::StatusOr<Jail> EnterPart(Walls standing, os::UniqueFd source) {
   Jail jail;
   os::UniqueFd tree;
   if ((standing & kMounts) != 0) {
-    FSD_ASSIGN_OR_RETURN(tree, sandbox::CloneTree(source.get()));
+    FSD_RETURN_IF_ERROR(sandbox::StepInto(std::move(source)));
     FSD_CHECK(::unshare(CLONE_NEWNS) == 0);
+    FSD_ASSIGN_OR_RETURN(tree, sandbox::CloneTree());
   }
   if ((standing & kNamespaces) != 0) FSD_CHECK(::unshare(kOtherNamespaces) == 0);
   FSD_ASSIGN_OR_RETURN(
@@ -101,7 +104,10 @@ absl::StatusOr<Jail> EnterPart(Walls standing, os::UniqueFd source) {
     jail.root = std::move(source);
   }
   if ((standing & kCapabilities) != 0) {
-    FSD_RETURN_IF_ERROR(sandbox::DropCapabilities(sandbox::Capabilities::kFilesAndHandles));
+    jail.capabilities = sandbox::DataPlaneCapabilities({.xattr = true});
+    jail.handle_keeper_capabilities = sandbox::HandleKeeperCapabilities(false, jail.capabilities);
+    FSD_RETURN_IF_ERROR(
+        sandbox::DropCapabilities(jail.capabilities | jail.handle_keeper_capabilities));
   }
   // Changed capabilities make a process untraceable too.
   const bool closed = (standing & kClosedProcess) != 0;
@@ -114,7 +120,21 @@ absl::StatusOr<Jail> EnterPart(Walls standing, os::UniqueFd source) {
 
 absl::StatusOr<Jail> EnterJail(Walls standing, os::UniqueFd source) {
   if (standing != kEveryWall) return EnterPart(standing, std::move(source));
-  return sandbox::Enter({.source_directory = std::move(source), .host_handles = true});
+  return sandbox::Enter(
+      {.source_directory = std::move(source), .host_handles = true, .xattr = true});
+}
+
+os::UniqueFd CopyOf(const os::UniqueFd& fd) {
+  return os::UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+}
+
+Jail CopyOf(const Jail& jail) {
+  return {.root = CopyOf(jail.root),
+          .proc = CopyOf(jail.proc),
+          .cut_proc = jail.cut_proc,
+          .host_handles = jail.host_handles,
+          .capabilities = jail.capabilities,
+          .handle_keeper_capabilities = jail.handle_keeper_capabilities};
 }
 
 // The process that the attempts are made from, in place of a worker's first.
@@ -129,7 +149,8 @@ class Keeper {
     // What it is to be confined as needs what the keeper gives up.
     const bool keeps_handles = process_ == Process::kHandleKeeper;
     if ((standing_ & kCapabilities) == 0 || keeps_handles) return absl::OkStatus();
-    return sandbox::ReduceCapabilities(Process::kKeeper);
+    // What it forks is not to have more; a worker's keeper has none, but forks nothing either.
+    return sandbox::ReduceCapabilities(Process::kDataPlane, jail_);
   }
 
   std::string OutcomeOf(const Attempt& attempt) {
@@ -157,9 +178,8 @@ class Keeper {
     FSD_CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == 0);
     handle_socket_ = os::UniqueFd(sockets[0]);
     const auto forked = worker::ForkHandleKeeper(sockets[1], [&](int socket) {
-      const auto keeper = worker::HandleKeeper::Create();
-      if (!keeper.ok() || !sandbox::ReduceCapabilities(Process::kHandleKeeper).ok() ||
-          !filter.Install().ok()) {
+      const auto keeper = worker::HandleKeeper::Create(/*read_only=*/false);
+      if (!keeper.ok() || !sandbox::Confine(Process::kHandleKeeper, jail_, filter).ok()) {
         return 1;
       }
       return keeper->Serve(socket).ok() ? 0 : 1;
@@ -168,16 +188,34 @@ class Keeper {
     return forked.status();
   }
 
-  // In the attempt's own process.
+  // In the attempt's own process, as a worker's data plane or the other two do it.
+  absl::StatusOr<os::UniqueFd> ConfineInmate(Jail& jail) {
+    if (standing_ == kEveryWall && process_ == Process::kDataPlane) {
+      FSD_ASSIGN_OR_RETURN(sandbox::DataPlaneConfinement confinement,
+                           sandbox::ConfineDataPlane(jail, /*read_only=*/false));
+      return std::move(confinement.proc_self_fd);
+    }
+    FSD_ASSIGN_OR_RETURN(os::UniqueFd proc_self_fd, sandbox::TakeProcSelfFd(jail));
+    if ((standing_ & kCapabilities) != 0) {
+      FSD_RETURN_IF_ERROR(sandbox::ReduceCapabilities(process_, jail));
+    }
+    if ((standing_ & kLandlock) != 0 && process_ == Process::kDataPlane) {
+      FSD_RETURN_IF_ERROR(sandbox::ConfineToTree(jail.root.get(), /*read_only=*/false).status());
+    }
+    return proc_self_fd;
+  }
+
   int Make(const Attempt& attempt, int report) {
-    // As a worker's data plane does.
-    if ((standing_ & kCapabilities) != 0 && !sandbox::ReduceCapabilities(process_).ok()) return 100;
-    const Inmate inmate{
-        .root = jail_.root.get(),
-        .proc = jail_.proc.get(),
-        .proc_self_fd = ::openat(jail_.proc.get(), "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC),
-        .handle_keeper = handle_socket_.get(),
-        .report = report};
+    // Descriptors are shared with the keeper, and its own are for the next attempt too.
+    Jail jail = CopyOf(jail_);
+    const absl::StatusOr<os::UniqueFd> proc_self_fd = ConfineInmate(jail);
+    if (!proc_self_fd.ok()) return 100;
+    const os::UniqueFd proc(::openat(proc_self_fd->get(), "../..", O_PATH | O_CLOEXEC));
+    const Inmate inmate{.root = jail.root.get(),
+                        .proc_self_fd = proc_self_fd->get(),
+                        .proc = proc.get(),
+                        .handle_keeper = handle_socket_.get(),
+                        .report = report};
     ::alarm(kPatienceSeconds);
     if ((standing_ & kSystemCalls) != 0 && !filter_->Install().ok()) return 101;
     WriteAll(report, attempt(inmate));

@@ -25,16 +25,17 @@ inline constexpr Walls kNoWalls = 0;
 inline constexpr Walls kMounts = 1u << 0;  // the export is "/", its mount's flags; proc read-only
 inline constexpr Walls kPids = 1u << 1;    // pid namespace
 inline constexpr Walls kNamespaces = 1u << 2;     // net, ipc, uts, cgroup
-inline constexpr Walls kCapabilities = 1u << 3;   // the eight, securebits, no_new_privs
+inline constexpr Walls kCapabilities = 1u << 3;   // a data plane's, securebits, no_new_privs
 inline constexpr Walls kClosedProcess = 1u << 4;  // no core file, not traceable
-inline constexpr Walls kSystemCalls = 1u << 5;
-inline constexpr Walls kEveryWall = (1u << 6) - 1;
+inline constexpr Walls kLandlock = 1u << 5;
+inline constexpr Walls kSystemCalls = 1u << 6;
+inline constexpr Walls kEveryWall = (1u << 7) - 1;
 
 // What the code of a data plane has at hand.
 struct Inmate {
   int root = -1;           // the export's directory, O_PATH
-  int proc = -1;           // a proc of its pid namespace
-  int proc_self_fd = -1;   // "self/fd" in there
+  int proc_self_fd = -1;   // "self/fd" in a proc of its pid namespace
+  int proc = -1;           // that proc's root, as ".." leads there
   int handle_keeper = -1;  // the socket to it; behind all walls only
   int report = -1;         // where the outcome goes; for programs that it becomes
 };

@@ -24,9 +24,10 @@ TEST(Proc, TheKernelsSettingsAreNotThere) {
   std::vector<Climb> climbs;
   for (const char* path : {"/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname",
                            "/proc/sys/vm/drop_caches", "/proc/self/oom_score_adj"}) {
-    climbs.push_back({path,
-                      [=](const Inmate&) { return OpenToWrite(AT_FDCWD, path); },
-                      {{kEveryWall, "ENOENT"}, {kMounts, "ENOENT"}, {kNoWalls, "done"}}});
+    climbs.push_back(
+        {path,
+         [=](const Inmate&) { return OpenToWrite(AT_FDCWD, path); },
+         {{kEveryWall, "ENOENT"}, {kMounts, "ENOENT"}, {kLandlock, "EACCES"}, {kNoWalls, "done"}}});
   }
   ExpectTheyHold(prison, "/proc of the host's", climbs);
   // The proc that there is shows processes only.
@@ -45,7 +46,7 @@ TEST(Proc, AProcessSetsNothingOfItsOwn) {
     climbs.push_back(
         {file,
          [=](const Inmate& in) { return OpenToWrite(in.proc, absl::StrCat("self/", file)); },
-         {{kEveryWall, "EROFS"}, {kMounts, "EROFS"}, {kNoWalls, "done"}}});
+         {{kEveryWall, "EROFS"}, {kMounts, "EROFS"}, {kLandlock, "EACCES"}, {kNoWalls, "done"}}});
   }
   ExpectTheyHold(prison, "/proc/self", climbs);
 }

@@ -38,9 +38,9 @@ struct Case {
   std::vector<sandbox::AllowedSyscall> (*list)();
 };
 constexpr Case kCases[] = {
-    {"DataPlane", Process::kDataPlane, sandbox::DataPlaneSyscalls},
+    {"DataPlane", Process::kDataPlane, [] { return sandbox::DataPlaneSyscalls({}); }},
     {"Keeper", Process::kKeeper, sandbox::KeeperSyscalls},
-    {"HandleKeeper", Process::kHandleKeeper, sandbox::HandleKeeperSyscalls},
+    {"HandleKeeper", Process::kHandleKeeper, [] { return sandbox::HandleKeeperSyscalls({}); }},
 };
 
 class SystemCalls : public ::testing::TestWithParam<Case> {
