@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <future>
 #include <string>
 #include <thread>
 
@@ -107,14 +108,20 @@ TEST_F(PrivilegesTest, WithItsGroupsToo) {
 }
 
 TEST_F(PrivilegesTest, OtherThreadsKeepTheirs) {
-  const CallerCredentials credentials(kUser, Permissions::kCheckedByGuest);
-  std::thread([] { EXPECT_EQ(ThreadIds(), kUserIds); }).join();  // inherited
-  Ids other{};
-  std::thread([&] {
+  std::promise<void> impersonating;
+  Ids before{};
+  Ids after{};
+  std::thread other([&] {
+    impersonating.get_future().wait();
+    before = ThreadIds();
     const CallerCredentials second({.uid = 7, .gid = 8, .pid = 1}, Permissions::kCheckedByHost);
-    other = ThreadIds();
-  }).join();
-  EXPECT_EQ(other, (Ids{7, 8}));
+    after = ThreadIds();
+  });
+  const CallerCredentials credentials(kUser, Permissions::kCheckedByGuest);
+  impersonating.set_value();
+  other.join();
+  EXPECT_EQ(before, kRootIds);
+  EXPECT_EQ(after, (Ids{7, 8}));
   EXPECT_EQ(ThreadIds(), kUserIds);
 }
 
