@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <future>
 #include <string>
 #include <thread>
 
@@ -107,13 +108,18 @@ TEST_F(PrivilegesTest, WithItsGroupsToo) {
 }
 
 TEST_F(PrivilegesTest, OtherThreadsKeepTheirs) {
+  std::promise<void> begun;
+  Ids other{};
+  std::thread second([&] {
+    begun.get_future().wait();
+    const CallerCredentials credentials({.uid = 7, .gid = 8, .pid = 1},
+                                        Permissions::kCheckedByHost);
+    other = ThreadIds();
+  });
   const CallerCredentials credentials(kUser, Permissions::kCheckedByGuest);
   std::thread([] { EXPECT_EQ(ThreadIds(), kUserIds); }).join();  // inherited
-  Ids other{};
-  std::thread([&] {
-    const CallerCredentials second({.uid = 7, .gid = 8, .pid = 1}, Permissions::kCheckedByHost);
-    other = ThreadIds();
-  }).join();
+  begun.set_value();
+  second.join();
   EXPECT_EQ(other, (Ids{7, 8}));
   EXPECT_EQ(ThreadIds(), kUserIds);
 }
