@@ -495,5 +495,36 @@ TEST_F(LaterMountTest, ShowsUpInAWritableExport) {
 
 TEST_F(LaterMountTest, StaysOutOfAReadOnlyExport) { EXPECT_EQ(SubAfterAMount(true), "sub: "); }
 
+// On "sub" a file system is mounted from the start, with a directory "inner" of 100003:100004.
+class SubmountTest : public IdMappedTest {
+ protected:
+  std::string WithSubmount(const std::function<std::string()>& run) {
+    return InNewPidNamespace([&]() -> std::string {
+      const std::string sub = source_ + "/sub";
+      const std::string inner = sub + "/inner";
+      if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, "") != 0 ||
+          ::mount("none", sub.c_str(), "tmpfs", 0, nullptr) != 0 ||
+          ::mkdir(inner.c_str(), 0755) != 0 || ::chown(inner.c_str(), 100'003, 100'004) != 0) {
+        return absl::StrCat("host: ", ::strerrorname_np(errno));
+      }
+      return run();
+    });
+  }
+};
+
+TEST_F(SubmountTest, OfAReadOnlyExportCannotBeWrittenEither) {
+  EXPECT_EQ(WithSubmount([&] {
+              return Inside([](const Jail&) { return Outcome(::mkdir("/sub/new", 0755)); },
+                            /*read_only=*/true);
+            }),
+            "EROFS");
+}
+
+TEST_F(SubmountTest, OfAnIdMappedExportHasItsOwnersTranslatedToo) {
+  EXPECT_EQ(WithSubmount(
+                [&] { return InsideMapped([](const Jail&) { return OwnersOf("/sub/inner"); }); }),
+            "3:4");
+}
+
 }  // namespace
 }  // namespace fsd::sandbox
