@@ -6,8 +6,9 @@
 // place in the tree (attributes, fds that are open already).
 //
 // An inode that was opened by its handle while no name of it was cached is in no place at all, as
-// far as the kernel knows. Landlock refuses to open it for I/O (EACCES) and to link it (EXDEV); the
-// handle keeper, outside of this wall, does that (server/worker/handle_keeper.h).
+// far as the kernel knows. Landlock refuses to link it (EXDEV) and to open it for I/O (EACCES;
+// since Linux 6.18 only if the tree is not its mount's root); the handle keeper, outside of this
+// wall, does that (server/worker/handle_keeper.h).
 #ifndef FSD_SERVER_SANDBOX_LANDLOCK_H_
 #define FSD_SERVER_SANDBOX_LANDLOCK_H_
 
