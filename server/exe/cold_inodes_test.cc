@@ -7,7 +7,9 @@
 // kernels, depend on the keeper to open it.
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sched.h>
 #include <sys/fsuid.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -53,6 +55,9 @@ class ColdInodesTest : public ::testing::Test {
   ColdInodesTest() {
     char path[] = "/tmp/fsd-cold-XXXXXX";
     directory_ = ::mkdtemp(path);
+    // A mount that goes with the process, however that ends.
+    EXPECT_EQ(::unshare(CLONE_NEWNS), 0);
+    EXPECT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
     EXPECT_EQ(::mkdir(mount().c_str(), 0755), 0);
     const std::string image = directory_ + "/image";
     EXPECT_EQ(Shell("truncate -s 64M " + image + " && /usr/sbin/mkfs.ext4 -q " + image +

@@ -2,6 +2,8 @@
 // and the handle keeper together.
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -176,6 +178,9 @@ TEST_F(InodeReferencesTest, AKilledHandleKeeperIsReportedAndAnotherWorkerServes)
 class ColdInodesTest : public InodeReferencesTest {
  protected:
   void SetUp() override {
+    // A mount that goes with the process, however that ends.
+    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
     Start();
     image_ = share() + ".image";
     std::filesystem::create_directories(share());
