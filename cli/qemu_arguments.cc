@@ -40,10 +40,13 @@ std::vector<std::string> QemuArguments(const v1::Export& resource, const std::st
   if (const uint32_t queues = resource.transport().request_queues(); queues > 1) {
     device += ",num-request-queues=" + std::to_string(queues);
   }
+  std::string memory = "memory-backend-memfd,id=mem,size=" + memory_size + ",share=on";
+  // What the worker touches first of the guest's memory would count as the worker's.
+  if (resource.sandbox().limits().memory_bytes() != 0) memory += ",prealloc=on";
   return {
       "-chardev", "socket,id=char0,path=" + OptionValue(resource.socket().path()),
       "-device",  device,
-      "-object",  "memory-backend-memfd,id=mem,size=" + memory_size + ",share=on",
+      "-object",  memory,
       "-numa",    "node,memdev=mem",
   };
 }

@@ -31,6 +31,14 @@ TEST(QemuArguments, NameTheRequestQueuesIfThereIsMoreThanOne) {
               testing::Contains("vhost-user-fs-pci,chardev=char0,tag=myfs,num-request-queues=4"));
 }
 
+TEST(QemuArguments, AllocateTheGuestsMemoryForAWorkerWhoseMemoryIsLimited) {
+  v1::Export resource = Export("/run/a", "myfs");
+  resource.mutable_sandbox()->mutable_limits()->set_memory_bytes(uint64_t{1} << 30);
+
+  EXPECT_THAT(QemuArguments(resource, "1G"),
+              testing::Contains("memory-backend-memfd,id=mem,size=1G,share=on,prealloc=on"));
+}
+
 TEST(QemuArguments, ACommaInAValueDoesNotEndIt) {
   EXPECT_THAT(QemuArguments(Export("/run/a,id=evil", "a,b"), "1G"),
               testing::IsSupersetOf({"socket,id=char0,path=/run/a,,id=evil",

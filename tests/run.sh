@@ -25,16 +25,18 @@ status=0
 run_tests() {
   local events=$1
   shift
+  : >"$results/$events" # what remains empty has failed
   bazel test --config=ci --disk_cache="$cache/$key" --build_event_json_file="$results/$events" "$@" || status=$?
 }
 if [[ -n ${TARGETS:-} ]]; then
-  run_tests chosen "$@" -- "$TARGETS"
+  read -ra targets <<<"$TARGETS"
+  run_tests chosen "$@" -- "${targets[@]}"
 else
   echo "building and testing; the guest scenarios come last and take some minutes"
   run_tests host "$@" -- //... -//tests/vm/...
   # A guest leaves half of two processors idle: the fuzzers take that.
-  ./tests/fuzz/build.sh --config=ci --disk_cache="$cache/$key" >"$results/fuzzers" || status=$?
-  nice -n 19 ./tests/fuzz/run.sh 60 "$(tail -n 1 "$results/fuzzers")" >"$results/fuzzed" &
+  fuzzers=$(./tests/fuzz/build.sh --config=ci --disk_cache="$cache/$key" | tail -n 1)
+  nice -n 19 ./tests/fuzz/run.sh 60 "$fuzzers" >"$results/fuzzed" &
   fuzzing=$!
   run_tests guests "$@" -- //tests/vm/...
   wait "$fuzzing" || status=$?

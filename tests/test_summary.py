@@ -40,12 +40,19 @@ def main():
     total = [0, 0, 0]
     attempts = {}
     built = True
+    for path in sys.argv[1:]:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            text = f.read()
+        if '"finished":{' not in text and "passed: " not in text and "failed: " not in text:
+            total[1] += 1
+            print("not run to its end:", path)
     for row in rows(sys.argv[1:]):
         if row.startswith(("passed: ", "failed: ")):
             total[row.startswith("failed: ")] += 1
-        if not row.startswith("{"):
+        try:
+            event = json.loads(row) if row.startswith("{") else {}
+        except ValueError:  # a run that was cut off, or what a fuzzer says
             continue
-        event = json.loads(row)
         if "testResult" in event:
             i = event["id"]["testResult"]
             # The last attempt of a (target, run, shard) is the one that counts.

@@ -7,6 +7,7 @@
 // handle keeper, confine each process to its list, serve.
 #include <fcntl.h>
 #include <malloc.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>

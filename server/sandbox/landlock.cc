@@ -63,11 +63,9 @@ int LandlockAbi() {
   return abi < 0 ? 0 : static_cast<int>(abi);
 }
 
-bool HasLandlock() { return LandlockAbi() >= kFirstUsableAbi; }
-
 absl::StatusOr<bool> ConfineToTree(int root, bool read_only) {
-  if (!HasLandlock()) return false;
   const int abi = LandlockAbi();
+  if (abi < kFirstUsableAbi) return false;
   const Ruleset handled = HandledBy(abi);
   const os::UniqueFd ruleset(
       static_cast<int>(::syscall(SYS_landlock_create_ruleset, &handled, RulesetBytes(abi), 0)));

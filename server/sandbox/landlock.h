@@ -19,9 +19,6 @@ namespace fsd::sandbox {
 // The version of the kernel's Landlock; 0 if it has none, or it may not be used.
 int LandlockAbi();
 
-// Whether it has one that ConfineToTree can use.
-bool HasLandlock();
-
 // Confines the calling thread, and the threads and processes it will make, to reading and, unless
 // `read_only`, changing what lies below `root` (O_PATH); also keeps it from TCP and, as far as the
 // kernel can, from abstract unix sockets of others, from signalling others and from device ioctls.

@@ -61,9 +61,11 @@ absl::Status GiveUpCapabilities(const JailOptions& options, Jail& jail) {
            .added = options.add_capabilities,
            .dropped = options.drop_capabilities,
            .content_with_less = options.in_user_namespace || options.mode == Mode::kNone}));
-  // Containers are rarely given it, and a user namespace's own opens none.
+  // Containers are rarely given it, and a user namespace's own opens none. Without a mount
+  // namespace the data plane can name files of the host's, which only Landlock keeps it from
+  // opening, and the handle keeper is not behind that.
   jail.host_handles =
-      options.host_handles && !options.in_user_namespace &&
+      options.host_handles && options.mode == Mode::kNamespace && !options.in_user_namespace &&
       (PermittedCapabilities() - options.drop_capabilities).Has(CAP_DAC_READ_SEARCH);
   if (jail.host_handles) {
     jail.handle_keeper_capabilities =
@@ -106,11 +108,11 @@ absl::Status RefuseIdMappings(const JailOptions& options) {
 absl::StatusOr<Jail> EnterChroot(JailOptions& options) {
   FSD_RETURN_IF_ERROR(RefuseIdMappings(options));
   Jail jail;
-  jail.cut_proc = os::HasCapability(CAP_SYS_ADMIN);
-  if (!jail.cut_proc && !HasLandlock()) {
+  jail.cut_proc = true;
+  if (!os::HasCapability(CAP_SYS_ADMIN)) {
     return absl::FailedPreconditionError(
-        "chroot is no jail here: .. of the proc that the worker needs would lead to the host, as "
-        "there is neither CAP_SYS_ADMIN to cut it off nor Landlock in the kernel");
+        "chroot is no jail without CAP_SYS_ADMIN: .. of the proc that the worker needs would lead "
+        "to the host if it cannot be cut off, and Landlock guards no owners, modes and attributes");
   }
   FSD_ASSIGN_OR_RETURN(jail.proc, OpenDirectory("/proc", "open of /proc"));
   FSD_RETURN_IF_ERROR(StepInto(std::move(options.source_directory)));

@@ -27,8 +27,8 @@ enum class Mode {
   // cgroup namespaces, and pivot_root into the export. Needs CAP_SYS_ADMIN.
   kNamespace,
   // chroot(2) into the export, nothing else. The data plane needs its "self/fd" of the host's
-  // proc, and must not find the host by it: either it is cut off, for which CAP_SYS_ADMIN is
-  // needed, or Landlock stands before what ".." leads to. Needs CAP_SYS_CHROOT and one of the two.
+  // proc, and must not find the host by it, so that is cut off. Needs CAP_SYS_CHROOT and, for that,
+  // CAP_SYS_ADMIN.
   kChroot,
   // The host as the supervisor sees it. Needs nothing.
   kNone,

@@ -59,12 +59,15 @@ constexpr AllowedSyscall kHandleKeeperWrites[] = {
     {SCMP_SYS(linkat), Equals(4, AT_EMPTY_PATH)},       // LINK of an inode that is in no place
 };
 
+constexpr int kStatMount = 457;  // Linux 6.8, of every architecture
+
 constexpr AllowedSyscall kHandleKeeper[] = {
     {SCMP_SYS(recvmsg)},                                 // a request
     {SCMP_SYS(sendmsg)},                                 // its answer
     {SCMP_SYS(name_to_handle_at)},                       // a handle is issued
     {SCMP_SYS(open_by_handle_at), kHandleOpenedToRead},  // a handle is opened
     {SCMP_SYS(statx)},                                   // the mount of either
+    {kStatMount},                                        // is that mount one of ours
     {SCMP_SYS(close)},                                   // UniqueFd
     {SCMP_SYS(exit_group)},                              // the end
     {SCMP_SYS(write)},                                   // FSD_CHECK

@@ -136,6 +136,8 @@ ErrnoOr<os::UniqueFd> CgroupSubtree::Make(const std::string& export_id) {
 }
 
 void CgroupSubtree::Remove(const std::string& export_id) {
+  // Its worker has ended, but what that left behind, if it had no pid namespace, may live.
+  (void)WriteCgroupFile(directory_.get(), PartName(export_id) + "/cgroup.kill", "1");
   lingering_.insert(PartName(export_id));
   RetryRemovals();
 }

@@ -178,9 +178,7 @@ absl::Status Export::LaunchWorker() {
   FSD_ASSIGN_OR_RETURN(const auto user_namespace,
                        surroundings_.user_namespaces.For(record_.spec()));
   FSD_ASSIGN_OR_RETURN(const os::UniqueFd spec, MakeWorkerSpec(user_namespace != nullptr));
-  const WorkerCgroup cgroup =
-      MakeWorkerCgroup(surroundings_.cgroups, record_.spec(), source_.get());
-  ReportUnenforcedLimits(cgroup.unenforced);
+  WorkerCgroup cgroup = MakeWorkerCgroup(surroundings_.cgroups, record_.spec());
   FSD_ASSIGN_OR_RETURN(
       LaunchedWorker launched,
       supervisor::LaunchWorker(
@@ -193,6 +191,8 @@ absl::Status Export::LaunchWorker() {
            .pid_namespace = HasPidNamespace(record_.spec()),
            .user_namespace = user_namespace == nullptr ? -1 : user_namespace->get(),
            .cgroup_procs = cgroup.procs.get()}));
+  ThrottleWorker(surroundings_.cgroups, record_.spec(), source_.get(), cgroup);
+  ReportUnenforcedLimits(cgroup.unenforced);
   control_->StopListening();
   const pid_t pid = launched.pid;
   FSD_ASSIGN_OR_RETURN(
@@ -249,7 +249,8 @@ void Export::ReportHandleLack(internal::WorkerStatus::HandleLack lack) {
              absl::StrCat("inodes are held by descriptor only, as if inodes.host_handles were "
                           "NEVER: ",
                           lack == internal::WorkerStatus::HANDLE_LACK_NOT_PERMITTED
-                              ? "the server lacks CAP_DAC_READ_SEARCH"
+                              ? "they take CAP_DAC_READ_SEARCH, and sandbox mode NAMESPACE "
+                                "without a user namespace"
                               : "the export's file system has no handles that can be used"));
 }
 

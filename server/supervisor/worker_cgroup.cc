@@ -3,11 +3,14 @@
 #include <fcntl.h>
 
 #include <cstdint>
+#include <initializer_list>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "server/errors/status_macros.h"
 #include "server/supervisor/block_device.h"
 #include "server/supervisor/cgroup_file.h"
@@ -102,6 +105,41 @@ absl::Status Apply(CgroupController controller, int cgroup, const Limits& limits
   return absl::InternalError("no such controller");
 }
 
+void Report(std::string_view names, std::string_view why, std::string& unenforced) {
+  if (names.empty()) return;
+  absl::StrAppend(&unenforced, unenforced.empty() ? "" : "; ", Absl(names), ": ", Absl(why));
+}
+
+void Enforce(std::initializer_list<CgroupController> controllers, const CgroupSubtree& subtree,
+             const ExportSpec& spec, int source, const std::string& sysfs, WorkerCgroup& cgroup) {
+  for (const CgroupController controller : controllers) {
+    const std::string names = NamesOfSet(spec.limits(), controller);
+    if (names.empty()) continue;
+    absl::Status status;
+    if (const std::string why = subtree.WhyNot(controller); !why.empty()) {
+      status = absl::FailedPreconditionError(why);
+    } else {
+      status = Apply(controller, cgroup.directory.get(), spec.limits(), source, sysfs);
+    }
+    if (!status.ok()) Report(names, std::string(status.message()), cgroup.unenforced);
+  }
+}
+
+// A cgroup that could not be removed yet, as somebody in it is still ending, has the limits of the
+// worker before. Those of controllers that are not there cannot be lifted, nor need be.
+void LiftLimits(int cgroup) {
+  for (const char* file : {"memory.max", "memory.swap.max", "pids.max", "cpu.max"}) {
+    (void)WriteCgroupFile(cgroup, file, "max");
+  }
+  (void)WriteCgroupFile(cgroup, "memory.oom.group", "0");
+  const auto lines = ReadCgroupFile(cgroup, "io.max");
+  if (!lines.ok()) return;
+  for (const auto& line : absl::StrSplit(*lines, '\n', absl::SkipEmpty())) {
+    const std::string device(line.substr(0, line.find(' ')));
+    (void)WriteCgroupFile(cgroup, "io.max", device + " rbps=max wbps=max riops=max wiops=max");
+  }
+}
+
 // The export's cgroup and its cgroup.procs.
 struct Place {
   os::UniqueFd directory;
@@ -121,38 +159,34 @@ absl::StatusOr<Place> MakePlace(CgroupSubtree& subtree, const std::string& expor
 
 }  // namespace
 
-WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const ExportSpec& spec, int source,
-                              const std::string& sysfs) {
-  absl::StatusOr<Place> place =
-      subtree == nullptr
-          ? absl::FailedPreconditionError(
-                "the server has no cgroup to divide; see cgroup in its configuration")
-          : MakePlace(*subtree, spec.id());
-  if (subtree != nullptr && !place.ok()) {
-    FSD_LOG(kWarning, spec.id(), "its worker has no cgroup: %s",
-            std::string(place.status().message()));
-  }
+WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const ExportSpec& spec) {
   WorkerCgroup cgroup;
-  for (const CgroupController controller : kCgroupControllers) {
-    const std::string names = NamesOfSet(spec.limits(), controller);
-    if (names.empty()) continue;
-    absl::Status status = place.status();
-    if (status.ok() && !subtree->WhyNot(controller).empty()) {
-      status = absl::FailedPreconditionError(subtree->WhyNot(controller));
+  std::string why_none = "the server has no cgroup to divide; see cgroup in its configuration";
+  if (subtree != nullptr) {
+    absl::StatusOr<Place> place = MakePlace(*subtree, spec.id());
+    if (place.ok()) {
+      cgroup.directory = std::move(place->directory);
+      cgroup.procs = std::move(place->procs);
+      LiftLimits(cgroup.directory.get());
+    } else {
+      why_none = std::string(place.status().message());
+      FSD_LOG(kWarning, spec.id(), "its worker has no cgroup: %s", why_none);
     }
-    if (status.ok()) {
-      status = Apply(controller, place->directory.get(), spec.limits(), source, sysfs);
-    }
-    if (status.ok()) continue;
-    absl::StrAppend(&cgroup.unenforced, cgroup.unenforced.empty() ? "" : "; ", names, ": ",
-                    status.message());
   }
-  if (place.ok()) cgroup.procs = std::move(place->procs);
+  if (!cgroup.directory.valid()) {
+    for (const CgroupController controller : kCgroupControllers) {
+      Report(NamesOfSet(spec.limits(), controller), why_none, cgroup.unenforced);
+    }
+    return cgroup;
+  }
+  Enforce({CgroupController::kMemory, CgroupController::kPids}, *subtree, spec, -1, "", cgroup);
   return cgroup;
 }
 
-WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const ExportSpec& spec, int source) {
-  return MakeWorkerCgroup(subtree, spec, source, "/sys/dev/block");
+void ThrottleWorker(CgroupSubtree* subtree, const ExportSpec& spec, int source,
+                    WorkerCgroup& cgroup, const std::string& sysfs) {
+  if (!cgroup.directory.valid()) return;
+  Enforce({CgroupController::kCpu, CgroupController::kIo}, *subtree, spec, source, sysfs, cgroup);
 }
 
 }  // namespace fsd::supervisor

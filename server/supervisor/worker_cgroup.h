@@ -20,19 +20,23 @@
 namespace fsd::supervisor {
 
 struct WorkerCgroup {
-  // Its cgroup.procs, open for writing; none if there is no cgroup.
+  // Unset if there is no cgroup.
+  os::UniqueFd directory;
+  // Its cgroup.procs, open for writing.
   os::UniqueFd procs;
   // Each of the export's limits that does not hold, and why; empty if all do. For people.
   std::string unenforced;
 };
 
-// `subtree` may be null: there is none. `source`: the export's directory, borrowed. Never fails: an
-// export is served without the limits that this host cannot enforce, and says so.
-WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const internal::ExportSpec& spec, int source);
+// Made, with the limits of memory and threads, and none of an earlier worker's. `subtree` may be
+// null: there is none. Never fails: an export is served without the limits that this host cannot
+// enforce, and says so.
+WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const internal::ExportSpec& spec);
 
-// The same, with another directory in place of /sys/dev/block.
-WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const internal::ExportSpec& spec, int source,
-                              const std::string& sysfs);
+// The limits of processor time and io, once the worker's program runs: the loop waits for that.
+// `source`: the export's directory, borrowed. `sysfs`: as /sys/dev/block.
+void ThrottleWorker(CgroupSubtree* subtree, const internal::ExportSpec& spec, int source,
+                    WorkerCgroup& cgroup, const std::string& sysfs = "/sys/dev/block");
 
 }  // namespace fsd::supervisor
 

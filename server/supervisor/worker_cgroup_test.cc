@@ -31,7 +31,9 @@ class WorkerCgroupTest : public ::testing::Test {
 
   WorkerCgroup Make() {
     subtree_ = *CgroupSubtree::Take(cgroups_.root());
-    return MakeWorkerCgroup(subtree_.get(), spec_, source_.get(), sysfs_);
+    WorkerCgroup cgroup = MakeWorkerCgroup(subtree_.get(), spec_);
+    ThrottleWorker(subtree_.get(), spec_, source_.get(), cgroup, sysfs_);
+    return cgroup;
   }
   std::string Read(const std::string& file) const { return cgroups_.Read("export-web/" + file); }
   void LimitEverything() {
@@ -83,12 +85,31 @@ TEST_F(WorkerCgroupTest, TheWorkersPlaceIsItsCgroup) {
   EXPECT_EQ(Read("cgroup.procs"), "0");
 }
 
-TEST_F(WorkerCgroupTest, WithoutLimitsNoneIsWritten) {
+TEST_F(WorkerCgroupTest, OfAWorkerBeforeNoLimitIsLeft) {
+  LimitEverything();
+  GiveTheSourceADisk();
+  Make();
+  spec_.clear_limits();
+
   EXPECT_THAT(Make().unenforced, IsEmpty());
-  for (const char* file :
-       {"memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cpu.max", "io.max"}) {
-    EXPECT_THAT(Read(file), IsEmpty()) << file;
+
+  for (const char* file : {"memory.max", "memory.swap.max", "pids.max", "cpu.max"}) {
+    EXPECT_EQ(Read(file), "max") << file;
   }
+  EXPECT_EQ(Read("memory.oom.group"), "0");
+  EXPECT_EQ(Read("io.max"), device_ + " rbps=max wbps=max riops=max wiops=max");
+}
+
+TEST_F(WorkerCgroupTest, NothingSlowsTheStartOfTheWorkersProgram) {
+  LimitEverything();
+  GiveTheSourceADisk();
+  subtree_ = *CgroupSubtree::Take(cgroups_.root());
+
+  MakeWorkerCgroup(subtree_.get(), spec_);
+
+  EXPECT_EQ(Read("memory.max"), "536870912");
+  EXPECT_EQ(Read("cpu.max"), "max");
+  EXPECT_THAT(Read("io.max"), IsEmpty());
 }
 
 TEST_F(WorkerCgroupTest, LittleProcessorTimeIsCountedByTheSecond) {
@@ -136,7 +157,7 @@ TEST_F(WorkerCgroupTest, AControllerThatIsMissingIsNamedForTheLimitsThatAreSetOn
 TEST_F(WorkerCgroupTest, WithoutASubtreeEveryLimitButOpenFilesIsNamed) {
   LimitEverything();
 
-  const WorkerCgroup cgroup = MakeWorkerCgroup(nullptr, spec_, source_.get());
+  const WorkerCgroup cgroup = MakeWorkerCgroup(nullptr, spec_);
 
   EXPECT_FALSE(cgroup.procs.valid());
   EXPECT_THAT(cgroup.unenforced,
@@ -148,7 +169,7 @@ TEST_F(WorkerCgroupTest, WithoutASubtreeEveryLimitButOpenFilesIsNamed) {
 
 TEST_F(WorkerCgroupTest, WithoutASubtreeAnExportWithoutSuchLimitsLacksNothing) {
   spec_.mutable_limits()->set_open_files(4096);
-  EXPECT_THAT(MakeWorkerCgroup(nullptr, spec_, source_.get()).unenforced, IsEmpty());
+  EXPECT_THAT(MakeWorkerCgroup(nullptr, spec_).unenforced, IsEmpty());
 }
 
 TEST_F(WorkerCgroupTest, ACgroupThatCannotBeMadeLeavesTheWorkerWithoutOne) {

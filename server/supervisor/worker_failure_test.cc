@@ -208,7 +208,7 @@ TEST_F(SupervisorTest, MissingHostHandlesAreAConditionForAsLongAsTheyAre) {
   const ExportView lacking = supervisor.Await("web", ExportState::kMounted);
   ASSERT_EQ(lacking.conditions.size(), 1u);
   EXPECT_EQ(lacking.conditions[0].reason, "HOST_HANDLES_UNAVAILABLE");
-  EXPECT_THAT(lacking.conditions[0].message, HasSubstr("lacks CAP_DAC_READ_SEARCH"));
+  EXPECT_THAT(lacking.conditions[0].message, HasSubstr("they take CAP_DAC_READ_SEARCH"));
 
   Write(front_end, 'h');
   EXPECT_THAT(supervisor.Await("web", ExportState::kConnected).conditions, IsEmpty());

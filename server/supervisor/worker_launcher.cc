@@ -1,6 +1,7 @@
 #include "server/supervisor/worker_launcher.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -34,7 +35,8 @@ enum class Step { kClone, kEnterUserNamespace, kBecomeRoot, kJoinCgroup, kExec }
 
 // All that the child needs, made before there is a child; and what it tells.
 struct ChildPlan {
-  const char* binary;
+  const char* binary_path;
+  int binary;
   std::array<char*, 2> arguments;
   std::array<char*, 1> environment;
   std::array<FdMove, 5> moves;
@@ -90,10 +92,12 @@ void BecomeRoot(ChildPlan& plan) {
     move.from = ::fcntl(move.from, F_DUPFD_CLOEXEC, ipc::kInheritedFdsEnd);
     if (move.from < 0) FailChild(plan, Step::kExec);
   }
+  const int binary = ::fcntl(plan.binary, F_DUPFD_CLOEXEC, ipc::kInheritedFdsEnd);
+  if (binary < 0) FailChild(plan, Step::kExec);
   for (const FdMove& move : plan.moves) {
     if (::dup2(move.from, move.to) < 0) FailChild(plan, Step::kExec);
   }
-  if (::syscall(SYS_close_range, ipc::kInheritedFdsEnd, ~0U, 0) != 0) {
+  if (::syscall(SYS_close_range, ipc::kInheritedFdsEnd, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
     FailChild(plan, Step::kExec);
   }
   // A terminal's Ctrl-C is for the supervisor.
@@ -108,7 +112,9 @@ void BecomeRoot(ChildPlan& plan) {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::execve(plan.binary, plan.arguments.data(), plan.environment.data());
+  // By its descriptor: whom it runs as need not be able to search the directories above it.
+  ::syscall(SYS_execveat, binary, "", plan.arguments.data(), plan.environment.data(),
+            AT_EMPTY_PATH);
   FailChild(plan, Step::kExec);
 }
 
@@ -177,7 +183,7 @@ absl::Status LaunchError(const ChildPlan& plan) {
       break;
   }
   return WorkerFailed(absl::StatusCode::kInternal, error,
-                      absl::StrCat("start the worker ", plan.binary));
+                      absl::StrCat("start the worker ", plan.binary_path));
 }
 
 // Blocks every signal while it lives, so that no handler of ours runs in the child.
@@ -239,9 +245,15 @@ absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch) {
   if (!null.valid()) {
     return WorkerFailed(absl::StatusCode::kInternal, Errno::Last(), "open /dev/null");
   }
+  const os::UniqueFd binary(::open(launch.binary.c_str(), O_PATH | O_CLOEXEC));
+  if (!binary.valid()) {
+    return WorkerFailed(absl::StatusCode::kInternal, Errno::Last(),
+                        absl::StrCat("start the worker ", launch.binary));
+  }
   std::string title = absl::StrCat("fsd-worker: ", launch.export_id);
   ChildPlan plan{
-      .binary = launch.binary.c_str(),
+      .binary_path = launch.binary.c_str(),
+      .binary = binary.get(),
       .arguments = {title.data(), nullptr},
       .environment = {nullptr},
       .moves = {{{null.get(), STDIN_FILENO},
@@ -255,6 +267,10 @@ absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch) {
                      (launch.pid_namespace ? CLONE_NEWPID : 0),
   };
   Clone(plan);
+  if (plan.error == 0 && plan.pid < 0) {  // the one in between was killed
+    plan.error = ECHILD;
+    plan.step = Step::kClone;
+  }
   os::PidFd process{os::UniqueFd(plan.pid_fd)};
   if (plan.error == 0) return LaunchedWorker{.pid = plan.pid, .process = std::move(process)};
   if (plan.pid > 0) Reap(plan.pid);

@@ -22,7 +22,7 @@ namespace fsd::supervisor {
 
 // The descriptors are borrowed for the call.
 struct WorkerLaunch {
-  std::string binary;     // absolute path
+  std::string binary;     // absolute path; a program, not a script
   std::string export_id;  // for the process list
   int spec = -1;
   int control_listener = -1;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,14 +29,28 @@ struct RawHandle {
   file_handle* get() { return reinterpret_cast<file_handle*>(bytes); }
 };
 
-// The mount that `fd` is on; by an id that never passes to another, from Linux 6.8 on.
-ErrnoOr<uint64_t> MountOf(int fd) {
+// The mount that `fd`, or a path from it, is on; by an id that never passes to another, from Linux
+// 6.8 on.
+ErrnoOr<uint64_t> MountOf(int fd, const char* path = "") {
   struct statx found;
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID | STATX_MNT_ID_UNIQUE,
+  if (::statx(fd, path, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID | STATX_MNT_ID_UNIQUE,
               &found) != 0) {
     return Errno::Last();
   }
   return found.stx_mnt_id;
+}
+
+// Whether a mount is in our mount namespace, by its unique id (statmount(2), Linux 6.8).
+bool IsInOurNamespace(uint64_t mount) {
+  constexpr long kStatMount = 457;
+  struct {  // mnt_id_req
+    uint32_t size = 24;
+    uint32_t spare = 0;
+    uint64_t mount;
+    uint64_t wanted = 0x2;  // STATMOUNT_MNT_BASIC
+  } request{.mount = mount};
+  alignas(uint64_t) std::array<std::byte, 1024> answer;
+  return ::syscall(kStatMount, &request, answer.data(), answer.size(), 0) == 0;
 }
 
 // The type of what `fd` holds, and of nothing else: it can be opened again by the same handle only.
@@ -62,6 +77,16 @@ ErrnoOr<HandleKeeper> HandleKeeper::Create(bool read_only) {
   return HandleKeeper(key, read_only);
 }
 
+HandleKeeper::HandleKeeper(const SipHashKey& key, bool read_only)
+    : key_(key), read_only_(read_only) {
+  const ErrnoOr<uint64_t> root = MountOf(AT_FDCWD, "/");
+  if (root.ok()) root_mount_ = *root;
+}
+
+bool HandleKeeper::IsOurs(uint64_t mount) const {
+  return (mount == root_mount_ && mount != 0) || IsInOurNamespace(mount);
+}
+
 uint64_t HandleKeeper::Proof(uint64_t mount, const ipc::IssuedHandle& handle) const {
   std::array<std::byte, sizeof mount + offsetof(ipc::IssuedHandle, proof)> proven;
   std::memcpy(proven.data(), &mount, sizeof mount);
@@ -75,7 +100,7 @@ ipc::IssuedHandle HandleKeeper::Issue(int fd) const {
   int reusable_id;
   if (::name_to_handle_at(fd, "", raw.get(), &reusable_id, AT_EMPTY_PATH) != 0) return {};
   const ErrnoOr<uint64_t> mount = MountOf(fd);
-  if (!mount.ok()) return {};
+  if (!mount.ok() || !IsOurs(*mount)) return {};
   ipc::IssuedHandle handle{.type = raw.get()->handle_type,
                            .size = std::min(raw.get()->handle_bytes, ipc::kMaxHandleBytes),
                            .bytes = {},
@@ -115,6 +140,8 @@ ErrnoOr<os::UniqueFd> HandleKeeper::OpenForIo(int mount_fd, const ipc::IssuedHan
 
 ErrnoOr<void> HandleKeeper::Link(int fd, int directory, const char* name) const {
   if (read_only_) return Errno(EROFS);
+  FSD_ASSIGN_OR_RETURN_ERRNO(const uint64_t mount, MountOf(directory));
+  if (!IsOurs(mount)) return Errno(EXDEV);
   if (::linkat(fd, "", directory, name, AT_EMPTY_PATH) != 0) return Errno::Last();
   return {};
 }

@@ -39,8 +39,7 @@ class HandleKeeper {
  public:
   // Draws the key.
   static ErrnoOr<HandleKeeper> Create(bool read_only);
-  explicit HandleKeeper(const SipHashKey& key, bool read_only = false)
-      : key_(key), read_only_(read_only) {}
+  explicit HandleKeeper(const SipHashKey& key, bool read_only = false);
 
   // The answer to one request and, if it opens something, the fd. EINVAL for what is no request.
   ipc::HandleAnswer Answer(std::span<const std::byte> request, std::span<const os::UniqueFd> fds,
@@ -56,8 +55,14 @@ class HandleKeeper {
   ErrnoOr<void> Link(int fd, int directory, const char* name) const;
   uint64_t Proof(uint64_t mount, const ipc::IssuedHandle& handle) const;
 
+  // Whether a mount is of our own mount namespace. What a VMM hands to the data plane, as a
+  // descriptor of its own mounts, is not for us to open. Before Linux 6.8 only the root's is known
+  // to be.
+  bool IsOurs(uint64_t mount) const;
+
   SipHashKey key_;
   bool read_only_;
+  uint64_t root_mount_ = 0;  // 0: not known
 };
 
 // Starts a process that has, of all descriptors, `socket` (at another number, which `keep_handles`

@@ -30,9 +30,10 @@ using harness::RunningSupervisor;
 using internal::ExportSpec;
 using ::testing::HasSubstr;
 
-std::unique_ptr<RunningSupervisor> StartSupervisor() {
-  auto started =
-      RunningSupervisor::Start(std::filesystem::canonical("server/exe/fsd-worker").string());
+std::string WorkerBinary() { return std::filesystem::canonical("server/exe/fsd-worker").string(); }
+
+std::unique_ptr<RunningSupervisor> StartSupervisor(const std::string& worker = WorkerBinary()) {
+  auto started = RunningSupervisor::Start(worker);
   EXPECT_TRUE(started.ok()) << started.status();
   return started.ok() ? *std::move(started) : nullptr;
 }
@@ -179,6 +180,19 @@ TEST_F(JailModesTest, InAUserNamespaceTheGuestsIdsAreTheOuterOnes) {
   EXPECT_EQ(guest->HostStat("users").st_uid, 100'005u);
   EXPECT_EQ(guest->HostStat("users").st_gid, 100'006u);
   EXPECT_EQ(guest->fuse().GetAttributes(users.node)->As<fuse_attr_out>().attr.uid, 5u);
+}
+
+TEST_F(JailModesTest, AWorkerOfAnotherUserNeedNotBeAbleToReachItsBinary) {
+  char hidden[] = "/tmp/fsd-hidden-XXXXXX";  // 0700, of ours
+  ASSERT_NE(::mkdtemp(hidden), nullptr);
+  const std::string binary = absl::StrCat(hidden, "/fsd-worker");
+  std::filesystem::copy_file(WorkerBinary(), binary);
+  supervisor_ = StartSupervisor(binary);
+
+  const auto guest = Mounted(*supervisor_, [](ExportSpec& spec) { MapNamespace(spec, 0); });
+
+  EXPECT_NE(guest, nullptr);
+  std::filesystem::remove_all(hidden);
 }
 
 // A child that becomes another user in our memory would leave us one that nobody may look into.

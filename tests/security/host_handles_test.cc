@@ -8,6 +8,7 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "server/errors/check.h"
@@ -132,6 +133,37 @@ TEST(HostHandles, TheHandleKeeperOpensWhatItHasIssuedAndNothingElse) {
   EXPECT_EQ(
       prison.Run(kEveryWall, attempts),
       (std::vector<std::string>{"done", "EPERM", "EPERM", "EPERM", "EPERM", "EPERM", "EINVAL"}));
+}
+
+// As a VMM could hand to a data plane, of files that it may not open itself.
+TEST(HostHandles, TheHandleKeeperTouchesNothingOnAMountThatIsNotTheJails) {
+  Prison prison;
+  const os::UniqueFd secret(
+      ::open((prison.outside_path() + "/secret").c_str(), O_PATH | O_CLOEXEC));
+  const os::UniqueFd export_on_the_host(
+      ::open(prison.export_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  prison.LetIn(secret.get());
+  prison.LetIn(export_on_the_host.get());
+
+  const std::vector<Attempt> attempts = {
+      [&](const Inmate& in) {
+        const IssuedHandle handle = Ask(in, HandleOperation::kIssue, secret.get(), {}).handles[0];
+        return handle.size == 0 ? "none" : "issued";
+      },
+      [&](const Inmate& in) -> std::string {
+        const ipc::HandleRequest request{
+            .operation = HandleOperation::kLink, .open_flags = 0, .handle = {}, .name = "planted"};
+        const int fds[] = {secret.get(), export_on_the_host.get()};
+        ipc::HandleAnswer answer{};
+        FSD_CHECK(
+            os::SendWithFds(in.handle_keeper, std::as_bytes(std::span(&request, 1)), fds).ok());
+        FSD_CHECK(
+            os::ReceiveWithFds(in.handle_keeper, std::as_writable_bytes(std::span(&answer, 1)), 0)
+                .ok());
+        return answer.error == 0 ? "done" : ::strerrorname_np(answer.error);
+      },
+  };
+  EXPECT_EQ(prison.Run(kEveryWall, attempts), (std::vector<std::string>{"none", "EXDEV"}));
 }
 
 }  // namespace
