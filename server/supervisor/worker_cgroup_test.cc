@@ -30,6 +30,7 @@ class WorkerCgroupTest : public ::testing::Test {
   }
 
   WorkerCgroup Make() {
+    subtree_.reset();
     subtree_ = *CgroupSubtree::Take(cgroups_.root());
     WorkerCgroup cgroup = MakeWorkerCgroup(subtree_.get(), spec_);
     ThrottleWorker(subtree_.get(), spec_, source_.get(), cgroup, sysfs_);
