@@ -187,9 +187,9 @@ TEST_F(JailModesTest, AWorkerOfAnotherUserNeedNotBeAbleToReachItsBinary) {
   ASSERT_NE(::mkdtemp(hidden), nullptr);
   const std::string binary = absl::StrCat(hidden, "/fsd-worker");
   std::filesystem::copy_file(WorkerBinary(), binary);
-  supervisor_ = StartSupervisor(binary);
+  const auto supervisor = StartSupervisor(binary);
 
-  const auto guest = Mounted(*supervisor_, [](ExportSpec& spec) { MapNamespace(spec, 0); });
+  const auto guest = Mounted(*supervisor, [](ExportSpec& spec) { MapNamespace(spec, 0); });
 
   EXPECT_NE(guest, nullptr);
   std::filesystem::remove_all(hidden);
