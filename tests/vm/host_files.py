@@ -61,7 +61,8 @@ class Images:
 
     def add_posix_places(self, directory):
         """The places that posix_check can use below `directory`; returns them by its options."""
-        small = self.mount(os.path.join(directory, "small"), "ext4", 8)
+        # Few inodes: names are made until there are no more.
+        small = self.mount(os.path.join(directory, "small"), "ext4", 8, "-N", "512")
         # Quotas of ext4 need a kernel with CONFIG_QUOTA; those of btrfs do not.
         volume = self.mount(os.path.join(directory, "quota"), "btrfs", 128)
         limited = os.path.join(volume, "limited")
