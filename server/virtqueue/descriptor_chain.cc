@@ -11,17 +11,6 @@ namespace {
 
 constexpr Errno kInvalid(EINVAL);
 
-Descriptor FetchFromHost(const std::byte* host) {
-  // Nothing obliges a driver to align its indirect tables.
-  if (reinterpret_cast<uintptr_t>(host) % alignof(uint64_t) != 0) {
-    Descriptor descriptor;
-    FetchBytes(host, std::as_writable_bytes(std::span(&descriptor, 1)));
-    return descriptor;
-  }
-  const auto* words = reinterpret_cast<const uint64_t*>(host);
-  return std::bit_cast<Descriptor>(std::array{Fetch(&words[0]), Fetch(&words[1])});
-}
-
 }  // namespace
 
 DescriptorChain::DescriptorChain(std::span<const Descriptor> table, uint16_t head,
@@ -35,32 +24,6 @@ DescriptorChain::DescriptorChain(std::span<const Descriptor> table, uint16_t hea
       steps_left_(table_.count),
       buffers_left_(rules.limit) {
   FSD_CHECK(head < table.size());
-}
-
-ErrnoOr<bool> DescriptorChain::Next(ChainBuffer& buffer) {
-  if (finished_) return false;
-  finished_ = true;  // unless a successor is found below
-  FSD_ASSIGN_OR_RETURN_ERRNO(Descriptor descriptor, FetchDescriptor());
-  if (descriptor.flags & kDescriptorIndirect) {
-    FSD_RETURN_IF_ERRNO(EnterIndirect(descriptor));
-    FSD_ASSIGN_OR_RETURN_ERRNO(descriptor, FetchDescriptor());
-    if (descriptor.flags & kDescriptorIndirect) return kInvalid;
-  }
-  if (steps_left_ == 0 || buffers_left_ == 0) return kInvalid;
-  --steps_left_;
-  --buffers_left_;
-
-  const bool writable = descriptor.flags & kDescriptorWrite;
-  if (seen_writable_ && !writable) return kInvalid;
-  seen_writable_ = writable;
-  if (__builtin_add_overflow(bytes_, descriptor.length, &bytes_)) return kInvalid;
-  if (descriptor.flags & kDescriptorNext) {
-    if (descriptor.next >= table_.count) return kInvalid;
-    index_ = descriptor.next;
-    finished_ = false;
-  }
-  buffer = {.address = descriptor.address, .length = descriptor.length, .writable = writable};
-  return true;
 }
 
 ErrnoOr<void> DescriptorChain::EnterIndirect(const Descriptor& descriptor) {
@@ -79,22 +42,25 @@ ErrnoOr<void> DescriptorChain::EnterIndirect(const Descriptor& descriptor) {
   return {};
 }
 
-ErrnoOr<Descriptor> DescriptorChain::FetchDescriptor() const {
+bool DescriptorChain::FetchInPieces(Descriptor& descriptor) const {
   const uint64_t offset = uint64_t{index_} * sizeof(Descriptor);
-  if (table_.host != nullptr) return FetchFromHost(table_.host + offset);
-
+  std::span<std::byte> rest = std::as_writable_bytes(std::span(&descriptor, 1));
+  if (table_.host != nullptr) {
+    FetchBytes(table_.host + offset, rest);
+    return true;
+  }
   std::array<iovec, sizeof(Descriptor)> pieces;
   size_t count = 0;
-  if (!memory_.Translate(table_.guest_address + offset, sizeof(Descriptor), pieces, count)) {
-    return Errno(EFAULT);
+  GuestMemory::Nearby nearby;
+  if (!memory_.Translate(table_.guest_address + offset, sizeof(Descriptor), pieces, count,
+                         nearby)) {
+    return false;
   }
-  Descriptor descriptor;
-  std::span<std::byte> rest = std::as_writable_bytes(std::span(&descriptor, 1));
   for (const iovec& piece : std::span(pieces).first(count)) {
     FetchBytes(static_cast<const std::byte*>(piece.iov_base), rest.first(piece.iov_len));
     rest = rest.subspan(piece.iov_len);
   }
-  return descriptor;
+  return true;
 }
 
 }  // namespace fsd::virtqueue

@@ -7,12 +7,16 @@
 #ifndef FSD_SERVER_VIRTQUEUE_DESCRIPTOR_CHAIN_H_
 #define FSD_SERVER_VIRTQUEUE_DESCRIPTOR_CHAIN_H_
 
+#include <array>
+#include <bit>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "server/errors/errno_or.h"
 #include "server/virtqueue/guest_memory.h"
+#include "server/virtqueue/guest_word.h"
 #include "server/virtqueue/split_ring.h"
 
 namespace fsd::virtqueue {
@@ -54,8 +58,18 @@ class DescriptorChain {
   };
 
   ErrnoOr<void> EnterIndirect(const Descriptor& descriptor);
-  // Copies the descriptor at index_ out.
-  ErrnoOr<Descriptor> FetchDescriptor() const;
+  // Copies the descriptor at index_ out. False if it is not shared with us.
+  bool FetchDescriptor(Descriptor& descriptor) const {
+    // Nothing obliges a driver to align its indirect tables.
+    if (table_.host == nullptr ||
+        reinterpret_cast<uintptr_t>(table_.host) % sizeof(uint64_t) != 0) {
+      return FetchInPieces(descriptor);
+    }
+    const auto* words = reinterpret_cast<const uint64_t*>(table_.host) + size_t{index_} * 2;
+    descriptor = std::bit_cast<Descriptor>(std::array{Fetch(&words[0]), Fetch(&words[1])});
+    return true;
+  }
+  bool FetchInPieces(Descriptor& descriptor) const;
 
   const GuestMemory& memory_;
   const bool indirect_allowed_;
@@ -70,6 +84,36 @@ class DescriptorChain {
   uint32_t bytes_ = 0;
   bool seen_writable_ = false;
 };
+
+// Inline, for the chains of a page a descriptor.
+inline ErrnoOr<bool> DescriptorChain::Next(ChainBuffer& buffer) {
+  if (finished_) return false;
+  finished_ = true;  // unless a successor is found below
+  Descriptor descriptor;
+  if (!FetchDescriptor(descriptor)) return Errno(EFAULT);
+  if (descriptor.flags & kDescriptorIndirect) {
+    if (const ErrnoOr<void> entered = EnterIndirect(descriptor); !entered.ok()) {
+      return entered.error();
+    }
+    if (!FetchDescriptor(descriptor)) return Errno(EFAULT);
+    if (descriptor.flags & kDescriptorIndirect) return Errno(EINVAL);
+  }
+  if (steps_left_ == 0 || buffers_left_ == 0) return Errno(EINVAL);
+  --steps_left_;
+  --buffers_left_;
+
+  const bool writable = descriptor.flags & kDescriptorWrite;
+  if (seen_writable_ && !writable) return Errno(EINVAL);
+  seen_writable_ = writable;
+  if (__builtin_add_overflow(bytes_, descriptor.length, &bytes_)) return Errno(EINVAL);
+  if (descriptor.flags & kDescriptorNext) {
+    if (descriptor.next >= table_.count) return Errno(EINVAL);
+    index_ = descriptor.next;
+    finished_ = false;
+  }
+  buffer = {.address = descriptor.address, .length = descriptor.length, .writable = writable};
+  return true;
+}
 
 }  // namespace fsd::virtqueue
 

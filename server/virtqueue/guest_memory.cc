@@ -25,11 +25,6 @@ bool Overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size) {
   return a < b + b_size && b < a + a_size;
 }
 
-// Whether [address, address + length) lies in [start, start + size); an empty one counts as a byte.
-bool Holds(uint64_t start, uint64_t size, uint64_t address, uint64_t length) {
-  return address >= start && address - start < size && length <= size - (address - start);
-}
-
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const GuestMemory>> GuestMemory::With(
@@ -173,32 +168,22 @@ const GuestMemory::Region* GuestMemory::Find(uint64_t guest_address) const {
              : nullptr;
 }
 
-bool GuestMemory::Translate(uint64_t guest_address, uint64_t length, std::span<iovec> out,
-                            size_t& count) const {
-  const Region* region = nullptr;
+bool GuestMemory::TranslatePieces(uint64_t guest_address, uint64_t length, std::span<iovec> out,
+                                  size_t& count, Nearby& nearby) const {
+  const Region* region = Find(guest_address);
+  if (region == nullptr) return false;
   const Region* const end = regions_.data() + regions_.size();
-  while (length > 0) {
-    // What runs over a region's end goes on in the next one, or nowhere.
-    region = region == nullptr ? Find(guest_address) : region + 1;
-    if (region == nullptr || region == end || guest_address < region->description.guest_address) {
-      return false;
-    }
+  while (true) {
+    nearby.region_ = region;
     const uint64_t offset = guest_address - region->description.guest_address;
     const uint64_t piece = std::min(length, region->description.size - offset);
-    std::byte* const host = region->host + offset;
-    // Never joined across regions, even if two mappings happen to be neighbours: a piece's guest
-    // addresses must be contiguous too, or the dirty log would mark the wrong pages.
-    if (offset > 0 && count > 0 &&
-        static_cast<std::byte*>(out[count - 1].iov_base) + out[count - 1].iov_len == host) {
-      out[count - 1].iov_len += piece;
-    } else {
-      if (count >= out.size()) return false;
-      out[count++] = {.iov_base = host, .iov_len = piece};
-    }
+    if (!Append(*region, guest_address, piece, out, count)) return false;
     guest_address += piece;
     length -= piece;
+    if (length == 0) return true;
+    // What runs over a region's end goes on in the next one, or nowhere.
+    if (++region == end || guest_address != region->description.guest_address) return false;
   }
-  return true;
 }
 
 void* GuestMemory::At(uint64_t guest_address, uint64_t length) const {

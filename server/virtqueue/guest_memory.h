@@ -61,12 +61,14 @@ class GuestMemory {
   // Copies to guest memory. False, with nothing promised, if not all of it is shared with us.
   bool Write(uint64_t guest_address, std::span<const std::byte> bytes) const;
 
+  // Where the buffer before was found: most of a request's are neighbours. Outlived by the table.
+  class Nearby;
   // Appends the host's view of guest [address, address + length) to `out`, split where it crosses
   // regions, joined with the last element of `out` where it continues it. Writes from
   // `out[count]` on and advances `count`. False, with nothing promised of `out`, if any byte is not
   // shared with us or `out` is full.
-  bool Translate(uint64_t guest_address, uint64_t length, std::span<iovec> out,
-                 size_t& count) const;
+  bool Translate(uint64_t guest_address, uint64_t length, std::span<iovec> out, size_t& count,
+                 Nearby& nearby) const;
 
   // The host's view of one contiguous piece; nullptr if it is not wholly within one region.
   void* At(uint64_t guest_address, uint64_t length) const;
@@ -100,6 +102,30 @@ class GuestMemory {
     std::byte* host = nullptr;  // the region's first byte
   };
 
+  // Whether [address, address + length) is in [start, start + size), and address not its end.
+  static bool Holds(uint64_t start, uint64_t size, uint64_t address, uint64_t length) {
+    const uint64_t offset = address - start;
+    return offset < size && length <= size - offset;
+  }
+  // Joined with the last element if it continues that. Never joined across regions, even if two
+  // mappings happen to be neighbours: a piece's guest addresses must be contiguous too, or the
+  // dirty log would mark the wrong pages.
+  static bool Append(const Region& region, uint64_t guest_address, uint64_t length,
+                     std::span<iovec> out, size_t& count) {
+    const uint64_t offset = guest_address - region.description.guest_address;
+    std::byte* const host = region.host + offset;
+    if (offset > 0 && count > 0 &&
+        static_cast<std::byte*>(out[count - 1].iov_base) + out[count - 1].iov_len == host) {
+      out[count - 1].iov_len += length;
+      return true;
+    }
+    if (count >= out.size()) return false;
+    out[count++] = {.iov_base = host, .iov_len = length};
+    return true;
+  }
+  bool TranslatePieces(uint64_t guest_address, uint64_t length, std::span<iovec> out, size_t& count,
+                       Nearby& nearby) const;
+
   static absl::StatusOr<Region> Map(const RegionDescription& description, int fd);
   // A copy with the revoked regions mapped again.
   absl::StatusOr<std::shared_ptr<GuestMemory>> Copy() const;
@@ -108,6 +134,24 @@ class GuestMemory {
 
   std::vector<Region> regions_;  // sorted by guest address
 };
+
+class GuestMemory::Nearby {
+ private:
+  friend class GuestMemory;
+  const Region* region_ = nullptr;
+};
+
+// Inline, with the search only at a change of regions: a quarter of the time of a chain of pages.
+inline bool GuestMemory::Translate(uint64_t guest_address, uint64_t length, std::span<iovec> out,
+                                   size_t& count, Nearby& nearby) const {
+  if (length == 0) return true;
+  const Region* const region = nearby.region_;
+  if (region != nullptr &&
+      Holds(region->description.guest_address, region->description.size, guest_address, length)) {
+    return Append(*region, guest_address, length, out, count);
+  }
+  return TranslatePieces(guest_address, length, out, count, nearby);
+}
 
 }  // namespace fsd::virtqueue
 

@@ -38,13 +38,14 @@ class ThreeRegions : public testing::Test {
   }
 
   bool Translate(uint64_t address, uint64_t length) {
-    return memory_->Translate(address, length, iovecs_, count_);
+    return memory_->Translate(address, length, iovecs_, count_, nearby_);
   }
 
   const os::UniqueFd file_ = File(0xc000);
   std::shared_ptr<const GuestMemory> memory_;
   std::array<iovec, 4> iovecs_{};
   size_t count_ = 0;
+  GuestMemory::Nearby nearby_;
 };
 
 TEST_F(ThreeRegions, IncludesTheTableItCameFromAndNotTheOtherWayRound) {
@@ -100,6 +101,23 @@ TEST_F(ThreeRegions, NeverJoinsAcrossRegions) {
   }
 }
 
+// A buffer may begin in the region of the one before and end elsewhere.
+TEST_F(ThreeRegions, RefusesWhatIsNotSharedAfterWhatWas) {
+  for (const uint64_t last : {0x13fffu, 0x17fffu, 0x103fffu}) {
+    ASSERT_TRUE(Translate(last - 0x100, 1));
+    EXPECT_EQ(Translate(last, 2), last == 0x13fff) << last;
+    count_ = 0;
+  }
+  ASSERT_TRUE(Translate(0x10000, 1));
+  EXPECT_FALSE(Translate(0x10001, kMax));
+  EXPECT_FALSE(Translate(0xffff, 1));
+}
+
+TEST_F(ThreeRegions, TakesNothingOfAnEmptyBuffer) {
+  ASSERT_TRUE(Translate(0x10000, 0));
+  EXPECT_EQ(count_, 0u);
+}
+
 TEST_F(ThreeRegions, RefusesWhatIsNotShared) {
   EXPECT_FALSE(Translate(0xffff, 2));
   EXPECT_FALSE(Translate(0x17fff, 2));
@@ -107,7 +125,8 @@ TEST_F(ThreeRegions, RefusesWhatIsNotShared) {
   EXPECT_FALSE(Translate(0x103fff, 2));
   EXPECT_FALSE(Translate(0x10000, kMax));
   EXPECT_FALSE(Translate(kMax, 2));
-  EXPECT_FALSE(GuestMemory().Translate(0, 1, iovecs_, count_));
+  GuestMemory::Nearby nothing;
+  EXPECT_FALSE(GuestMemory().Translate(0, 1, iovecs_, count_, nothing));
 }
 
 TEST_F(ThreeRegions, RefusesMoreThanFits) {

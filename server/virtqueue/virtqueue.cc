@@ -115,14 +115,17 @@ ErrnoOr<Chain> Virtqueue::Gather(uint16_t head, const GuestMemory& memory,
   size_t readable = 0;
   size_t writable = 0;
   ChainBuffer buffer;
+  GuestMemory::Nearby nearby;
   while (true) {
-    FSD_ASSIGN_OR_RETURN_ERRNO(const bool more, chain.Next(buffer));
-    if (!more) break;
+    const ErrnoOr<bool> more = chain.Next(buffer);
+    if (!more.ok()) return more.error();
+    if (!*more) break;
     // The writable part has a span of its own, so that it is never joined with the readable one.
     const bool shared =
         buffer.writable
-            ? memory.Translate(buffer.address, buffer.length, storage.subspan(readable), writable)
-            : memory.Translate(buffer.address, buffer.length, storage, readable);
+            ? memory.Translate(buffer.address, buffer.length, storage.subspan(readable), writable,
+                               nearby)
+            : memory.Translate(buffer.address, buffer.length, storage, readable, nearby);
     if (!shared) return Errno(EFAULT);
   }
   return Chain{.readable = storage.first(readable),
