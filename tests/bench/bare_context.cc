@@ -15,6 +15,7 @@
 #include "server/errors/status_macros.h"
 #include "server/os/mapped_memory.h"
 #include "server/os/memory_file.h"
+#include "server/sandbox/landlock.h"
 #include "server/sandbox/sandbox.h"
 #include "tests/bench/tree.h"
 
@@ -45,7 +46,11 @@ struct Answer {
 
 void Repeat(size_t (*turn)(BareContext&), BareContext& context, int64_t duration_ns,
             Answer& answer) {
-  if (!sandbox::InstallSeccompFilter(sandbox::Process::kDataPlane).ok()) return;
+  // As a data plane is confined.
+  if (!sandbox::ConfineToTree(context.root(), /*read_only=*/false).ok() ||
+      !sandbox::InstallSeccompFilter(sandbox::Process::kDataPlane).ok()) {
+    return;
+  }
   for (int64_t end = Now(CLOCK_MONOTONIC) + duration_ns / 10; Now(CLOCK_MONOTONIC) < end;) {
     if (turn(context) == 0) return;
   }
