@@ -134,6 +134,8 @@ class DirectorySink {
   virtual ~DirectorySink() = default;
   // Whether an entry of this name still fits. Ask before a lookup count is taken for it.
   virtual bool Fits(std::string_view name) const = 0;
+  // How many entries still fit if all names are of one byte.
+  virtual size_t MostEntries() const = 0;
   // Adds an entry that fits; `entry` only for ReadDirectoryPlus, absent where the name could not be
   // looked up or is "." or "..".
   virtual void Add(const DirectoryEntry& directory_entry, const Entry* entry) = 0;

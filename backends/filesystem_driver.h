@@ -35,6 +35,7 @@ class EntryCollector : public DirectorySink {
   explicit EntryCollector(size_t capacity) : capacity_(capacity) {}
 
   bool Fits(std::string_view) const override { return entries.size() < capacity_; }
+  size_t MostEntries() const override { return capacity_ - entries.size(); }
   void Add(const DirectoryEntry& directory_entry, const Entry* entry) override;
 
   std::vector<Collected> entries;

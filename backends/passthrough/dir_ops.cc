@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <utility>
 
 #include "backends/passthrough/passthrough_filesystem.h"
@@ -21,9 +23,16 @@ using backends::Outcome;
 
 namespace {
 
-// More than one reply's worth of entries would be read in vain: the next READDIR starts where the
-// reply ended.
-constexpr size_t kBufferBytes = 4096;
+constexpr size_t kBufferBytes = 8192;
+constexpr size_t kLeastEntryBytes = offsetof(dirent64, d_name) + 5;  // padded; of a one-byte name
+constexpr size_t kMostEntryBytes = sizeof(dirent64);
+
+// What to read of a directory for `sink`: no more than it can take. The next READDIR starts where
+// the reply ended, and a directory that is not read on from where it was left makes ext4 sort its
+// block again, a tenth of READDIRPLUS.
+size_t BytesFor(const DirectorySink& sink) {
+  return std::min(kBufferBytes / kLeastEntryBytes, sink.MostEntries()) * kLeastEntryBytes;
+}
 
 }  // namespace
 
@@ -64,7 +73,9 @@ ErrnoOr<void> PassthroughFilesystem::ReadEntries(NodeId node, FileHandle handle,
   alignas(dirent64) char buffer[kBufferBytes];
   bool added = false;
   while (true) {
-    const ssize_t filled = ::getdents64(directory.fd, buffer, sizeof(buffer));
+    const size_t wanted = BytesFor(sink);
+    if (added && wanted < kMostEntryBytes) return {};
+    const ssize_t filled = ::getdents64(directory.fd, buffer, std::max(wanted, kMostEntryBytes));
     if (filled == 0 || (filled < 0 && added)) return {};
     if (filled < 0) return Errno::Last();
     for (ssize_t at = 0; at < filled;) {

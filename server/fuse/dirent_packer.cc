@@ -18,18 +18,22 @@ DirentPacker DirentPacker::Plus(IovecCursor space, const EntryTerms& terms) {
   return packer;
 }
 
-size_t DirentPacker::UnpaddedBytes(std::string_view name) const {
-  return (plus_ ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET) + name.size();
+size_t DirentPacker::UnpaddedBytes(size_t name_bytes) const {
+  return (plus_ ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET) + name_bytes;
 }
 
 bool DirentPacker::Fits(std::string_view name) const {
-  return FUSE_DIRENT_ALIGN(UnpaddedBytes(name)) <= space_.remaining();
+  return FUSE_DIRENT_ALIGN(UnpaddedBytes(name.size())) <= space_.remaining();
+}
+
+size_t DirentPacker::MostEntries() const {
+  return space_.remaining() / FUSE_DIRENT_ALIGN(UnpaddedBytes(1));
 }
 
 void DirentPacker::Add(const backends::DirectoryEntry& directory_entry,
                        const backends::Entry* entry) {
   FSD_CHECK(Fits(directory_entry.name));
-  const size_t unpadded_bytes = UnpaddedBytes(directory_entry.name);
+  const size_t unpadded_bytes = UnpaddedBytes(directory_entry.name.size());
   const size_t padded_bytes = FUSE_DIRENT_ALIGN(unpadded_bytes);
   if (plus_) {
     // A nodeid of 0 tells the guest that this entry was not looked up.

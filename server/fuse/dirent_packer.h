@@ -22,13 +22,14 @@ class DirentPacker final : public backends::DirectorySink {
   static DirentPacker Plus(IovecCursor space, const EntryTerms& terms);
 
   bool Fits(std::string_view name) const override;
+  size_t MostEntries() const override;
   // Only what fits.
   void Add(const backends::DirectoryEntry& directory_entry, const backends::Entry* entry) override;
 
   size_t bytes_packed() const { return bytes_packed_; }
 
  private:
-  size_t UnpaddedBytes(std::string_view name) const;
+  size_t UnpaddedBytes(size_t name_bytes) const;
 
   IovecCursor space_;
   EntryTerms terms_;
