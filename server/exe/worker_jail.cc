@@ -74,6 +74,7 @@ absl::StatusOr<sandbox::Jail> EnterJail(const internal::WorkerSpec& spec, os::Un
                          .in_user_namespace = spec.in_user_namespace(),
                          .source_directory = std::move(source),
                          .read_only = spec.spec().read_only(),
+                         .has_device_wall = spec.has_device_wall(),
                          .host_handles = UsesHostHandles(spec.spec()),
                          .xattr = spec.spec().xattr(),
                          .add_capabilities = added,

@@ -49,10 +49,18 @@ absl::StatusOr<os::UniqueFd> OpenDirectory(const char* path, const char* what) {
   return directory;
 }
 
+// Whether nothing but the capability stands before making devices: none that is made can be opened.
+absl::StatusOr<bool> DevicesStayClosed(const JailOptions& options, const Jail& jail) {
+  // Elsewhere there is no nodev mount.
+  if (options.mode != Mode::kNamespace) return false;
+  if (options.has_device_wall) return true;
+  FSD_ASSIGN_OR_RETURN(const bool takes_in_mounts, TakesInMounts(jail.proc.get()));
+  return !takes_in_mounts;
+}
+
 // All but what one of the processes to come needs. Fills in `jail` which that is.
 absl::Status GiveUpCapabilities(const JailOptions& options, Jail& jail) {
-  // Elsewhere there is no nodev mount: a device that the guest has made could be opened.
-  const bool devices = options.mode == Mode::kNamespace;
+  FSD_ASSIGN_OR_RETURN(const bool devices, DevicesStayClosed(options, jail));
   FSD_ASSIGN_OR_RETURN(
       jail.capabilities,
       ChooseCapabilities(
@@ -61,6 +69,9 @@ absl::Status GiveUpCapabilities(const JailOptions& options, Jail& jail) {
            .added = options.add_capabilities,
            .dropped = options.drop_capabilities,
            .content_with_less = options.in_user_namespace || options.mode == Mode::kNone}));
+  jail.devices_refused = !devices && options.mode == Mode::kNamespace && !options.read_only &&
+                         !options.in_user_namespace &&
+                         !(jail.capabilities | options.drop_capabilities).Has(CAP_MKNOD);
   // Containers are rarely given it, and a user namespace's own opens none. Without a mount
   // namespace the data plane can name files of the host's, which only Landlock keeps it from
   // opening, and the handle keeper is not behind that.

@@ -44,6 +44,8 @@ struct JailOptions {
   // In a mount namespace, the mount itself is read-only too, and stays as it is: what the host
   // mounts below the directory later is not seen. In a writable export it is.
   bool read_only = false;
+  // The worker's cgroup keeps it from opening devices.
+  bool has_device_wall = false;
   // One of the processes to come opens host handles, if this one may.
   bool host_handles = false;
   // The guest may set extended attributes.
@@ -67,6 +69,9 @@ struct Jail {
   bool cut_proc = false;
   // Whether the capability to open host handles was asked for and is there.
   bool host_handles = false;
+  // Whether the data plane lacks CAP_MKNOD for no other reason than that a mount may appear in the
+  // jail on which it could open devices.
+  bool devices_refused = false;
   // The data plane's.
   CapabilitySet capabilities;
   // Empty without host_handles.

@@ -453,15 +453,21 @@ TEST_F(SandboxTest, AnErrorNamesTheStep) {
 // The host mounts something below the export while a worker serves it.
 class LaterMountTest : public SandboxTest {
  protected:
+  // What kept it from being so; empty if nothing did.
+  std::string ShareSource() const {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, "") != 0 ||
+        ::mount(source_.c_str(), source_.c_str(), "", MS_BIND, "") != 0 ||
+        ::mount("", source_.c_str(), nullptr, MS_SHARED, "") != 0) {
+      return absl::StrCat("host: ", ::strerrorname_np(errno));
+    }
+    return "";
+  }
+
   // What the jail has in "sub" once the host has mounted a file system with one file there.
   std::string SubAfterAMount(bool read_only) {
     // A host of its own, whose mounts are shared as systemd makes them.
     return InNewPidNamespace([&]() -> std::string {
-      if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, "") != 0 ||
-          ::mount(source_.c_str(), source_.c_str(), "", MS_BIND, "") != 0 ||
-          ::mount("", source_.c_str(), nullptr, MS_SHARED, "") != 0) {
-        return absl::StrCat("host: ", ::strerrorname_np(errno));
-      }
+      if (const std::string failure = ShareSource(); !failure.empty()) return failure;
       int ready[2];
       int mounted[2];
       if (::pipe(ready) != 0 || ::pipe(mounted) != 0) return "pipe";
@@ -491,6 +497,26 @@ class LaterMountTest : public SandboxTest {
 
 TEST_F(LaterMountTest, ShowsUpInAWritableExport) {
   EXPECT_EQ(SubAfterAMount(false), "sub: later ");
+}
+
+// Whether the data plane's mknod of devices is refused, on a host that shares its mounts.
+TEST_F(LaterMountTest, CostsTheCapabilityToMakeDevicesUnlessNoneCanBeOpened) {
+  const auto refused = [&](JailOptions options) {
+    return InNewPidNamespace([&]() -> std::string {
+      if (const std::string failure = ShareSource(); !failure.empty()) return failure;
+      return InNewPidNamespace([&] {
+        options.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH);
+        const auto jail = Enter(std::move(options));
+        if (!jail.ok()) return jail.status().ToString();
+        return absl::StrCat(jail->devices_refused, " ", StatusLine(*jail, "CapPrm"));
+      });
+    });
+  };
+  EXPECT_EQ(refused({}), "1 00000000000000db");
+  EXPECT_EQ(refused({.has_device_wall = true}), "0 00000000080000db");
+  EXPECT_EQ(refused({.add_capabilities = {CAP_MKNOD}}), "0 00000000080000db");
+  EXPECT_EQ(refused({.drop_capabilities = {CAP_MKNOD}}), "0 00000000000000db");
+  EXPECT_EQ(refused({.read_only = true}), "0 0000000000000002");
 }
 
 TEST_F(LaterMountTest, StaysOutOfAReadOnlyExport) { EXPECT_EQ(SubAfterAMount(true), "sub: "); }

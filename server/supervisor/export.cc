@@ -154,13 +154,15 @@ absl::Status Export::Listen() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<os::UniqueFd> Export::MakeWorkerSpec(bool in_user_namespace) const {
+absl::StatusOr<os::UniqueFd> Export::MakeWorkerSpec(bool in_user_namespace,
+                                                    bool has_device_wall) const {
   internal::WorkerSpec spec;
   spec.set_version(ipc::kProtocolVersion);
   spec.set_export_uid(record_.uid());
   *spec.mutable_spec() = record_.spec();
   spec.set_log_level(static_cast<int>(surroundings_.config.log_level));
   spec.set_in_user_namespace(in_user_namespace);
+  spec.set_has_device_wall(has_device_wall);
   const std::string bytes = spec.SerializeAsString();
   auto file = os::CreateSealedFile("fsd-worker-spec", std::as_bytes(std::span(bytes)));
   if (!file.ok()) return ErrnoStatus(file.error(), "make the worker's specification");
@@ -177,8 +179,9 @@ absl::Status Export::LaunchWorker() {
   if (!channel.ok()) return ErrnoStatus(channel.error(), "dial the worker's control socket");
   FSD_ASSIGN_OR_RETURN(const auto user_namespace,
                        surroundings_.user_namespaces.For(record_.spec()));
-  FSD_ASSIGN_OR_RETURN(const os::UniqueFd spec, MakeWorkerSpec(user_namespace != nullptr));
   WorkerCgroup cgroup = MakeWorkerCgroup(surroundings_.cgroups, record_.spec());
+  FSD_ASSIGN_OR_RETURN(const os::UniqueFd spec,
+                       MakeWorkerSpec(user_namespace != nullptr, cgroup.has_device_wall));
   FSD_ASSIGN_OR_RETURN(
       LaunchedWorker launched,
       supervisor::LaunchWorker(
@@ -216,6 +219,7 @@ void Export::OnStatus(const internal::WorkerStatus& status) {
   if (inodes_refused) ReportRefusedInodes();
   ReportHandleLack(status.handle_lack());
   ReportLandlockLack(status.landlock_lacking());
+  ReportRefusedDevices(status.devices_refused());
   SetState(StateFor(status.state()));
   if (started_ != nullptr) std::exchange(started_, nullptr)(absl::OkStatus());
 }
@@ -259,6 +263,15 @@ void Export::ReportLandlockLack(bool lacking) {
              "the host's kernel has no Landlock that can be used (Linux 5.19 or later, with it "
              "among the boot parameter lsm), so that the worker is confined by the other walls of "
              "its jail only");
+}
+
+void Export::ReportRefusedDevices(bool refused) {
+  ReportLack(
+      "DEVICES_REFUSED", refused,
+      "the guest cannot make device nodes (EPERM), as its worker could open them on what the "
+      "host mounts below the export later; give the server a cgroup (cgroup in its "
+      "configuration) on a kernel with CONFIG_CGROUP_BPF, make the export's mount private "
+      "on the host, or, if nobody wants devices, drop CAP_MKNOD");
 }
 
 void Export::ReportLack(std::string_view reason, bool lacking, std::string_view message) {

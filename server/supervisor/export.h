@@ -99,13 +99,14 @@ class Export {
   ExportSocket::IfDead if_dead() const;
   absl::Status Listen();
   absl::Status LaunchWorker();
-  absl::StatusOr<os::UniqueFd> MakeWorkerSpec(bool in_user_namespace) const;
+  absl::StatusOr<os::UniqueFd> MakeWorkerSpec(bool in_user_namespace, bool has_device_wall) const;
   void OnStatus(const internal::WorkerStatus& status);
   void ReportRefusedInodes();
   // `message`: of the condition; empty if there is none.
   void ReportUnenforcedLimits(const std::string& message);
   void ReportHandleLack(internal::WorkerStatus::HandleLack lack);
   void ReportLandlockLack(bool lacking);
+  void ReportRefusedDevices(bool refused);
   // The condition holds for as long as `lacking` does.
   void ReportLack(std::string_view reason, bool lacking, std::string_view message);
   bool HasCondition(std::string_view reason) const;

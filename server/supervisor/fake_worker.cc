@@ -68,6 +68,7 @@ class FakeWorker {
   uint64_t inodes_refused_ = 0;
   internal::WorkerStatus::HandleLack handle_lack_ = internal::WorkerStatus::HANDLE_LACK_NONE;
   bool landlock_lacking_ = false;
+  bool devices_refused_ = false;
   bool ready_ = false;
   bool channel_open_ = true;
 };
@@ -131,6 +132,7 @@ void FakeWorker::Status(WorkerStatus::State state) {
   message.mutable_status()->set_inodes_refused(inodes_refused_);
   message.mutable_status()->set_handle_lack(handle_lack_);
   message.mutable_status()->set_landlock_lacking(landlock_lacking_);
+  message.mutable_status()->set_devices_refused(devices_refused_);
   (void)channel_.Send(message);
 }
 
@@ -199,6 +201,10 @@ void FakeWorker::OnFrontEnd() {
   }
   if (letter == 'l') {
     landlock_lacking_ = !landlock_lacking_;
+    Status(WorkerStatus::STATE_CONNECTED);
+  }
+  if (letter == 'd') {
+    devices_refused_ = !devices_refused_;
     Status(WorkerStatus::STATE_CONNECTED);
   }
   if (letter == 'x') std::exit(7);

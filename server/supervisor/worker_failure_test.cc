@@ -230,6 +230,22 @@ TEST_F(SupervisorTest, AMissingLandlockIsAConditionForAsLongAsItIs) {
   EXPECT_THAT(supervisor.Await("web", ExportState::kConnected).conditions, IsEmpty());
 }
 
+TEST_F(SupervisorTest, RefusedDevicesAreAConditionForAsLongAsTheyAre) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  const os::UniqueFd front_end = Connect("web");
+  supervisor.Await("web", ExportState::kConnected);
+
+  Write(front_end, 'd');
+  Write(front_end, 'm');
+  const ExportView refused = supervisor.Await("web", ExportState::kMounted);
+  ASSERT_EQ(refused.conditions.size(), 1u);
+  EXPECT_EQ(refused.conditions[0].reason, "DEVICES_REFUSED");
+
+  Write(front_end, 'd');
+  EXPECT_THAT(supervisor.Await("web", ExportState::kConnected).conditions, IsEmpty());
+}
+
 TEST_F(SupervisorTest, AWorkerKilledFromOutsideIsNamedSoAndOthersAreUndisturbed) {
   auto& supervisor = Start();
   const auto web = supervisor.Create(SpecOf("web"));

@@ -60,7 +60,8 @@ Worker::Worker(Options& options, std::unique_ptr<TaskQueue> tasks, os::Epoll epo
       tasks_(std::move(tasks)),
       epoll_(std::move(epoll)),
       filesystem_(std::move(options.filesystem)),
-      landlock_lacking_(options.landlock_lacking) {}
+      landlock_lacking_(options.landlock_lacking),
+      devices_refused_(options.devices_refused) {}
 
 Worker::~Worker() = default;
 
@@ -244,6 +245,7 @@ internal::WorkerStatus Worker::Status() const {
   const backends::FilesystemUsage usage = filesystem_->Usage();
   status.set_handle_lack(HandleLackOf(usage));
   status.set_landlock_lacking(landlock_lacking_);
+  status.set_devices_refused(devices_refused_);
   status.set_inodes(usage.inodes);
   status.set_open_files(usage.open_files);
   status.set_inodes_refused(usage.inodes_refused);

@@ -50,6 +50,8 @@ class Worker {
     std::unique_ptr<backends::Filesystem> filesystem;
     // The kernel has no Landlock that could be used; for the status.
     bool landlock_lacking = false;
+    // As sandbox::Jail's; for the status.
+    bool devices_refused = false;
   };
 
   // INVALID_ARGUMENT: a spec that cannot be served. Otherwise what the system lacks.
@@ -94,6 +96,7 @@ class Worker {
   os::Epoll epoll_;
   const std::unique_ptr<backends::Filesystem> filesystem_;
   const bool landlock_lacking_;
+  const bool devices_refused_;
   std::unique_ptr<fuse::Session> session_;
   std::unique_ptr<VirtioFsDevice> device_;
   std::unique_ptr<SupervisorLinks> supervisors_;

@@ -20,7 +20,8 @@ struct Behind {
 struct Climb {
   std::string name;
   Attempt attempt;
-  // First behind every wall; last without what stops it: the success that the walls prevent.
+  // First behind every wall, of one mode or several; last without what stops it: the success that
+  // the walls prevent.
   std::vector<Behind> outcomes;
 };
 

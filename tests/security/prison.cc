@@ -47,10 +47,11 @@ constexpr int kOtherNamespaces = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CL
 // An attempt that waits forever ends with SIGALRM.
 constexpr unsigned kPatienceSeconds = 60;
 
-// A mount namespace of this process's own.
-void UnshareMounts() {
+// A mount namespace of this process's own. `propagation`: MS_SLAVE if mounts that the one before
+// shares are to appear in it, or MS_PRIVATE.
+void UnshareMounts(unsigned long propagation) {
   FSD_CHECK(::unshare(CLONE_NEWNS) == 0);
-  FSD_CHECK(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, "") == 0);
+  FSD_CHECK(::mount("", "/", nullptr, MS_REC | propagation, "") == 0);
 }
 
 void BringLoopbackUp() {
@@ -118,10 +119,22 @@ absl::StatusOr<Jail> EnterPart(Walls standing, os::UniqueFd source) {
   return jail;
 }
 
+sandbox::Mode ModeOf(Walls standing) {
+  if ((standing & kEveryWallOfChroot) != 0) return sandbox::Mode::kChroot;
+  if ((standing & kEveryWallOfNone) != 0) return sandbox::Mode::kNone;
+  return sandbox::Mode::kNamespace;
+}
+
+// Whether one of `walls` stands.
+bool Has(Walls standing, Walls walls) { return IsWholeJail(standing) || (standing & walls) != 0; }
+
 absl::StatusOr<Jail> EnterJail(Walls standing, os::UniqueFd source) {
-  if (standing != kEveryWall) return EnterPart(standing, std::move(source));
-  return sandbox::Enter(
-      {.source_directory = std::move(source), .host_handles = true, .xattr = true});
+  if (!IsWholeJail(standing)) return EnterPart(standing, std::move(source));
+  return sandbox::Enter({.mode = ModeOf(standing),
+                         .source_directory = std::move(source),
+                         .has_device_wall = (standing & kDeviceWall) != 0,
+                         .host_handles = true,
+                         .xattr = true});
 }
 
 os::UniqueFd CopyOf(const os::UniqueFd& fd) {
@@ -145,10 +158,10 @@ class Keeper {
 
   absl::Status SetUp() {
     FSD_ASSIGN_OR_RETURN(filter_, sandbox::CompileSeccompFilter(process_));
-    if (standing_ == kEveryWall) FSD_RETURN_IF_ERROR(StartHandleKeeper());
+    if (jail_.host_handles) FSD_RETURN_IF_ERROR(StartHandleKeeper());
     // What it is to be confined as needs what the keeper gives up.
-    const bool keeps_handles = process_ == Process::kHandleKeeper;
-    if ((standing_ & kCapabilities) == 0 || keeps_handles) return absl::OkStatus();
+    const bool needs_more = process_ == Process::kHandleKeeper || jail_.cut_proc;
+    if (!Has(standing_, kCapabilities) || needs_more) return absl::OkStatus();
     // What it forks is not to have more; a worker's keeper has none, but forks nothing either.
     return sandbox::ReduceCapabilities(Process::kDataPlane, jail_);
   }
@@ -190,16 +203,16 @@ class Keeper {
 
   // In the attempt's own process, as a worker's data plane or the other two do it.
   absl::StatusOr<os::UniqueFd> ConfineInmate(Jail& jail) {
-    if (standing_ == kEveryWall && process_ == Process::kDataPlane) {
+    if (IsWholeJail(standing_) && process_ == Process::kDataPlane) {
       FSD_ASSIGN_OR_RETURN(sandbox::DataPlaneConfinement confinement,
                            sandbox::ConfineDataPlane(jail, /*read_only=*/false));
       return std::move(confinement.proc_self_fd);
     }
     FSD_ASSIGN_OR_RETURN(os::UniqueFd proc_self_fd, sandbox::TakeProcSelfFd(jail));
-    if ((standing_ & kCapabilities) != 0) {
+    if (Has(standing_, kCapabilities)) {
       FSD_RETURN_IF_ERROR(sandbox::ReduceCapabilities(process_, jail));
     }
-    if ((standing_ & kLandlock) != 0 && process_ == Process::kDataPlane) {
+    if (Has(standing_, kLandlock) && process_ == Process::kDataPlane) {
       FSD_RETURN_IF_ERROR(sandbox::ConfineToTree(jail.root.get(), /*read_only=*/false).status());
     }
     return proc_self_fd;
@@ -217,7 +230,7 @@ class Keeper {
                         .handle_keeper = handle_socket_.get(),
                         .report = report};
     ::alarm(kPatienceSeconds);
-    if ((standing_ & kSystemCalls) != 0 && !filter_->Install().ok()) return 101;
+    if (Has(standing_, kSystemCalls) && !filter_->Install().ok()) return 101;
     WriteAll(report, attempt(inmate));
     return 0;
   }
@@ -232,7 +245,7 @@ class Keeper {
 // Writes the outcomes to `results`, each with a line's end.
 void RunKeeper(Walls standing, Process process, const std::vector<Attempt>& attempts,
                const std::string& export_path, int results) {
-  UnshareMounts();
+  UnshareMounts(MS_SLAVE);
   auto jail = EnterJail(standing, os::UniqueFd(::open(export_path.c_str(), O_PATH | O_CLOEXEC)));
   if (!jail.ok()) return WriteAll(results, absl::StrCat(jail.status().message(), "\n"));
   Keeper keeper(standing, process, *std::move(jail));
@@ -251,7 +264,7 @@ std::string Outcome(long result) { return result >= 0 ? "done" : ::strerrorname_
 std::string Contents(int fd) { return fd < 0 ? ::strerrorname_np(errno) : ReadAll(fd); }
 
 Prison::Prison() {
-  UnshareMounts();
+  UnshareMounts(MS_PRIVATE);
   FSD_CHECK(::unshare(kOtherNamespaces) == 0);
   BringLoopbackUp();
   char path[] = "/tmp/fsd-prison-XXXXXX";
@@ -279,6 +292,7 @@ std::vector<std::string> Prison::Run(Walls standing, const std::vector<Attempt>&
   const long keeper = ::syscall(SYS_clone, flags, nullptr, nullptr, nullptr, 0);
   FSD_CHECK(keeper >= 0);
   if (keeper == 0) {
+    if ((standing & kDeviceWall) != 0) FSD_CHECK(::write(cgroup_procs_, "0", 1) == 1);
     std::vector<int> kept = let_in_;
     kept.push_back(results[1]);
     CloseAllBut(std::move(kept));
