@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -48,6 +49,12 @@ TEST(OtherProcesses, TheHostsAreOutOfReach) {
                                {kPids, behind_pids},   {kCapabilities, behind_capabilities},
                                {kLandlock, "EPERM"},   {kNoWalls, success}};
   };
+  const std::vector<Behind> signal = {{kEveryWall, "SIGSYS"},
+                                      {kEveryWallOfChroot, "SIGSYS"},
+                                      {kEveryWallOfNone, "SIGSYS"},
+                                      {kSystemCalls, "SIGSYS"},
+                                      {kPids, "ESRCH"},
+                                      {kNoWalls, "done"}};
   ExpectTheyHold(
       prison, "the host's processes",
       {
@@ -89,16 +96,24 @@ TEST(OtherProcesses, TheHostsAreOutOfReach) {
             {kSystemCalls, "SIGSYS"},
             {kPids, "ESRCH"},
             {kNoWalls, "done"}}},
-          {"kill",
-           [=](const Inmate&) { return Outcome(::kill(pid, 0)); },
-           {{kEveryWall, "SIGSYS"},
-            {kSystemCalls, "SIGSYS"},
-            {kPids, "ESRCH"},
-            {kNoWalls, "done"}}},
-          // A process that aborts needs it, so it is on the list.
-          {"tgkill",
-           [=](const Inmate&) { return Outcome(::tgkill(pid, pid, 0)); },
-           {{kEveryWall, "ESRCH"}, {kPids, "ESRCH"}, {kNoWalls, "done"}}},
+          {"kill", [=](const Inmate&) { return Outcome(::kill(pid, 0)); }, signal},
+          // A process that aborts needs it, for itself.
+          {"tgkill", [=](const Inmate&) { return Outcome(::tgkill(pid, pid, 0)); }, signal},
+          {"tkill", [=](const Inmate&) { return Outcome(::syscall(SYS_tkill, pid, 0)); }, signal},
+          {"rt_sigqueueinfo",
+           [=](const Inmate&) {
+             siginfo_t info{};
+             info.si_code = SI_QUEUE;
+             return Outcome(::syscall(SYS_rt_sigqueueinfo, pid, 0, &info));
+           },
+           signal},
+          {"rt_tgsigqueueinfo",
+           [=](const Inmate&) {
+             siginfo_t info{};
+             info.si_code = SI_QUEUE;
+             return Outcome(::syscall(SYS_rt_tgsigqueueinfo, pid, pid, 0, &info));
+           },
+           signal},
           {"/proc/<pid>/mem",
            [=](const Inmate& in) { return OpenInProc(in, absl::StrCat(pid, "/mem"), O_RDWR); },
            {{kEveryWall, "ENOENT"},
@@ -152,10 +167,20 @@ TEST(OtherProcesses, NoSignalReachesTheKeeper) {
       [](const Inmate&) { return std::string("the keeper lives"); },
   };
   EXPECT_EQ(prison.Run(kEveryWall, attempts),
+            (std::vector<std::string>{"SIGSYS", "SIGSYS", "the keeper lives"}));
+  EXPECT_EQ(prison.Run(kEveryWall & ~kSystemCalls, attempts),
             (std::vector<std::string>{"EPERM", "EPERM", "the keeper lives"}));
   // To the first process of a namespace they are sent in vain.
-  EXPECT_EQ(prison.Run(kEveryWall & ~kLandlock, attempts),
+  EXPECT_EQ(prison.Run(kEveryWall & ~(kSystemCalls | kLandlock), attempts),
             (std::vector<std::string>{"done", "done", "the keeper lives"}));
+}
+
+TEST(OtherProcesses, AProcessOfAnyModeCanAbort) {
+  Prison prison;
+  const Attempt abort = [](const Inmate&) -> std::string { std::abort(); };
+  for (const Walls walls : {kEveryWall, kEveryWallOfChroot, kEveryWallOfNone}) {
+    EXPECT_EQ(prison.Run(walls, abort), "SIGABRT") << walls;
+  }
 }
 
 }  // namespace
