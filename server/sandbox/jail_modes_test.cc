@@ -278,7 +278,7 @@ TEST_F(JailModesTest, NoneNeedsNothingAndLeavesNothing) {
                                       ::prctl(PR_GET_DUMPABLE), " ", jail.host_handles);
                 },
                 [] { return BecomeUser(kUser); }),
-            "file 0000000000000000 1 0 0 0");
+            "file 0000000000000000 1 1 0 0");
 }
 
 // --- namespaces in a user namespace ---

@@ -4,7 +4,6 @@
 #include <linux/capability.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,21 +18,18 @@
 #include "server/sandbox/landlock.h"
 #include "server/sandbox/mount_jail.h"
 #include "server/sandbox/namespaces.h"
+#include "server/sandbox/resource_limits.h"
 #include "server/sandbox/seccomp_filter.h"
 #include "server/sandbox/worker_capabilities.h"
 
 namespace fsd::sandbox {
 namespace {
 
-// No core file, no ptrace, and no terminal's signals.
+// No ptrace, and no terminal's signals.
 absl::Status CloseProcess() {
   // Fails only for a session's or group's leader, which a terminal does not reach either, or which
   // was started by hand.
   static_cast<void>(::setsid());
-  const rlimit no_core{0, 0};
-  if (::setrlimit(RLIMIT_CORE, &no_core) != 0) {
-    return ErrnoStatus(Errno::Last(), "setrlimit(RLIMIT_CORE)");
-  }
   // After the capabilities: changing those may reset it.
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
     return ErrnoStatus(Errno::Last(), "prctl(PR_SET_DUMPABLE)");
@@ -150,6 +146,8 @@ absl::StatusOr<Jail> Enter(JailOptions options) {
   FSD_ASSIGN_OR_RETURN(Jail jail, options.mode == Mode::kNamespace ? EnterNamespaces(options)
                                   : options.mode == Mode::kChroot  ? EnterChroot(options)
                                                                    : StayOutside(options));
+  // While it may be raised.
+  FSD_RETURN_IF_ERROR(PreventCoreFiles());
   FSD_RETURN_IF_ERROR(GiveUpCapabilities(options, jail));
   FSD_RETURN_IF_ERROR(CloseProcess());
   return jail;

@@ -368,7 +368,7 @@ TEST_F(SandboxTest, ItLeavesNoCoreAndCannotBeTraced) {
               return absl::StrCat(core.rlim_max, " ", ::prctl(PR_GET_DUMPABLE), " ",
                                   ::getsid(0) == ::getpid());
             }),
-            "0 0 1");
+            "1 0 1");
 }
 
 // Owners that the mount translates: the guest's 0 … 9 are the host's 100000 … 100009.

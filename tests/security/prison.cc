@@ -6,7 +6,6 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -33,6 +32,7 @@
 #include "server/sandbox/capabilities.h"
 #include "server/sandbox/landlock.h"
 #include "server/sandbox/mount_jail.h"
+#include "server/sandbox/resource_limits.h"
 #include "server/sandbox/worker_capabilities.h"
 #include "server/worker/handle_keeper.h"
 #include "server/worker/keeper.h"
@@ -104,6 +104,8 @@ absl::StatusOr<Jail> EnterPart(Walls standing, os::UniqueFd source) {
   } else {
     jail.root = std::move(source);
   }
+  const bool closed = (standing & kClosedProcess) != 0;
+  if (closed) FSD_RETURN_IF_ERROR(sandbox::PreventCoreFiles());
   if ((standing & kCapabilities) != 0) {
     jail.capabilities = sandbox::DataPlaneCapabilities({.xattr = true});
     jail.handle_keeper_capabilities = sandbox::HandleKeeperCapabilities(false, jail.capabilities);
@@ -111,10 +113,7 @@ absl::StatusOr<Jail> EnterPart(Walls standing, os::UniqueFd source) {
         sandbox::DropCapabilities(jail.capabilities | jail.handle_keeper_capabilities));
   }
   // Changed capabilities make a process untraceable too.
-  const bool closed = (standing & kClosedProcess) != 0;
   FSD_CHECK(::prctl(PR_SET_DUMPABLE, closed ? 0 : 1, 0, 0, 0) == 0);
-  const rlimit no_core{0, 0};
-  if (closed) FSD_CHECK(::setrlimit(RLIMIT_CORE, &no_core) == 0);
   ::umask(0);
   return jail;
 }

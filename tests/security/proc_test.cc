@@ -53,7 +53,7 @@ TEST(Proc, AProcessSetsNothingOfItsOwn) {
 
 TEST(CoreFiles, ThereIsNone) {
   Prison prison;
-  const rlimit some{.rlim_cur = 1, .rlim_max = 1};
+  const rlimit some{.rlim_cur = 2, .rlim_max = 2};
   ASSERT_EQ(::setrlimit(RLIMIT_CORE, &some), 0);
   ExpectTheyHold(
       prison, "core files",
@@ -65,6 +65,13 @@ TEST(CoreFiles, ThereIsNone) {
            [&](const Inmate&) { return Outcome(::setrlimit(RLIMIT_CORE, &some)); },
            {{kEveryWall, "SIGSYS"}, {kClosedProcess | kCapabilities, "EPERM"}, {kNoWalls, "done"}}},
       });
+  // With 1 alone the kernel starts no program that a core file is piped to.
+  const Attempt read = [](const Inmate&) {
+    rlimit limit{};
+    return Outcome(::getrlimit(RLIMIT_CORE, &limit)) + absl::StrCat(" ", limit.rlim_max);
+  };
+  EXPECT_EQ(prison.Run(kEveryWall & ~kSystemCalls, read), "done 1");
+  EXPECT_EQ(prison.Run(kNoWalls, read), "done 2");
 }
 
 }  // namespace
