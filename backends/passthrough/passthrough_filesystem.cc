@@ -55,7 +55,8 @@ uint64_t MaxInodeFds(const Options& options) {
 absl::StatusOr<os::UniqueFd> TryHandles(HandleBroker* broker, int proc_self_fd, int root,
                                         const Attributes& attributes) {
   if (broker == nullptr)
-    return absl::PermissionDeniedError("nobody may open them (CAP_DAC_READ_SEARCH)");
+    return absl::PermissionDeniedError(
+        "nobody may open them (which takes CAP_DAC_READ_SEARCH and CAP_DAC_OVERRIDE)");
   IssuedHandle issued{};
   const ErrnoOr<void> answered = broker->Issue({&root, 1}, {&issued, 1});
   if (!answered.ok()) return ErrnoStatus(answered.error(), "getting the root's handle");

@@ -70,9 +70,11 @@ absl::Status GiveUpCapabilities(const JailOptions& options, Jail& jail) {
                          !(jail.capabilities | options.drop_capabilities).Has(CAP_MKNOD);
   // Containers are rarely given it, and a user namespace's own opens none. Without a mount
   // namespace the data plane can name files of the host's, which only Landlock keeps it from
-  // opening, and the handle keeper is not behind that.
+  // opening, and the handle keeper is not behind that. And who opens handles reads any file, so
+  // that one who is to do without CAP_DAC_OVERRIDE is not to have them opened.
   jail.host_handles =
       options.host_handles && options.mode == Mode::kNamespace && !options.in_user_namespace &&
+      jail.capabilities.Has(CAP_DAC_OVERRIDE) &&
       (PermittedCapabilities() - options.drop_capabilities).Has(CAP_DAC_READ_SEARCH);
   if (jail.host_handles) {
     jail.handle_keeper_capabilities =

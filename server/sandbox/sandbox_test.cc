@@ -315,6 +315,9 @@ TEST_F(ChosenCapabilitiesTest, WhoIsToDoWithoutHandlesHasNoHandleKeeper) {
       PermittedWith(
           {.read_only = true, .host_handles = true, .drop_capabilities = {CAP_DAC_READ_SEARCH}}),
       "0000000000000002");
+  EXPECT_EQ(PermittedWith(
+                {.read_only = true, .host_handles = true, .drop_capabilities = {CAP_DAC_OVERRIDE}}),
+            "0000000000000000");
 }
 
 TEST_F(SandboxTest, WithoutTheCapabilityForHandlesThereIsAJailAllTheSame) {

@@ -249,13 +249,15 @@ void Export::ReportUnenforcedLimits(const std::string& message) {
 }
 
 void Export::ReportHandleLack(internal::WorkerStatus::HandleLack lack) {
-  ReportLack("HOST_HANDLES_UNAVAILABLE", lack != internal::WorkerStatus::HANDLE_LACK_NONE,
-             absl::StrCat("inodes are held by descriptor only, as if inodes.host_handles were "
-                          "NEVER: ",
-                          lack == internal::WorkerStatus::HANDLE_LACK_NOT_PERMITTED
-                              ? "they take CAP_DAC_READ_SEARCH, and sandbox mode NAMESPACE "
-                                "without a user namespace"
-                              : "the export's file system has no handles that can be used"));
+  ReportLack(
+      "HOST_HANDLES_UNAVAILABLE", lack != internal::WorkerStatus::HANDLE_LACK_NONE,
+      absl::StrCat(
+          "inodes are held by descriptor only, as if inodes.host_handles were "
+          "NEVER: ",
+          lack == internal::WorkerStatus::HANDLE_LACK_NOT_PERMITTED
+              ? "they take CAP_DAC_READ_SEARCH and CAP_DAC_OVERRIDE, and sandbox mode NAMESPACE "
+                "without a user namespace"
+              : "the export's file system has no handles that can be used"));
 }
 
 void Export::ReportLandlockLack(bool lacking) {
