@@ -182,7 +182,7 @@ ipc::HandleAnswer HandleKeeper::Answer(std::span<const std::byte> request,
 ErrnoOr<void> HandleKeeper::Serve(int socket) const {
   std::array<std::byte, sizeof(ipc::HandleRequest)> request;
   while (true) {
-    const ErrnoOr<os::Received> received =
+    ErrnoOr<os::Received> received =
         os::ReceiveWithFds(socket, request, ipc::kMaxHandlesPerRequest);
     if (!received.ok()) return received.error();
     if (received->bytes == 0) return {};
@@ -190,6 +190,8 @@ ErrnoOr<void> HandleKeeper::Serve(int socket) const {
     // A request that was cut off is none.
     const size_t size = received->truncated ? 0 : received->bytes;
     const ipc::HandleAnswer answer = Answer(std::span(request).first(size), received->fds, opened);
+    // Before whoever asked goes on: a removed file takes space for as long as it is open here too.
+    received->fds.clear();
     const int fd = opened.get();
     const ErrnoOr<size_t> sent = os::SendWithFds(socket, std::as_bytes(std::span(&answer, 1)),
                                                  std::span(&fd, opened.valid() ? 1 : 0));
