@@ -167,6 +167,7 @@ backends::FilesystemUsage PassthroughFilesystem::Usage() const {
   return {.inodes = inodes_.size(),
           .open_files = handles_.size(),
           .inodes_refused = inodes_.references().refused(),
+          .inodes_spent = inodes_.references().spent(),
           .handle_lack = handle_lack_};
 }
 

@@ -23,6 +23,7 @@ namespace fsd::supervisor {
 namespace {
 
 constexpr size_t kStates = 7;
+constexpr std::string_view kWorkerCrashed = "WORKER_CRASHED";
 
 // kLegal[from][to]
 constexpr std::array<std::array<bool, kStates>, kStates> kLegal = {{
@@ -104,12 +105,16 @@ Export::Export(const Surroundings& surroundings, internal::ExportRecord record, 
       origin_(origin),
       restart_policy_(surroundings.timing.restart) {}
 
-Export::~Export() { surroundings_.loop.Cancel(restart_timer_); }
+Export::~Export() {
+  surroundings_.loop.Cancel(restart_timer_);
+  surroundings_.loop.Cancel(healthy_timer_);
+}
 
 ExportView Export::View() const {
   return {.record = record_,
           .state = state_,
           .conditions = conditions_,
+          .last_failure = last_failure_,
           .worker_pid = worker_ == nullptr ? 0 : worker_->pid(),
           .restarts = restarts_,
           .worker = status_};
@@ -214,9 +219,13 @@ absl::Status Export::LaunchWorker() {
 
 void Export::OnStatus(const internal::WorkerStatus& status) {
   if (stopping_) return;
-  const bool inodes_refused = status_.inodes_refused() == 0 && status.inodes_refused() > 0;
+  const bool inodes_refused = status.inodes_refused() > status_.inodes_refused();
   status_ = status;
-  if (inodes_refused) ReportRefusedInodes();
+  if (healthy_timer_ == kNoTimer && HasCondition(kWorkerCrashed)) {
+    healthy_timer_ = surroundings_.loop.CallAfter(surroundings_.timing.restart.healthy_after,
+                                                  [this] { OnHealthy(); });
+  }
+  ReportRefusedInodes(inodes_refused, status.inodes_spent());
   ReportHandleLack(status.handle_lack());
   ReportLandlockLack(status.landlock_lacking());
   ReportRefusedDevices(status.devices_refused());
@@ -224,14 +233,17 @@ void Export::OnStatus(const internal::WorkerStatus& status) {
   if (started_ != nullptr) std::exchange(started_, nullptr)(absl::OkStatus());
 }
 
-void Export::ReportRefusedInodes() {
+void Export::ReportRefusedInodes(bool refused, bool spent) {
   constexpr std::string_view kReason = "INODE_REFERENCES_EXHAUSTED";
-  if (HasCondition(kReason)) return;
-  AddCondition(kReason,
-               "the guest knows more files than the worker may keep descriptors of, and requests "
-               "failed with ENFILE; raise the export's inodes.max_file_descriptors or, if its file "
-               "system has host handles, do not set inodes.host_handles to NEVER");
-  FSD_LOG(kWarning, id(), "%s", conditions_.back().message);
+  ReportLack(kReason, refused || (spent && HasCondition(kReason)),
+             "the guest knows more files than the worker may keep descriptors of, and requests "
+             "failed with ENFILE; raise the export's inodes.max_file_descriptors or, if its file "
+             "system has host handles, do not set inodes.host_handles to NEVER");
+}
+
+void Export::OnHealthy() {
+  healthy_timer_ = kNoTimer;
+  RemoveCondition(kWorkerCrashed);
   surroundings_.changed(*this);
 }
 
@@ -291,6 +303,7 @@ void Export::OnWorkerEnd(const WorkerEnd& end) {
   const pid_t pid = worker_->pid();
   worker_.reset();
   status_.Clear();
+  surroundings_.loop.Cancel(healthy_timer_);
   if (stopping_) {
     FSD_LOG(kInfo, id(), "worker %d stopped: %s", pid, end.Describe());
     return std::exchange(stopped_, nullptr)();
@@ -308,7 +321,8 @@ void Export::OnFailure(std::string_view reason, const std::string& how,
                                      " times in a row, the last time: ", how,
                                      "; see the log, then delete the export and create it again"));
   }
-  AddCondition("WORKER_CRASHED", how);
+  AddCondition(kWorkerCrashed, how);
+  last_failure_ = conditions_.back();
   SetState(ExportState::kRecovering);
   restart_timer_ = surroundings_.loop.CallAfter(*delay, [this] { Restart(); });
 }
@@ -336,6 +350,7 @@ void Export::Fail(const absl::Status& why) {
 void Export::Fail(std::string_view reason, std::string_view message) {
   FSD_LOG(kError, id(), "given up: %s", message);
   AddCondition(reason, message);
+  last_failure_ = conditions_.back();
   if (vhost_.has_value()) vhost_->StopListening();
   SetState(ExportState::kFailed);
 }
@@ -359,6 +374,7 @@ void Export::Stop(std::function<void()> stopped) {
   stopping_ = true;
   started_ = nullptr;
   surroundings_.loop.Cancel(restart_timer_);
+  surroundings_.loop.Cancel(healthy_timer_);
   if (worker_ == nullptr) return stopped();
   stopped_ = std::move(stopped);
   worker_->Stop();

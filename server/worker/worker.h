@@ -17,6 +17,7 @@
 #ifndef FSD_SERVER_WORKER_WORKER_H_
 #define FSD_SERVER_WORKER_WORKER_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -93,6 +94,7 @@ class Worker {
   os::Mutex mount_mutex_;
   bool mount_change_posted_ ABSL_GUARDED_BY(mount_mutex_) = false;
   std::optional<fuse::NegotiatedInit> mount_change_ ABSL_GUARDED_BY(mount_mutex_);
+  std::atomic<bool> refusal_posted_{false};
   os::Epoll epoll_;
   const std::unique_ptr<backends::Filesystem> filesystem_;
   const bool landlock_lacking_;
