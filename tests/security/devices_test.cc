@@ -121,7 +121,8 @@ TEST_P(DeviceWallTest, HoldsByItselfWhateverTheMount) {
           {"both", Null("device"), held},
           {"a block device",
            Device("device", S_IFBLK, kNoBlockDevice, O_RDONLY),
-           {{kEveryWall | kDeviceWall, "EACCES"}, {kDeviceWall, "EPERM"}, {kNoWalls, "ENXIO"}}},
+           {{kEveryWall | kDeviceWall, "EACCES"}, {kDeviceWall, "EPERM"}, {kNoWalls, "ENXIO"}},
+           /*of_namespaces_only=*/true},
       });
 }
 
@@ -209,10 +210,10 @@ TEST(LateMounts, WithoutADeviceWallNoDeviceIsMade) {
   ExpectTheyHold(prison, "late mounts",
                  {{"a device of the worker's own making",
                    late.Before(Null("sub/device")),
-                   {{kEveryWall, "mknod: EPERM"}, {kMounts, "done"}}},
+                   {{kEveryMode, "mknod: EPERM"}, {kMounts, "done"}}},
                   {"in a place where it could not be opened",
                    late.Before(Null("device")),
-                   {{kEveryWall, "mknod: EPERM"}, {kMounts, "EACCES"}, {kNoWalls, "done"}}}});
+                   {{kEveryMode, "mknod: EPERM"}, {kMounts, "EACCES"}, {kNoWalls, "done"}}}});
   // What ../../server/sandbox/README.md leaves to the host.
   EXPECT_EQ(prison.Run(kEveryWall, late.Before(OpenTheHosts)), "done");
 }
@@ -222,10 +223,16 @@ TEST_P(DeviceWallTest, HoldsOnLateMountsAndLeavesMknodAsItIs) {
   ExpectTheyHold(prison_, "late mounts, with the device wall",
                  {{"a device of the worker's own making",
                    late.Before(Null("sub/device")),
-                   {{kEveryWall | kDeviceWall, "EPERM"}, {kMounts, "done"}}},
+                   {{kEveryWall | kDeviceWall, "EPERM"},
+                    {kEveryWallOfChroot | kDeviceWall, "mknod: EPERM"},
+                    {kEveryWallOfNone | kDeviceWall, "mknod: EPERM"},
+                    {kMounts, "done"}}},
                   {"a device of the host's",
                    late.Before(OpenTheHosts),
-                   {{kEveryWall | kDeviceWall, "EPERM"}, {kMounts, "done"}}}});
+                   {{kEveryWall | kDeviceWall, "EPERM"},
+                    {kEveryWallOfChroot | kDeviceWall, "EPERM"},
+                    {kEveryWallOfNone | kDeviceWall, "EPERM"},
+                    {kMounts, "done"}}}});
 }
 
 INSTANTIATE_TEST_SUITE_P(Host, DeviceWallTest, ::testing::ValuesIn(OwnCgroups()),

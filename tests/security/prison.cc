@@ -226,6 +226,7 @@ class Keeper {
     const Inmate inmate{.root = jail.root.get(),
                         .proc_self_fd = proc_self_fd->get(),
                         .proc = proc.get(),
+                        .keeper = ::getppid(),
                         .handle_keeper = handle_socket_.get(),
                         .report = report};
     ::alarm(kPatienceSeconds);

@@ -11,6 +11,8 @@
 #ifndef FSD_TESTS_SECURITY_PRISON_H_
 #define FSD_TESTS_SECURITY_PRISON_H_
 
+#include <sys/types.h>
+
 #include <functional>
 #include <string>
 #include <vector>
@@ -36,7 +38,10 @@ inline constexpr Walls kEveryWallOfNone = 1u << 8;
 // For who lives in a cgroup (Prison::PutInto): no device is opened. The worker is told.
 inline constexpr Walls kDeviceWall = 1u << 9;
 
-// All that a worker has, by the worker's own code.
+// For a table: every wall of each of the three modes.
+inline constexpr Walls kEveryMode = kEveryWall | kEveryWallOfChroot | kEveryWallOfNone;
+
+// All that a worker of one mode has, by the worker's own code.
 constexpr bool IsWholeJail(Walls walls) {
   walls &= ~kDeviceWall;
   return walls == kEveryWall || walls == kEveryWallOfChroot || walls == kEveryWallOfNone;
@@ -47,6 +52,7 @@ struct Inmate {
   int root = -1;           // the export's directory, O_PATH
   int proc_self_fd = -1;   // "self/fd" in a proc of its pid namespace
   int proc = -1;           // that proc's root, as ".." leads there
+  pid_t keeper = -1;       // as its pid namespace knows it
   int handle_keeper = -1;  // the socket to it; behind all walls only
   int report = -1;         // where the outcome goes; for programs that it becomes
 };
