@@ -94,9 +94,12 @@ absl::StatusOr<Filters> CompileFilters(const internal::ExportSpec& spec,
   FSD_ASSIGN_OR_RETURN(auto keeper, CompileSeccompFilter(Process::kKeeper, otherwise));
   FSD_ASSIGN_OR_RETURN(auto data_plane,
                        CompileSeccompFilter(Process::kDataPlane, otherwise, needs));
-  FSD_ASSIGN_OR_RETURN(auto handle_keeper,
-                       CompileSeccompFilter(Process::kHandleKeeper, otherwise, needs));
-  return Filters{std::move(keeper), std::move(data_plane), std::move(handle_keeper)};
+  Filters filters{std::move(keeper), std::move(data_plane), std::nullopt};
+  if (jail.host_handles) {
+    FSD_ASSIGN_OR_RETURN(filters.handle_keeper,
+                         CompileSeccompFilter(Process::kHandleKeeper, otherwise, needs));
+  }
+  return filters;
 }
 
 }  // namespace fsd::exe

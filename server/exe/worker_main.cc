@@ -178,7 +178,7 @@ int Main() {
   std::optional<pid_t> handle_keeper;
   if (jail->host_handles) {
     const auto forked = worker::ForkHandleKeeper(handle_sockets[1], [&](int socket) {
-      return RunHandleKeeper(spec->spec(), socket, *jail, filters->handle_keeper);
+      return RunHandleKeeper(spec->spec(), socket, *jail, *filters->handle_keeper);
     });
     // The data plane ends with this process.
     if (!forked.ok()) ::_exit(Fail(ipc::kWorkerSetUpFailed, name, forked.status()));

@@ -82,7 +82,7 @@ absl::Status GiveUpCapabilities(const JailOptions& options, Jail& jail) {
   }
   return DropCapabilities(
       jail.capabilities | jail.handle_keeper_capabilities,
-      jail.cut_proc ? CapabilitySet{CAP_SYS_ADMIN} : CapabilitySet(),
+      jail.mode == Mode::kChroot ? CapabilitySet{CAP_SYS_ADMIN} : CapabilitySet(),
       options.mode == Mode::kNamespace ? Locking::kAlways : Locking::kIfPossible);
 }
 
@@ -117,7 +117,6 @@ absl::Status RefuseIdMappings(const JailOptions& options) {
 absl::StatusOr<Jail> EnterChroot(JailOptions& options) {
   FSD_RETURN_IF_ERROR(RefuseIdMappings(options));
   Jail jail;
-  jail.cut_proc = true;
   if (!os::HasCapability(CAP_SYS_ADMIN)) {
     return absl::FailedPreconditionError(
         "chroot is no jail without CAP_SYS_ADMIN: .. of the proc that the worker needs would lead "
@@ -148,6 +147,7 @@ absl::StatusOr<Jail> Enter(JailOptions options) {
   FSD_ASSIGN_OR_RETURN(Jail jail, options.mode == Mode::kNamespace ? EnterNamespaces(options)
                                   : options.mode == Mode::kChroot  ? EnterChroot(options)
                                                                    : StayOutside(options));
+  jail.mode = options.mode;
   // While it may be raised.
   FSD_RETURN_IF_ERROR(PreventCoreFiles());
   FSD_RETURN_IF_ERROR(GiveUpCapabilities(options, jail));
@@ -157,12 +157,13 @@ absl::StatusOr<Jail> Enter(JailOptions options) {
 
 absl::StatusOr<os::UniqueFd> TakeProcSelfFd(Jail& jail) {
   const os::UniqueFd proc = std::move(jail.proc);
-  os::UniqueFd self_fd(jail.cut_proc
+  const bool cut_off = jail.mode == Mode::kChroot;
+  os::UniqueFd self_fd(cut_off
                            ? ::open_tree(proc.get(), "self/fd", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
                            : ::openat(proc.get(), "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!self_fd.valid()) {
     return ErrnoStatus(Errno::Last(),
-                       jail.cut_proc ? "open_tree of self/fd in /proc" : "open of self/fd in proc");
+                       cut_off ? "open_tree of self/fd in /proc" : "open of self/fd in proc");
   }
   return self_fd;
 }

@@ -60,13 +60,13 @@ struct JailOptions {
 };
 
 struct Jail {
+  // In kChroot, every process of the worker has CAP_SYS_ADMIN still until ReduceCapabilities: the
+  // data plane cuts its self/fd off with it.
+  Mode mode = Mode::kNamespace;
   // The export, opened O_PATH|O_DIRECTORY inside the jail: what the backend serves.
   os::UniqueFd root;
   // A proc of the worker's pid namespace, for TakeProcSelfFd.
   os::UniqueFd proc;
-  // Whether what TakeProcSelfFd takes of it is to be cut off. Until ReduceCapabilities every
-  // process of the worker then has CAP_SYS_ADMIN still.
-  bool cut_proc = false;
   // Whether the capability to open host handles was asked for and is there.
   bool host_handles = false;
   // Whether the data plane lacks CAP_MKNOD for no other reason than that a mount may appear in the

@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "server/errors/status_macros.h"
-#include "server/os/parent_death.h"
 #include "server/os/unix_socket.h"
 
 #ifndef STATX_MNT_ID_UNIQUE
@@ -203,11 +202,9 @@ ErrnoOr<void> HandleKeeper::Serve(int socket) const {
 }
 
 absl::StatusOr<pid_t> ForkHandleKeeper(int socket, const std::function<int(int)>& keep_handles) {
-  const pid_t keeper = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return ErrnoStatus(Errno::Last(), "fork of the handle keeper");
   if (pid > 0) return pid;
-  if (!os::DieWithParent(keeper).ok()) ::_exit(EXIT_FAILURE);
   constexpr int kSocket = STDERR_FILENO + 1;
   if (socket != kSocket && ::dup2(socket, kSocket) != kSocket) ::_exit(EXIT_FAILURE);
   if (::close_range(kSocket + 1, UINT_MAX, 0) != 0) ::_exit(EXIT_FAILURE);

@@ -141,10 +141,11 @@ os::UniqueFd CopyOf(const os::UniqueFd& fd) {
 }
 
 Jail CopyOf(const Jail& jail) {
-  return {.root = CopyOf(jail.root),
+  return {.mode = jail.mode,
+          .root = CopyOf(jail.root),
           .proc = CopyOf(jail.proc),
-          .cut_proc = jail.cut_proc,
           .host_handles = jail.host_handles,
+          .devices_refused = jail.devices_refused,
           .capabilities = jail.capabilities,
           .handle_keeper_capabilities = jail.handle_keeper_capabilities};
 }
@@ -159,7 +160,8 @@ class Keeper {
     FSD_ASSIGN_OR_RETURN(filter_, sandbox::CompileSeccompFilter(process_));
     if (jail_.host_handles) FSD_RETURN_IF_ERROR(StartHandleKeeper());
     // What it is to be confined as needs what the keeper gives up.
-    const bool needs_more = process_ == Process::kHandleKeeper || jail_.cut_proc;
+    const bool needs_more =
+        process_ == Process::kHandleKeeper || jail_.mode == sandbox::Mode::kChroot;
     if (!Has(standing_, kCapabilities) || needs_more) return absl::OkStatus();
     // What it forks is not to have more; a worker's keeper has none, but forks nothing either.
     return sandbox::ReduceCapabilities(Process::kDataPlane, jail_);
