@@ -69,20 +69,6 @@ absl::Status CompleteCapabilities(std::string_view field,
   return absl::InvalidArgumentError(absl::StrCat(Absl(field), ": ", *twice, " is given twice"));
 }
 
-// A default that is spelled out is as good as none, and is kept as none.
-void LeaveDefaultsOut(ExportSpec& spec) {
-  if (spec.readdirplus() == ExportSpec::READDIRPLUS_AUTO) spec.clear_readdirplus();
-  if (spec.posix_acl() == ExportSpec::USE_NEVER) spec.clear_posix_acl();
-  if (spec.security_label() == ExportSpec::USE_NEVER) spec.clear_security_label();
-  if (spec.killpriv() == ExportSpec::USE_AUTO) spec.clear_killpriv();
-  if (spec.host_handles() == ExportSpec::HOST_HANDLES_PREFER) spec.clear_host_handles();
-  if (spec.sandbox_mode() == ExportSpec::SANDBOX_NAMESPACE) spec.clear_sandbox_mode();
-  if (spec.seccomp() == ExportSpec::SECCOMP_KILL) spec.clear_seccomp();
-  for (ExportSpec::XattrRule& rule : *spec.mutable_xattr_rules()) {
-    if (rule.scope() == ExportSpec::XattrRule::ALL) rule.clear_scope();
-  }
-}
-
 absl::Status CompleteSandbox(ExportSpec& spec) {
   if (!ExportSpec::SandboxMode_IsValid(spec.sandbox_mode())) {
     return absl::InvalidArgumentError(
@@ -176,7 +162,6 @@ absl::Status CompleteExportSpec(const Config& config, ExportSpec& spec) {
   if (!ExportSpec::Cache_IsValid(spec.cache())) {
     return absl::InvalidArgumentError(absl::StrCat("cache: unknown policy ", spec.cache()));
   }
-  LeaveDefaultsOut(spec);
   FSD_RETURN_IF_ERROR(CompleteLabels(spec));
   FSD_RETURN_IF_ERROR(CompleteSource(spec));
   FSD_RETURN_IF_ERROR(CompleteSocket(config, spec));

@@ -2,7 +2,6 @@
 
 #include "gmock/gmock.h"
 #include "server/supervisor/error_reason.h"
-#include "server/supervisor/export_difference.h"
 
 namespace fsd::supervisor {
 namespace {
@@ -53,25 +52,6 @@ TEST(ExportSpecTest, EqualSpecsBecomeEqualBytes) {
   ASSERT_TRUE(CompleteExportSpec(TestConfig(), a).ok());
   ASSERT_TRUE(CompleteExportSpec(TestConfig(), b).ok());
   EXPECT_EQ(a.SerializeAsString(), b.SerializeAsString());
-}
-
-TEST(ExportSpecTest, ADefaultThatIsSpelledOutIsTheDefault) {
-  ExportSpec unset = WebSpec();
-  unset.set_xattr(true);
-  unset.add_xattr_rules()->set_type(ExportSpec::XattrRule::OK);
-  ExportSpec spelled = unset;
-  spelled.set_cache(ExportSpec::CACHE_AUTO);
-  spelled.set_readdirplus(ExportSpec::READDIRPLUS_AUTO);
-  spelled.mutable_xattr_rules(0)->set_scope(ExportSpec::XattrRule::ALL);
-  spelled.set_posix_acl(ExportSpec::USE_NEVER);
-  spelled.set_security_label(ExportSpec::USE_NEVER);
-  spelled.set_killpriv(ExportSpec::USE_AUTO);
-  spelled.set_host_handles(ExportSpec::HOST_HANDLES_PREFER);
-  spelled.set_sandbox_mode(ExportSpec::SANDBOX_NAMESPACE);
-  spelled.set_seccomp(ExportSpec::SECCOMP_KILL);
-  ASSERT_TRUE(CompleteExportSpec(TestConfig(), unset).ok());
-  ASSERT_TRUE(CompleteExportSpec(TestConfig(), spelled).ok());
-  EXPECT_EQ(FirstDifference(unset, spelled), "");
 }
 
 TEST(ExportSpecTest, IdsAreLowerCaseLabels) {
