@@ -154,6 +154,8 @@ struct FilesystemUsage {
   // Requests that failed with ENFILE because no more inodes can be referred to: the budget of fds
   // is spent and the host's file system has no handles.
   uint64_t inodes_refused = 0;
+  // One has failed so, and at present the next would too.
+  bool inodes_spent = false;
   HandleLack handle_lack = HandleLack::kNone;  // never changes
 };
 
@@ -170,7 +172,7 @@ class Filesystem {
   // a lock, at once, with EAGAIN. (Linux restarts no call for an EINTR that no signal has caused.)
   virtual void EndWaits() {}
   virtual FilesystemUsage Usage() const { return {}; }
-  // Has `tell` called when FilesystemUsage::inodes_refused is no longer 0: once, from any thread,
+  // Has `tell` called each time that FilesystemUsage::inodes_spent becomes true: from any thread,
   // in the middle of an operation. To be called before the first operation.
   virtual void WhenInodesAreRefused(std::function<void()> /*tell*/) {}
 

@@ -20,7 +20,13 @@ mkdir -p "$cache/$key"
 find "$cache" -type f -mtime +14 -delete # Bazel never prunes it
 
 results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+fuzzing=
+# The fuzzers have a session of their own, and would outlive an interrupted run.
+clean_up() {
+  [[ -z $fuzzing ]] || kill -- "-$fuzzing" 2>/dev/null || true
+  rm -rf "$results"
+}
+trap clean_up EXIT
 status=0
 run_tests() {
   local events=$1
@@ -36,10 +42,11 @@ else
   run_tests host "$@" -- //... -//tests/vm/...
   # A guest leaves half of two processors idle: the fuzzers take that.
   fuzzers=$(./tests/fuzz/build.sh --config=ci --disk_cache="$cache/$key" | tail -n 1)
-  nice -n 19 ./tests/fuzz/run.sh 60 "$fuzzers" >"$results/fuzzed" &
+  setsid nice -n 19 ./tests/fuzz/run.sh 60 "$fuzzers" >"$results/fuzzed" &
   fuzzing=$!
   run_tests guests "$@" -- //tests/vm/...
   wait "$fuzzing" || status=$?
+  fuzzing=
   cat "$results/fuzzed"
 fi
 python3 tests/test_summary.py "$results"/* || status=$?

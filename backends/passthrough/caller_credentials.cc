@@ -3,7 +3,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <vector>
 
 #include "server/errors/check.h"
@@ -79,6 +81,11 @@ bool ThreadCapabilities::HasEffective(int capability) const {
   return (words[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability)) != 0;
 }
 
+bool ThreadCapabilities::HasAnyEffective() const {
+  return std::any_of(std::begin(words), std::end(words),
+                     [](const __user_cap_data_struct& word) { return word.effective != 0; });
+}
+
 void ThreadCapabilities::DropEffective(int capability) {
   words[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
 }
@@ -120,13 +127,18 @@ CallerCredentials::CallerCredentials(const backends::Caller& caller, Permissions
     }
     gid_changed_ = true;
   }
-  if (caller.uid == own.uid) return;
+  if (caller.uid == own.uid && caller.uid == 0) return;
   own_capabilities_ = ThreadCapabilities::Get();
-  if (caller.uid == kAsk || !BecomeUid(caller.uid)) {
-    status_ = Errno(EPERM);
+  if (caller.uid != own.uid) {
+    if (caller.uid == kAsk || !BecomeUid(caller.uid)) {
+      status_ = Errno(EPERM);
+      return;
+    }
+    uid_changed_ = true;
+  } else if (!own_capabilities_.HasAnyEffective()) {
     return;
   }
-  uid_changed_ = true;
+  capabilities_changed_ = true;
 
   ThreadCapabilities capabilities = own_capabilities_;
   if (caller.uid != 0) {
@@ -142,7 +154,8 @@ CallerCredentials::CallerCredentials(const backends::Caller& caller, Permissions
 
 CallerCredentials::~CallerCredentials() {
   // A thread that stayed somebody else would serve the next request in their name.
-  if (uid_changed_) FSD_CHECK(BecomeUid(Own().uid) && own_capabilities_.Set());
+  if (uid_changed_) FSD_CHECK(BecomeUid(Own().uid));
+  if (capabilities_changed_) FSD_CHECK(own_capabilities_.Set());
   if (gid_changed_) FSD_CHECK(BecomeGid(Own().gid));
   if (groups_changed_) FSD_CHECK(SetGroups(OwnGroups().groups.data(), OwnGroups().groups.size()));
 }

@@ -21,6 +21,7 @@ struct ThreadCapabilities {
   bool Set() const;
 
   bool HasEffective(int capability) const;
+  bool HasAnyEffective() const;
   void DropEffective(int capability);
   void DropAllEffective();
   void DropAllEffectiveBut(int capability);
@@ -61,7 +62,8 @@ class CallerCredentials {
   bool groups_changed_ = false;
   bool gid_changed_ = false;
   bool uid_changed_ = false;
-  ThreadCapabilities own_capabilities_;  // if uid_changed_
+  bool capabilities_changed_ = false;
+  ThreadCapabilities own_capabilities_;  // if capabilities_changed_
 };
 
 // Without CAP_FSETID for as long as this lives: a write, a change of size and O_TRUNC then clear

@@ -65,7 +65,10 @@ void InodeReferences::PublishedRoot(const InodeRecord& root) {
 InodeReferences::Share InodeReferences::TryTakeShare() {
   const uint64_t before = fds_.fetch_add(1, std::memory_order_relaxed);
   if (before >= max_fds_ / 2 && !near_budget_.load()) near_budget_.store(true);
-  if (before < max_fds_) return Share(this);
+  if (before < max_fds_) {
+    if (spent_.load(std::memory_order_relaxed)) spent_.store(false, std::memory_order_relaxed);
+    return Share(this);
+  }
   fds_.fetch_sub(1, std::memory_order_relaxed);
   return {};
 }
@@ -79,7 +82,8 @@ ErrnoOr<InodeReferences::Share> InodeReferences::TakeShare() {
       std::this_thread::sleep_for(kForgetPoll);
       continue;
     }
-    if (refused_.fetch_add(1, std::memory_order_relaxed) == 0) when_refused_();
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    if (!spent_.exchange(true, std::memory_order_relaxed)) when_refused_();
     return Errno(ENFILE);
   }
 }

@@ -122,10 +122,13 @@ class InodeReferences {
 
   uint64_t fds() const { return fds_.load(std::memory_order_relaxed); }
   uint64_t demoted() const { return demoted_.load(std::memory_order_relaxed); }
-  // Has `tell` called at the first time that there is no room. Before the first TakeShare().
+  // Has `tell` called when there is no room, and then again when there has been some in between.
+  // Before the first TakeShare().
   void WhenRefused(std::function<void()> tell) { when_refused_ = std::move(tell); }
   // How often there was no room.
   uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+  // Whether there was no room the last time, and there still is none.
+  bool spent() const { return spent_.load(std::memory_order_relaxed) && fds() >= max_fds_; }
 
  private:
   struct Victim;
@@ -154,6 +157,7 @@ class InodeReferences {
   std::atomic<uint64_t> fds_{0};
   std::atomic<uint64_t> demoted_{0};
   std::atomic<uint64_t> refused_{0};
+  std::atomic<bool> spent_{false};     // refused, and no share taken since
   std::atomic<uint64_t> nameless_{0};  // found so by DemoteBatch()
   std::atomic<bool> near_budget_{false};
   std::atomic<uint64_t> unguarded_{0};

@@ -266,10 +266,20 @@ TEST_F(InodeReferencesTest, WithoutHandlesTheBudgetsEndIsEnfile) {
   EXPECT_ERRNO(fs->Lookup(kRoot, "more"), ENFILE);
   EXPECT_ERRNO(fs->Lookup(kRoot, "more"), ENFILE);
   EXPECT_EQ(filesystem_->Usage().inodes_refused, 2u);
+  EXPECT_TRUE(filesystem_->Usage().inodes_spent);
   EXPECT_EQ(told, 1);
   EXPECT_EQ(Must(fs->Lookup(kRoot, "file1")).attributes.stx_mode & S_IFMT, uint32_t{S_IFREG});
   filesystem_->Forget(first.node, 1);
+  EXPECT_FALSE(filesystem_->Usage().inodes_spent);
   EXPECT_SUCCESS(fs->Lookup(kRoot, "more"));
+
+  // And once more.
+  WriteHost(Host("one too many"), "");
+  EXPECT_ERRNO(fs->Lookup(kRoot, "one too many"), ENFILE);
+  EXPECT_TRUE(filesystem_->Usage().inodes_spent);
+  EXPECT_EQ(told, 2);
+  filesystem_->Reset();
+  EXPECT_FALSE(filesystem_->Usage().inodes_spent);
 }
 
 TEST_F(InodeReferencesTest, NoBudgetIsLessThan64) {

@@ -55,7 +55,8 @@ uint64_t MaxInodeFds(const Options& options) {
 absl::StatusOr<os::UniqueFd> TryHandles(HandleBroker* broker, int proc_self_fd, int root,
                                         const Attributes& attributes) {
   if (broker == nullptr)
-    return absl::PermissionDeniedError("nobody may open them (CAP_DAC_READ_SEARCH)");
+    return absl::PermissionDeniedError(
+        "nobody may open them (which takes CAP_DAC_READ_SEARCH and CAP_DAC_OVERRIDE)");
   IssuedHandle issued{};
   const ErrnoOr<void> answered = broker->Issue({&root, 1}, {&issued, 1});
   if (!answered.ok()) return ErrnoStatus(answered.error(), "getting the root's handle");
@@ -166,6 +167,7 @@ backends::FilesystemUsage PassthroughFilesystem::Usage() const {
   return {.inodes = inodes_.size(),
           .open_files = handles_.size(),
           .inodes_refused = inodes_.references().refused(),
+          .inodes_spent = inodes_.references().spent(),
           .handle_lack = handle_lack_};
 }
 

@@ -1,6 +1,7 @@
 // What takes real root: other users' ids, device nodes, setuid bits. Runs outside Bazel's sandbox.
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -96,6 +97,33 @@ TEST_F(PrivilegesTest, AnOrdinaryUserHasNoneOfTheCapabilitiesThatSetfsuidLeaves)
   const ThreadCapabilities capabilities = ThreadCapabilities::Get();
   EXPECT_TRUE(capabilities.HasEffective(CAP_SYS_ADMIN));
   EXPECT_TRUE(capabilities.HasEffective(CAP_SETUID));
+}
+
+// A worker of an ordinary user's, in a container that gave it capabilities.
+TEST_F(PrivilegesTest, NorHasTheUserThatTheWorkerItselfIs) {
+  bool is_that_user = false;
+  bool had = false, has = true, keeps_override = false, has_again = false;
+  std::thread([&] {
+    ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    // Raw: of this thread only.
+    is_that_user = ::syscall(SYS_setresuid, kUser.uid, kUser.uid, kUser.uid) == 0;
+    ThreadCapabilities capabilities = ThreadCapabilities::Get();
+    for (auto& word : capabilities.words) word.effective = word.permitted;
+    capabilities.Set();
+    had = ThreadCapabilities::Get().HasEffective(CAP_CHOWN);
+    {
+      const CallerCredentials credentials({.uid = kUser.uid, .gid = 0, .pid = 1},
+                                          Permissions::kCheckedByGuest);
+      has = !credentials.status().ok() || ThreadCapabilities::Get().HasEffective(CAP_CHOWN);
+      keeps_override = ThreadCapabilities::Get().HasEffective(CAP_DAC_OVERRIDE);
+    }
+    has_again = ThreadCapabilities::Get().HasEffective(CAP_CHOWN);
+  }).join();
+  EXPECT_TRUE(is_that_user);
+  EXPECT_TRUE(had);
+  EXPECT_FALSE(has);
+  EXPECT_TRUE(keeps_override);
+  EXPECT_TRUE(has_again);
 }
 
 TEST_F(PrivilegesTest, WithItsGroupsToo) {

@@ -14,7 +14,6 @@ namespace fsd::control {
 namespace {
 
 constexpr uint32_t kDefaultSocketMode = 0600;
-constexpr std::string_view kWorkerCrashed = "WORKER_CRASHED";  // the supervisor's condition
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
 
 google::protobuf::Timestamp ToTimestamp(int64_t unix_nanos) {
@@ -62,18 +61,18 @@ void FillConnection(const internal::Connection& from, v1::Connection& to) {
   }
 }
 
+void FillCondition(const supervisor::Condition& from, v1::Condition& to) {
+  to.set_reason(from.reason);
+  to.set_message(from.message);
+  *to.mutable_time() = ToTimestamp(absl::ToUnixNanos(from.since));
+}
+
 void FillStatus(const supervisor::ExportView& from, v1::ExportStatus& to) {
   to.set_state(ToV1(from.state));
   for (const supervisor::Condition& condition : from.conditions) {
-    v1::Condition& out = *to.add_conditions();
-    out.set_reason(condition.reason);
-    out.set_message(condition.message);
-    *out.mutable_time() = ToTimestamp(absl::ToUnixNanos(condition.since));
-    // The newest is the last.
-    if (condition.reason == kWorkerCrashed || from.state == supervisor::ExportState::kFailed) {
-      *to.mutable_last_failure() = out;
-    }
+    FillCondition(condition, *to.add_conditions());
   }
+  if (from.last_failure) FillCondition(*from.last_failure, *to.mutable_last_failure());
   to.set_worker_pid(from.worker_pid);
   if (from.worker.has_connection()) {
     FillConnection(from.worker.connection(), *to.mutable_connection());

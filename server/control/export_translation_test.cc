@@ -89,7 +89,8 @@ TEST(Translation, OutputOnlyFieldsDoNotReachTheSpec) {
 TEST(Translation, StatusShowsTheWorker) {
   supervisor::ExportView view = ViewOf(ToSpec("web", FromText(kFullExport)));
   view.state = supervisor::ExportState::kMounted;
-  view.conditions.push_back({"WORKER_CRASHED", "signal 11", absl::FromUnixSeconds(1'650'000'000)});
+  view.conditions.push_back({"DEVICES_REFUSED", "why", absl::FromUnixSeconds(1'660'000'000)});
+  view.last_failure = {"WORKER_CRASHED", "signal 11", absl::FromUnixSeconds(1'650'000'000)};
   view.worker_pid = 17;
   view.restarts = 2;
   view.worker.mutable_connection()->set_since_unix_nanos(1'700'000'000'000'000'001);
@@ -107,7 +108,7 @@ TEST(Translation, StatusShowsTheWorker) {
   v1::ExportStatus expected;
   ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(R"(
     state: MOUNTED
-    conditions { reason: "WORKER_CRASHED" message: "signal 11" time { seconds: 1650000000 } }
+    conditions { reason: "DEVICES_REFUSED" message: "why" time { seconds: 1660000000 } }
     worker_pid: 17
     connection {
       connect_time { seconds: 1700000000 nanos: 1 }

@@ -100,12 +100,25 @@ void CheckModeSuits(const v1::Export& resource, FieldChecks& checks) {
   needs_namespaces("gid_mount", !resource.ids().gid_mount().empty());
 }
 
+// Handles are opened by who reads any file.
+void CheckHandlesCanBeOpened(const v1::Export& resource, FieldChecks& checks) {
+  if (resource.inodes().host_handles() != v1::Inodes::ALWAYS) return;
+  for (const std::string& name : resource.sandbox().drop_capabilities()) {
+    if (name != "CAP_DAC_OVERRIDE" && name != "CAP_DAC_READ_SEARCH") continue;
+    checks.Invalid("export.inodes.host_handles",
+                   absl::StrCat("ALWAYS takes ", name,
+                                ", which sandbox.drop_capabilities names; use PREFER or NEVER, or "
+                                "leave it"));
+  }
+}
+
 }  // namespace
 
 void CheckSandbox(const v1::Export& resource, FieldChecks& checks) {
   CheckCapabilities(resource.sandbox(), checks);
   CheckLimits(resource, checks);
   CheckModeSuits(resource, checks);
+  CheckHandlesCanBeOpened(resource, checks);
 }
 
 }  // namespace fsd::control

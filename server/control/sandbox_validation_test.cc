@@ -35,6 +35,7 @@ INSTANTIATE_TEST_SUITE_P(
         "drop_capabilities: 'CAP_MKNOD' drop_capabilities: 'CAP_CHECKPOINT_RESTORE' }",
         // What it asks for is so anyway.
         "sandbox { add_capabilities: 'CAP_CHOWN' drop_capabilities: 'CAP_SYS_BOOT' }",
+        "inodes { host_handles: PREFER } sandbox { drop_capabilities: 'CAP_DAC_OVERRIDE' }",
         "sandbox { limits { memory_bytes: 16777216 open_files: 256 threads: 16 "
         "cpu_microseconds_per_second: 1000 io_read_bytes_per_second: 1 "
         "io_write_bytes_per_second: 1 io_read_operations_per_second: 1 "
@@ -72,6 +73,8 @@ INSTANTIATE_TEST_SUITE_P(
              "no capability"},
         Case{"sandbox { add_capabilities: 'CAP_BPF' add_capabilities: 'CAP_BPF' }",
              "export.sandbox.add_capabilities[1]", "CAP_BPF is named twice"},
+        Case{"inodes { host_handles: ALWAYS } sandbox { drop_capabilities: 'CAP_DAC_OVERRIDE' }",
+             "export.inodes.host_handles", "ALWAYS takes CAP_DAC_OVERRIDE, which"},
         Case{"sandbox { add_capabilities: 'CAP_BPF' drop_capabilities: 'CAP_BPF' }",
              "export.sandbox.drop_capabilities", "CAP_BPF is among add_capabilities too"},
         Case{"sandbox { limits { memory_bytes: 16777215 } }", "export.sandbox.limits.memory_bytes",

@@ -11,12 +11,19 @@
 
 namespace fsd::exe {
 
+std::string CutFailure(absl::string_view text) {
+  if (text.size() <= ipc::kMaxFailureBytes) return std::string(text);
+  size_t size = ipc::kMaxFailureBytes;
+  // Bytes that go on with a character.
+  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
+  return std::string(text.substr(0, size));
+}
+
 void ReportFailure(int control_listener, const absl::Status& why) {
   auto accepted = os::AcceptUnix(control_listener);
   if (!accepted.ok()) return;
   internal::FromWorker message;
-  message.mutable_failure()->set_reason(
-      std::string(why.message().substr(0, ipc::kMaxFailureBytes)));
+  message.mutable_failure()->set_reason(CutFailure(why.message()));
   ipc::WorkerChannel channel(*std::move(accepted));
   channel.Send(message).IgnoreError();
   // A connection that is closed with something unread is reset, and the peer reads an error first.

@@ -86,6 +86,21 @@ TEST_F(HandleKeeperClientTest, WhatWasIssuedOpensTheSameInodeAsAPath) {
   EXPECT_EQ(::fcntl(opened->get(), F_GETFD), FD_CLOEXEC);
 }
 
+TEST_F(HandleKeeperClientTest, WhatARequestCameWithIsClosedWhenItIsAnswered) {
+  // Often, as the keeper might be just in time.
+  for (int i = 0; i < 200; ++i) {
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    const os::UniqueFd reader(ends[0]);
+    os::UniqueFd writer(ends[1]);
+    IssuedHandle none{};
+    ASSERT_TRUE(client_->Issue({&ends[1], 1}, {&none, 1}).ok());
+    writer.reset();
+    char byte;
+    ASSERT_EQ(::read(reader.get(), &byte, 1), 0) << "somebody else has the other end open";
+  }
+}
+
 TEST_F(HandleKeeperClientTest, WhatWasIssuedOpensForIo) {
   const os::UniqueFd file = Make("file");
   const auto opened = client_->OpenForIo(mount_.get(), IssueFor(file), O_RDWR | O_NOATIME);

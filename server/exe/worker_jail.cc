@@ -74,6 +74,7 @@ absl::StatusOr<sandbox::Jail> EnterJail(const internal::WorkerSpec& spec, os::Un
                          .in_user_namespace = spec.in_user_namespace(),
                          .source_directory = std::move(source),
                          .read_only = spec.spec().read_only(),
+                         .has_device_wall = spec.has_device_wall(),
                          .host_handles = UsesHostHandles(spec.spec()),
                          .xattr = spec.spec().xattr(),
                          .add_capabilities = added,
@@ -93,9 +94,12 @@ absl::StatusOr<Filters> CompileFilters(const internal::ExportSpec& spec,
   FSD_ASSIGN_OR_RETURN(auto keeper, CompileSeccompFilter(Process::kKeeper, otherwise));
   FSD_ASSIGN_OR_RETURN(auto data_plane,
                        CompileSeccompFilter(Process::kDataPlane, otherwise, needs));
-  FSD_ASSIGN_OR_RETURN(auto handle_keeper,
-                       CompileSeccompFilter(Process::kHandleKeeper, otherwise, needs));
-  return Filters{std::move(keeper), std::move(data_plane), std::move(handle_keeper)};
+  Filters filters{std::move(keeper), std::move(data_plane), std::nullopt};
+  if (jail.host_handles) {
+    FSD_ASSIGN_OR_RETURN(filters.handle_keeper,
+                         CompileSeccompFilter(Process::kHandleKeeper, otherwise, needs));
+  }
+  return filters;
 }
 
 }  // namespace fsd::exe

@@ -2,6 +2,8 @@
 #ifndef FSD_SERVER_EXE_WORKER_JAIL_H_
 #define FSD_SERVER_EXE_WORKER_JAIL_H_
 
+#include <optional>
+
 #include "absl/status/statusor.h"
 #include "proto/fsd/internal/worker.pb.h"
 #include "server/os/unique_fd.h"
@@ -14,11 +16,11 @@ namespace fsd::exe {
 // for what no supervisor lets through.
 absl::StatusOr<sandbox::Jail> EnterJail(const internal::WorkerSpec& spec, os::UniqueFd source);
 
-// The lists of all processes, compiled.
+// The lists of all processes that there are to be, compiled.
 struct Filters {
   sandbox::SeccompFilter keeper;
   sandbox::SeccompFilter data_plane;
-  sandbox::SeccompFilter handle_keeper;
+  std::optional<sandbox::SeccompFilter> handle_keeper;  // with Jail::host_handles
 };
 absl::StatusOr<Filters> CompileFilters(const internal::ExportSpec& spec, const sandbox::Jail& jail);
 

@@ -85,20 +85,21 @@ absl::StatusOr<internal::WorkerSpec> ReadSpec(int fd) {
 
 // `fds` keeps its own if there is no worker to have them.
 absl::StatusOr<std::unique_ptr<worker::Worker>> MakeWorker(
-    internal::WorkerSpec spec, AdoptedFds& fds, os::UniqueFd root,
+    internal::WorkerSpec spec, AdoptedFds& fds, sandbox::Jail& jail,
     sandbox::DataPlaneConfinement confinement, os::UniqueFd handle_keeper) {
   std::unique_ptr<HandleKeeperClient> broker;
   if (handle_keeper.valid()) {
     broker = std::make_unique<HandleKeeperClient>(std::move(handle_keeper));
   }
   FSD_ASSIGN_OR_RETURN(auto filesystem,
-                       MakeBackend(spec.spec(), std::move(root),
+                       MakeBackend(spec.spec(), std::move(jail.root),
                                    std::move(confinement.proc_self_fd), std::move(broker)));
   return worker::Worker::Create({.spec = std::move(spec),
                                  .control_listener = std::move(fds.control_listener),
                                  .vhost_listener = std::move(fds.vhost_listener),
                                  .filesystem = std::move(filesystem),
-                                 .landlock_lacking = !confinement.has_landlock});
+                                 .landlock_lacking = !confinement.has_landlock,
+                                 .devices_refused = jail.devices_refused});
 }
 
 int RunDataPlane(const internal::WorkerSpec& spec, AdoptedFds fds, sandbox::Jail& jail,
@@ -109,8 +110,7 @@ int RunDataPlane(const internal::WorkerSpec& spec, AdoptedFds fds, sandbox::Jail
   if (!confinement.ok()) {
     return Fail(ipc::kWorkerJailUnavailable, name, confinement.status(), supervisor);
   }
-  auto worker = MakeWorker(spec, fds, std::move(jail.root), *std::move(confinement),
-                           std::move(handle_keeper));
+  auto worker = MakeWorker(spec, fds, jail, *std::move(confinement), std::move(handle_keeper));
   if (!worker.ok()) return Fail(ipc::kWorkerSetUpFailed, name, worker.status(), supervisor);
   if (const absl::Status confined = filter.Install(); !confined.ok()) {
     return Fail(ipc::kWorkerJailUnavailable, name, confined);
@@ -178,7 +178,7 @@ int Main() {
   std::optional<pid_t> handle_keeper;
   if (jail->host_handles) {
     const auto forked = worker::ForkHandleKeeper(handle_sockets[1], [&](int socket) {
-      return RunHandleKeeper(spec->spec(), socket, *jail, filters->handle_keeper);
+      return RunHandleKeeper(spec->spec(), socket, *jail, *filters->handle_keeper);
     });
     // The data plane ends with this process.
     if (!forked.ok()) ::_exit(Fail(ipc::kWorkerSetUpFailed, name, forked.status()));

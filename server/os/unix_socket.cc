@@ -39,13 +39,22 @@ ErrnoOr<void> GiveAccess(int file, const SocketAccess& access) {
   return {};
 }
 
+// What somebody else has put in the place of `file` meanwhile is not ours to remove.
+void UnlinkIfSame(const std::string& path, int file) {
+  struct stat own, named;
+  if (::fstat(file, &own) == 0 && ::lstat(path.c_str(), &named) == 0 &&
+      own.st_dev == named.st_dev && own.st_ino == named.st_ino) {
+    ::unlink(path.c_str());
+  }
+}
+
 ErrnoOr<void> OpenToOthers(int socket, const std::string& path, const SocketAccess& access) {
   const ErrnoOr<UniqueFd> file = OpenSocketFile(socket, path, ::geteuid());
   if (!file.ok()) return file.error();
-  const ErrnoOr<void> given = GiveAccess(file->get(), access);
-  if (!given.ok()) return given.error();
-  if (::listen(socket, SOMAXCONN) != 0) return Errno::Last();
-  return {};
+  ErrnoOr<void> opened = GiveAccess(file->get(), access);
+  if (opened.ok() && ::listen(socket, SOMAXCONN) != 0) opened = Errno::Last();
+  if (!opened.ok()) UnlinkIfSame(path, file->get());
+  return opened;
 }
 
 }  // namespace
@@ -59,7 +68,6 @@ ErrnoOr<UniqueFd> ListenUnix(const std::string& path, SocketType type, const Soc
     return Errno::Last();
   }
   if (const ErrnoOr<void> opened = OpenToOthers(fd.get(), path, access); !opened.ok()) {
-    ::unlink(path.c_str());
     return opened.error();
   }
   return fd;

@@ -1,6 +1,9 @@
 #include "server/os/unix_socket.h"
 
+#include <linux/capability.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -58,6 +61,21 @@ TEST_F(UnixSocketTest, ItsFileIsKnownAndNoOther) {
   ASSERT_EQ(::fstat(file->get(), &known), 0);
   ASSERT_EQ(::lstat(path().c_str(), &named), 0);
   EXPECT_EQ(known.st_ino, named.st_ino);
+}
+
+TEST_F(UnixSocketTest, ASocketThatCannotBeGivenAwayLeavesNoFile) {
+  const pid_t ordinary = ::fork();
+  if (ordinary == 0) {
+    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+    const bool is_ordinary = ::syscall(SYS_capset, &header, none) == 0;
+    const bool refused = !ListenUnix(path(), SocketType::kStream, {.uid = 54321}).ok();
+    ::_exit(is_ordinary && refused ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(ordinary, &status, 0), ordinary);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(::access(path().c_str(), F_OK), -1);
 }
 
 TEST_F(UnixSocketTest, WhatTakesItsNameMeanwhileIsNotGivenAway) {

@@ -1,6 +1,5 @@
 // The jails that are not the privileged supervisor's: each test lets a process enter one and try to
 // climb a wall, and compares what it reports.
-#include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -11,19 +10,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <csignal>
-#include <cstddef>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <functional>
-#include <set>
-#include <sstream>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -31,6 +20,7 @@
 #include "gmock/gmock.h"
 #include "server/os/unique_fd.h"
 #include "server/os/user_namespace.h"
+#include "server/sandbox/jail_fixture.h"
 #include "server/sandbox/sandbox.h"
 
 namespace fsd::sandbox {
@@ -40,64 +30,6 @@ using ::testing::HasSubstr;
 
 constexpr uid_t kUser = 54321;
 constexpr uint32_t kOuterFirst = 100'000;
-
-std::string Outcome(long result) { return result >= 0 ? "done" : ::strerrorname_np(errno); }
-
-os::UniqueFd Open(int directory, const char* path, int flags = O_RDONLY) {
-  return os::UniqueFd(::openat(directory, path, flags | O_CLOEXEC));
-}
-
-std::string ReadAll(const os::UniqueFd& file) {
-  std::string text;
-  char buffer[4096];
-  for (ssize_t got; (got = ::read(file.get(), buffer, sizeof buffer)) > 0;)
-    text.append(buffer, got);
-  return text;
-}
-
-std::string StatusLine(const Jail& jail, std::string_view name) {
-  std::istringstream status(ReadAll(Open(jail.proc.get(), "self/status")));
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with(name)) return line.substr(name.size() + 2);
-  }
-  return "no such line";
-}
-
-std::string Names(int directory, const char* path) {
-  std::set<std::string> names;
-  DIR* listing = ::fdopendir(Open(directory, path, O_RDONLY | O_DIRECTORY).release());
-  while (const dirent* entry = ::readdir(listing)) names.insert(entry->d_name);
-  ::closedir(listing);
-  names.erase(".");
-  names.erase("..");
-  return absl::StrJoin(names, " ");
-}
-
-// Braces evaluate from left to right.
-std::string InOrder(std::initializer_list<std::string> outcomes) {
-  std::string text;
-  for (const std::string& outcome : outcomes) absl::StrAppend(&text, outcome, " ");
-  return text;
-}
-
-// What `run` answers in a process of its own.
-std::string InProcess(int clone_flags, const std::function<std::string()>& run) {
-  int fds[2];
-  if (::pipe2(fds, O_CLOEXEC) != 0) return "pipe2";
-  os::UniqueFd reader(fds[0]);
-  os::UniqueFd writer(fds[1]);
-  const long child = ::syscall(SYS_clone, clone_flags | SIGCHLD, nullptr, nullptr, nullptr, 0);
-  if (child < 0) return absl::StrCat("clone: ", ::strerrorname_np(errno));
-  if (child == 0) {
-    const std::string report = run();
-    const ssize_t written = ::write(writer.get(), report.data(), report.size());
-    ::_exit(written == static_cast<ssize_t>(report.size()) ? 0 : 1);
-  }
-  writer.reset();
-  std::string report = ReadAll(reader);
-  ::waitpid(static_cast<pid_t>(child), nullptr, 0);
-  return report;
-}
 
 bool DropCapability(int capability) {
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
@@ -113,21 +45,10 @@ bool BecomeUser(uid_t uid) {
          ::setresuid(uid, uid, uid) == 0 && ::prctl(PR_SET_DUMPABLE, 1) == 0;
 }
 
-class JailModesTest : public ::testing::Test {
+class JailModesTest : public JailFixture {
  protected:
-  JailModesTest() {
-    char path[] = "/tmp/fsd-jail-XXXXXX";
-    directory_ = ::mkdtemp(path);
-    ::chmod(directory_.c_str(), 0755);
-    source_ = directory_ + "/source";
-    ::mkdir(source_.c_str(), 0777);
-    ::chmod(source_.c_str(), 0777);
-    std::ofstream(source_ + "/file") << "text";
-    std::ofstream(directory_ + "/outside") << "secret";
-  }
-  ~JailModesTest() override { std::filesystem::remove_all(directory_); }
-
-  os::UniqueFd Source() const { return Open(AT_FDCWD, source_.c_str(), O_PATH); }
+  // An ordinary user's too.
+  JailModesTest() { ::chmod(source_.c_str(), 0777); }
 
   // What `try_it` answers from inside a jail of this mode, or why there is none. `before` makes the
   // process less than root.
@@ -170,9 +91,6 @@ class JailModesTest : public ::testing::Test {
     EXPECT_EQ(::lstat((source_ + "/" + name).c_str(), &info), 0) << name;
     return info;
   }
-
-  std::string directory_;
-  std::string source_;
 };
 
 // --- chroot ---
@@ -278,7 +196,7 @@ TEST_F(JailModesTest, NoneNeedsNothingAndLeavesNothing) {
                                       ::prctl(PR_GET_DUMPABLE), " ", jail.host_handles);
                 },
                 [] { return BecomeUser(kUser); }),
-            "file 0000000000000000 1 0 0 0");
+            "file 0000000000000000 1 1 0 0");
 }
 
 // --- namespaces in a user namespace ---

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string>
 
 #include "server/errors/status_macros.h"
 
@@ -44,7 +45,8 @@ absl::StatusOr<os::UniqueFd> PivotInto(os::UniqueFd tree, bool read_only, int us
   }
   // NODEV: a worker may make device nodes for its guest (CAP_MKNOD), never open one. NOEXEC is left
   // out because access(2) would report it. A mount that arrives by propagation has the flags it has
-  // on the host, hence no propagation where read-only was promised.
+  // on the host, hence no propagation where read-only was promised, and no CAP_MKNOD with it unless
+  // there is another wall (TakesInMounts).
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSYMFOLLOW;
   if (read_only) attributes.attr_set |= MOUNT_ATTR_RDONLY;
@@ -70,6 +72,20 @@ absl::StatusOr<os::UniqueFd> PivotInto(os::UniqueFd tree, bool read_only, int us
   os::UniqueFd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root.valid()) return ErrnoStatus(Errno::Last(), "open of the new root");
   return root;
+}
+
+absl::StatusOr<bool> TakesInMounts(int proc) {
+  const os::UniqueFd file(::openat(proc, "self/mountinfo", O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) return ErrnoStatus(Errno::Last(), "open of self/mountinfo in proc");
+  std::string mounts;
+  char buffer[4096];
+  ssize_t got;
+  while ((got = ::read(file.get(), buffer, sizeof buffer)) > 0) {
+    mounts.append(buffer, static_cast<size_t>(got));
+  }
+  if (got < 0) return ErrnoStatus(Errno::Last(), "read of self/mountinfo in proc");
+  // Optional fields (proc(5)); in every other one blanks are written as \040.
+  return mounts.find(" master:") != mounts.npos || mounts.find(" shared:") != mounts.npos;
 }
 
 absl::StatusOr<os::UniqueFd> MountProc(ProcAccess access) {

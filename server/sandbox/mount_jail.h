@@ -32,6 +32,9 @@ absl::StatusOr<os::UniqueFd> CloneTree();
 // they would not be.
 absl::StatusOr<os::UniqueFd> PivotInto(os::UniqueFd tree, bool read_only, int user_namespace = -1);
 
+// Whether mounts that the host makes may appear in the caller's mount namespace. `proc` is a proc.
+absl::StatusOr<bool> TakesInMounts(int proc);
+
 // A proc of the caller's pid namespace that shows processes and nothing else, attached nowhere:
 // ".." from its root leads nowhere either. Call while the host's proc can still be seen: in a user
 // namespace the kernel makes no other.

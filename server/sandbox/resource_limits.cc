@@ -2,6 +2,8 @@
 
 #include <sys/resource.h>
 
+#include <cerrno>
+
 #include "absl/strings/str_cat.h"
 #include "server/errors/status_macros.h"
 
@@ -23,6 +25,16 @@ absl::Status LimitOpenFiles(uint64_t most) {
                                     hard, ")"));
   }
   return absl::OkStatus();
+}
+
+absl::Status PreventCoreFiles() {
+  constexpr rlimit kNotPiped{1, 1};
+  if (::setrlimit(RLIMIT_CORE, &kNotPiped) == 0) return absl::OkStatus();
+  const Errno error = Errno::Last();
+  rlimit limit;
+  const bool is_none = ::getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0;
+  if (error == Errno(EPERM) && is_none) return absl::OkStatus();
+  return ErrnoStatus(error, "setrlimit(RLIMIT_CORE)");
 }
 
 }  // namespace fsd::sandbox

@@ -15,6 +15,11 @@ namespace fsd::sandbox {
 // itself.
 absl::Status LimitOpenFiles(uint64_t most);
 
+// No core file of this process and its children, for good; and none for the program that a host's
+// core_pattern pipes them to, which is kept from it by a limit of 1 only (core(5)). Where this
+// process was given a limit of 0, and may not raise it, that stays.
+absl::Status PreventCoreFiles();
+
 }  // namespace fsd::sandbox
 
 #endif  // FSD_SERVER_SANDBOX_RESOURCE_LIMITS_H_

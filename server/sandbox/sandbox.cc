@@ -4,7 +4,6 @@
 #include <linux/capability.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,21 +18,18 @@
 #include "server/sandbox/landlock.h"
 #include "server/sandbox/mount_jail.h"
 #include "server/sandbox/namespaces.h"
+#include "server/sandbox/resource_limits.h"
 #include "server/sandbox/seccomp_filter.h"
 #include "server/sandbox/worker_capabilities.h"
 
 namespace fsd::sandbox {
 namespace {
 
-// No core file, no ptrace, and no terminal's signals.
+// No ptrace, and no terminal's signals.
 absl::Status CloseProcess() {
   // Fails only for a session's or group's leader, which a terminal does not reach either, or which
   // was started by hand.
   static_cast<void>(::setsid());
-  const rlimit no_core{0, 0};
-  if (::setrlimit(RLIMIT_CORE, &no_core) != 0) {
-    return ErrnoStatus(Errno::Last(), "setrlimit(RLIMIT_CORE)");
-  }
   // After the capabilities: changing those may reset it.
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
     return ErrnoStatus(Errno::Last(), "prctl(PR_SET_DUMPABLE)");
@@ -49,10 +45,18 @@ absl::StatusOr<os::UniqueFd> OpenDirectory(const char* path, const char* what) {
   return directory;
 }
 
+// Whether nothing but the capability stands before making devices: none that is made can be opened.
+absl::StatusOr<bool> DevicesStayClosed(const JailOptions& options, const Jail& jail) {
+  // Elsewhere there is no nodev mount.
+  if (options.mode != Mode::kNamespace) return false;
+  if (options.has_device_wall) return true;
+  FSD_ASSIGN_OR_RETURN(const bool takes_in_mounts, TakesInMounts(jail.proc.get()));
+  return !takes_in_mounts;
+}
+
 // All but what one of the processes to come needs. Fills in `jail` which that is.
 absl::Status GiveUpCapabilities(const JailOptions& options, Jail& jail) {
-  // Elsewhere there is no nodev mount: a device that the guest has made could be opened.
-  const bool devices = options.mode == Mode::kNamespace;
+  FSD_ASSIGN_OR_RETURN(const bool devices, DevicesStayClosed(options, jail));
   FSD_ASSIGN_OR_RETURN(
       jail.capabilities,
       ChooseCapabilities(
@@ -61,11 +65,16 @@ absl::Status GiveUpCapabilities(const JailOptions& options, Jail& jail) {
            .added = options.add_capabilities,
            .dropped = options.drop_capabilities,
            .content_with_less = options.in_user_namespace || options.mode == Mode::kNone}));
+  jail.devices_refused = !devices && options.mode == Mode::kNamespace && !options.read_only &&
+                         !options.in_user_namespace &&
+                         !(jail.capabilities | options.drop_capabilities).Has(CAP_MKNOD);
   // Containers are rarely given it, and a user namespace's own opens none. Without a mount
   // namespace the data plane can name files of the host's, which only Landlock keeps it from
-  // opening, and the handle keeper is not behind that.
+  // opening, and the handle keeper is not behind that. And who opens handles reads any file, so
+  // that one who is to do without CAP_DAC_OVERRIDE is not to have them opened.
   jail.host_handles =
       options.host_handles && options.mode == Mode::kNamespace && !options.in_user_namespace &&
+      jail.capabilities.Has(CAP_DAC_OVERRIDE) &&
       (PermittedCapabilities() - options.drop_capabilities).Has(CAP_DAC_READ_SEARCH);
   if (jail.host_handles) {
     jail.handle_keeper_capabilities =
@@ -73,7 +82,7 @@ absl::Status GiveUpCapabilities(const JailOptions& options, Jail& jail) {
   }
   return DropCapabilities(
       jail.capabilities | jail.handle_keeper_capabilities,
-      jail.cut_proc ? CapabilitySet{CAP_SYS_ADMIN} : CapabilitySet(),
+      jail.mode == Mode::kChroot ? CapabilitySet{CAP_SYS_ADMIN} : CapabilitySet(),
       options.mode == Mode::kNamespace ? Locking::kAlways : Locking::kIfPossible);
 }
 
@@ -108,7 +117,6 @@ absl::Status RefuseIdMappings(const JailOptions& options) {
 absl::StatusOr<Jail> EnterChroot(JailOptions& options) {
   FSD_RETURN_IF_ERROR(RefuseIdMappings(options));
   Jail jail;
-  jail.cut_proc = true;
   if (!os::HasCapability(CAP_SYS_ADMIN)) {
     return absl::FailedPreconditionError(
         "chroot is no jail without CAP_SYS_ADMIN: .. of the proc that the worker needs would lead "
@@ -139,6 +147,9 @@ absl::StatusOr<Jail> Enter(JailOptions options) {
   FSD_ASSIGN_OR_RETURN(Jail jail, options.mode == Mode::kNamespace ? EnterNamespaces(options)
                                   : options.mode == Mode::kChroot  ? EnterChroot(options)
                                                                    : StayOutside(options));
+  jail.mode = options.mode;
+  // While it may be raised.
+  FSD_RETURN_IF_ERROR(PreventCoreFiles());
   FSD_RETURN_IF_ERROR(GiveUpCapabilities(options, jail));
   FSD_RETURN_IF_ERROR(CloseProcess());
   return jail;
@@ -146,12 +157,13 @@ absl::StatusOr<Jail> Enter(JailOptions options) {
 
 absl::StatusOr<os::UniqueFd> TakeProcSelfFd(Jail& jail) {
   const os::UniqueFd proc = std::move(jail.proc);
-  os::UniqueFd self_fd(jail.cut_proc
+  const bool cut_off = jail.mode == Mode::kChroot;
+  os::UniqueFd self_fd(cut_off
                            ? ::open_tree(proc.get(), "self/fd", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
                            : ::openat(proc.get(), "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!self_fd.valid()) {
     return ErrnoStatus(Errno::Last(),
-                       jail.cut_proc ? "open_tree of self/fd in /proc" : "open of self/fd in proc");
+                       cut_off ? "open_tree of self/fd in /proc" : "open of self/fd in proc");
   }
   return self_fd;
 }

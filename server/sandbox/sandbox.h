@@ -44,6 +44,8 @@ struct JailOptions {
   // In a mount namespace, the mount itself is read-only too, and stays as it is: what the host
   // mounts below the directory later is not seen. In a writable export it is.
   bool read_only = false;
+  // The worker's cgroup keeps it from opening devices.
+  bool has_device_wall = false;
   // One of the processes to come opens host handles, if this one may.
   bool host_handles = false;
   // The guest may set extended attributes.
@@ -58,15 +60,18 @@ struct JailOptions {
 };
 
 struct Jail {
+  // In kChroot, every process of the worker has CAP_SYS_ADMIN still until ReduceCapabilities: the
+  // data plane cuts its self/fd off with it.
+  Mode mode = Mode::kNamespace;
   // The export, opened O_PATH|O_DIRECTORY inside the jail: what the backend serves.
   os::UniqueFd root;
   // A proc of the worker's pid namespace, for TakeProcSelfFd.
   os::UniqueFd proc;
-  // Whether what TakeProcSelfFd takes of it is to be cut off. Until ReduceCapabilities every
-  // process of the worker then has CAP_SYS_ADMIN still.
-  bool cut_proc = false;
   // Whether the capability to open host handles was asked for and is there.
   bool host_handles = false;
+  // Whether the data plane lacks CAP_MKNOD for no other reason than that a mount may appear in the
+  // jail on which it could open devices.
+  bool devices_refused = false;
   // The data plane's.
   CapabilitySet capabilities;
   // Empty without host_handles.

@@ -2,7 +2,6 @@
 // and look about, and compares what it reports. What it cannot get at is tests/security's.
 #include "server/sandbox/sandbox.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <net/if.h>
@@ -15,18 +14,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <functional>
-#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -34,6 +27,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/sandbox/jail_fixture.h"
 
 namespace fsd::sandbox {
 namespace {
@@ -41,52 +35,6 @@ namespace {
 using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-std::string Outcome(long result) { return result >= 0 ? "done" : ::strerrorname_np(errno); }
-
-os::UniqueFd Open(int directory, const char* path, int flags = O_RDONLY) {
-  return os::UniqueFd(::openat(directory, path, flags | O_CLOEXEC));
-}
-
-std::string ReadAll(const os::UniqueFd& file) {
-  std::string text;
-  char buffer[4096];
-  for (ssize_t got; (got = ::read(file.get(), buffer, sizeof buffer)) > 0;)
-    text.append(buffer, got);
-  return text;
-}
-
-// The value of one line of /proc/self/status.
-std::string StatusLine(const Jail& jail, std::string_view name) {
-  std::istringstream status(ReadAll(Open(jail.proc.get(), "self/status")));
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with(name)) return line.substr(name.size() + 2);
-  }
-  return "no such line";
-}
-
-std::set<std::string> Names(int directory, const char* path) {
-  std::set<std::string> names;
-  DIR* listing = ::fdopendir(Open(directory, path, O_RDONLY | O_DIRECTORY).release());
-  while (const dirent* entry = ::readdir(listing)) names.insert(entry->d_name);
-  ::closedir(listing);
-  names.erase(".");
-  names.erase("..");
-  return names;
-}
-
-// Braces evaluate from left to right.
-std::string InOrder(std::initializer_list<std::string> outcomes) {
-  std::string text;
-  for (const std::string& outcome : outcomes) absl::StrAppend(&text, outcome, " ");
-  return text;
-}
-
-std::string Join(const std::set<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) absl::StrAppend(&text, name, " ");
-  return text;
-}
 
 std::string NamespaceLinks(int proc) {
   std::string links;
@@ -100,58 +48,30 @@ std::string NamespaceLinks(int proc) {
   return links;
 }
 
-class SandboxTest : public ::testing::Test {
+class SandboxTest : public JailFixture {
  protected:
-  SandboxTest() {
-    char path[] = "/tmp/fsd-jail-XXXXXX";
-    directory_ = ::mkdtemp(path);
-    source_ = directory_ + "/source";
-    ::mkdir(source_.c_str(), 0755);
-    ::mkdir((source_ + "/sub").c_str(), 0755);
-    std::ofstream(source_ + "/file") << "text";
-  }
-  ~SandboxTest() override { std::filesystem::remove_all(directory_); }
+  SandboxTest() { ::mkdir((source_ + "/sub").c_str(), 0755); }
 
   // What `try_it` answers from inside the jail, or why there is no jail.
   std::string Inside(const std::function<std::string(const Jail&)>& try_it,
                      bool read_only = false) {
     return InNewPidNamespace([&] {
-      auto jail = Enter(
-          {.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH), .read_only = read_only});
+      auto jail = Enter({.source_directory = Source(), .read_only = read_only});
       return jail.ok() ? try_it(*jail) : jail.status().ToString();
     });
   }
 
   static std::string InNewPidNamespace(const std::function<std::string()>& run) {
-    int fds[2];
-    if (::pipe2(fds, O_CLOEXEC) != 0) return "pipe2";
-    os::UniqueFd reader(fds[0]);
-    os::UniqueFd writer(fds[1]);
-    const long child = ::syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, nullptr, nullptr, nullptr, 0);
-    if (child < 0) return absl::StrCat("clone: ", ::strerrorname_np(errno));
-    if (child == 0) {
-      const std::string report = run();
-      const ssize_t written = ::write(writer.get(), report.data(), report.size());
-      ::_exit(written == static_cast<ssize_t>(report.size()) ? 0 : 1);
-    }
-    writer.reset();
-    std::string report = ReadAll(reader);
-    int status = 0;
-    ::waitpid(static_cast<pid_t>(child), &status, 0);
-    if (status != 0) absl::StrAppend(&report, " [wait status ", status, "]");
-    return report;
+    return InProcess(CLONE_NEWPID, run);
   }
-
-  std::string directory_;
-  std::string source_;
 };
 
 TEST_F(SandboxTest, TheRootIsTheExport) {
-  EXPECT_EQ(Inside([](const Jail& jail) {
-              return Join(Names(AT_FDCWD, "/")) + Join(Names(jail.root.get(), ".")) +
-                     Join(Names(AT_FDCWD, "."));
-            }),
-            "file sub file sub file sub ");
+  EXPECT_EQ(
+      Inside([](const Jail& jail) {
+        return InOrder({Names(AT_FDCWD, "/"), Names(jail.root.get(), "."), Names(AT_FDCWD, ".")});
+      }),
+      "file sub file sub file sub ");
 }
 
 TEST_F(SandboxTest, NoOtherMountIsLeft) {
@@ -163,7 +83,7 @@ TEST_F(SandboxTest, NoOtherMountIsLeft) {
 
 TEST_F(SandboxTest, TheHostsDirectoryFdIsClosed) {
   EXPECT_THAT(InNewPidNamespace([&] {
-                os::UniqueFd source = Open(AT_FDCWD, source_.c_str(), O_PATH);
+                os::UniqueFd source = Source();
                 const int number = source.get();
                 const auto jail = Enter({.source_directory = std::move(source)});
                 if (!jail.ok()) return jail.status().ToString();
@@ -174,8 +94,8 @@ TEST_F(SandboxTest, TheHostsDirectoryFdIsClosed) {
 }
 
 TEST_F(SandboxTest, ProcShowsOnlyThisProcessAndNoKernel) {
-  EXPECT_EQ(Inside([](const Jail& jail) { return Join(Names(jail.proc.get(), ".")); }),
-            "1 self thread-self ");
+  EXPECT_EQ(Inside([](const Jail& jail) { return Names(jail.proc.get(), "."); }),
+            "1 self thread-self");
 }
 
 TEST_F(SandboxTest, AnOPathFdReopensThroughProc) {
@@ -229,8 +149,7 @@ TEST_F(SandboxTest, SevenCapabilitiesAreLeftAndNoWayToMore) {
 TEST_F(SandboxTest, EachProcessIsLeftItsOwnCapabilities) {
   const auto left_to = [&](Process process) {
     return InNewPidNamespace([&]() -> std::string {
-      const auto jail = Enter(
-          {.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH), .host_handles = true});
+      const auto jail = Enter({.source_directory = Source(), .host_handles = true});
       if (!jail.ok()) return jail.status().ToString();
       if (!ReduceCapabilities(process, *jail).ok()) return "ReduceCapabilities";
       const std::string left = StatusLine(*jail, "CapPrm") + " " + StatusLine(*jail, "CapEff");
@@ -253,7 +172,7 @@ class ChosenCapabilitiesTest : public SandboxTest {
   std::string PermittedWith(JailOptions options, CapabilitySet server_lacks = {}) {
     return InNewPidNamespace([&] {
       if (const std::string failure = GiveUp(server_lacks); !failure.empty()) return failure;
-      options.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH);
+      options.source_directory = Source();
       const auto jail = Enter(std::move(options));
       if (!jail.ok()) return std::string(jail.status().message());
       return StatusLine(*jail, "CapPrm") + (jail->host_handles ? " and handles" : "");
@@ -315,6 +234,9 @@ TEST_F(ChosenCapabilitiesTest, WhoIsToDoWithoutHandlesHasNoHandleKeeper) {
       PermittedWith(
           {.read_only = true, .host_handles = true, .drop_capabilities = {CAP_DAC_READ_SEARCH}}),
       "0000000000000002");
+  EXPECT_EQ(PermittedWith(
+                {.read_only = true, .host_handles = true, .drop_capabilities = {CAP_DAC_OVERRIDE}}),
+            "0000000000000000");
 }
 
 TEST_F(SandboxTest, WithoutTheCapabilityForHandlesThereIsAJailAllTheSame) {
@@ -325,8 +247,7 @@ TEST_F(SandboxTest, WithoutTheCapabilityForHandlesThereIsAJailAllTheSame) {
               sets[0].permitted &= ~CAP_TO_MASK(CAP_DAC_READ_SEARCH);
               sets[0].effective &= ~CAP_TO_MASK(CAP_DAC_READ_SEARCH);
               if (::syscall(SYS_capset, &header, sets) != 0) return "capset";
-              const auto jail = Enter({.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH),
-                                       .host_handles = true});
+              const auto jail = Enter({.source_directory = Source(), .host_handles = true});
               if (!jail.ok()) return jail.status().ToString();
               return absl::StrCat(jail->host_handles, " ", StatusLine(*jail, "CapPrm"));
             }),
@@ -368,7 +289,7 @@ TEST_F(SandboxTest, ItLeavesNoCoreAndCannotBeTraced) {
               return absl::StrCat(core.rlim_max, " ", ::prctl(PR_GET_DUMPABLE), " ",
                                   ::getsid(0) == ::getpid());
             }),
-            "0 0 1");
+            "1 0 1");
 }
 
 // Owners that the mount translates: the guest's 0 … 9 are the host's 100000 … 100009.
@@ -378,8 +299,7 @@ class IdMappedTest : public SandboxTest {
     return InNewPidNamespace([&] {
       const std::vector<IdRange> ranges = {
           {.inside_first = 0, .outside_first = 100'000, .count = 10}};
-      auto jail = Enter({.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH),
-                         .ids = {.uids = ranges, .gids = ranges}});
+      auto jail = Enter({.source_directory = Source(), .ids = {.uids = ranges, .gids = ranges}});
       return jail.ok() ? try_it(*jail) : jail.status().ToString();
     });
   }
@@ -412,27 +332,27 @@ TEST_F(IdMappedTest, WhatTheHostMakesIsTheInnerIdsAndTheRestNobodys) {
 
 TEST_F(IdMappedTest, AFileSystemThatCannotTranslateIsAnErrorThatNamesTheStep) {
   EXPECT_THAT(InsideMapped([](const Jail&) { return "inside"; }), "inside");
-  EXPECT_THAT(InNewPidNamespace([&]() -> std::string {
-                if (::unshare(CLONE_NEWNS) != 0 ||
-                    ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, "") != 0 ||
-                    ::mount("none", (source_ + "/sub").c_str(), "ramfs", 0, nullptr) != 0) {
-                  return ::strerrorname_np(errno);
-                }
-                const std::vector<IdRange> ranges = {{.outside_first = 100'000, .count = 10}};
-                return Enter({.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH),
-                              .ids = {.uids = ranges, .gids = ranges}})
-                    .status()
-                    .ToString();
-              }),
-              HasSubstr("mount_setattr(MOUNT_ATTR_IDMAP) of the export's tree (its file system, or "
-                        "one mounted below it, cannot translate ids)"));
+  EXPECT_THAT(
+      InNewPidNamespace([&]() -> std::string {
+        if (::unshare(CLONE_NEWNS) != 0 ||
+            ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, "") != 0 ||
+            ::mount("none", (source_ + "/sub").c_str(), "ramfs", 0, nullptr) != 0) {
+          return ::strerrorname_np(errno);
+        }
+        const std::vector<IdRange> ranges = {{.outside_first = 100'000, .count = 10}};
+        return Enter({.source_directory = Source(), .ids = {.uids = ranges, .gids = ranges}})
+            .status()
+            .ToString();
+      }),
+      HasSubstr("mount_setattr(MOUNT_ATTR_IDMAP) of the export's tree (its file system, or "
+                "one mounted below it, cannot translate ids)"));
 }
 
 TEST_F(IdMappedTest, RangesThatTheKernelRefusesAreAnErrorThatNamesTheMap) {
   EXPECT_THAT(InNewPidNamespace([&] {
                 const std::vector<IdRange> overlapping = {{.outside_first = 100, .count = 10},
                                                           {.outside_first = 105, .count = 10}};
-                return Enter({.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH),
+                return Enter({.source_directory = Source(),
                               .ids = {.uids = overlapping, .gids = overlapping}})
                     .status()
                     .ToString();
@@ -441,7 +361,7 @@ TEST_F(IdMappedTest, RangesThatTheKernelRefusesAreAnErrorThatNamesTheMap) {
 }
 
 TEST_F(SandboxTest, OutsideAPidNamespaceOfItsOwnItRefuses) {
-  const auto jail = Enter({.source_directory = Open(AT_FDCWD, source_.c_str(), O_PATH)});
+  const auto jail = Enter({.source_directory = Source()});
   EXPECT_EQ(jail.status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
@@ -453,15 +373,21 @@ TEST_F(SandboxTest, AnErrorNamesTheStep) {
 // The host mounts something below the export while a worker serves it.
 class LaterMountTest : public SandboxTest {
  protected:
+  // What kept it from being so; empty if nothing did.
+  std::string ShareSource() const {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, "") != 0 ||
+        ::mount(source_.c_str(), source_.c_str(), "", MS_BIND, "") != 0 ||
+        ::mount("", source_.c_str(), nullptr, MS_SHARED, "") != 0) {
+      return absl::StrCat("host: ", ::strerrorname_np(errno));
+    }
+    return "";
+  }
+
   // What the jail has in "sub" once the host has mounted a file system with one file there.
   std::string SubAfterAMount(bool read_only) {
     // A host of its own, whose mounts are shared as systemd makes them.
     return InNewPidNamespace([&]() -> std::string {
-      if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_PRIVATE, "") != 0 ||
-          ::mount(source_.c_str(), source_.c_str(), "", MS_BIND, "") != 0 ||
-          ::mount("", source_.c_str(), nullptr, MS_SHARED, "") != 0) {
-        return absl::StrCat("host: ", ::strerrorname_np(errno));
-      }
+      if (const std::string failure = ShareSource(); !failure.empty()) return failure;
       int ready[2];
       int mounted[2];
       if (::pipe(ready) != 0 || ::pipe(mounted) != 0) return "pipe";
@@ -482,15 +408,33 @@ class LaterMountTest : public SandboxTest {
             if (::write(ready[1], "x", 1) != 1) return std::string("write");
             ::close(mounted[1]);
             if (::read(mounted[0], &byte, 1) != 1) return std::string("the host could not mount");
-            return "sub: " + Join(Names(jail.root.get(), "sub"));
+            return "sub: " + Names(jail.root.get(), "sub");
           },
           read_only);
     });
   }
 };
 
-TEST_F(LaterMountTest, ShowsUpInAWritableExport) {
-  EXPECT_EQ(SubAfterAMount(false), "sub: later ");
+TEST_F(LaterMountTest, ShowsUpInAWritableExport) { EXPECT_EQ(SubAfterAMount(false), "sub: later"); }
+
+// Whether the data plane's mknod of devices is refused, on a host that shares its mounts.
+TEST_F(LaterMountTest, CostsTheCapabilityToMakeDevicesUnlessNoneCanBeOpened) {
+  const auto refused = [&](JailOptions options) {
+    return InNewPidNamespace([&]() -> std::string {
+      if (const std::string failure = ShareSource(); !failure.empty()) return failure;
+      return InNewPidNamespace([&] {
+        options.source_directory = Source();
+        const auto jail = Enter(std::move(options));
+        if (!jail.ok()) return jail.status().ToString();
+        return absl::StrCat(jail->devices_refused, " ", StatusLine(*jail, "CapPrm"));
+      });
+    });
+  };
+  EXPECT_EQ(refused({}), "1 00000000000000db");
+  EXPECT_EQ(refused({.has_device_wall = true}), "0 00000000080000db");
+  EXPECT_EQ(refused({.add_capabilities = {CAP_MKNOD}}), "0 00000000080000db");
+  EXPECT_EQ(refused({.drop_capabilities = {CAP_MKNOD}}), "0 00000000000000db");
+  EXPECT_EQ(refused({.read_only = true}), "0 0000000000000002");
 }
 
 TEST_F(LaterMountTest, StaysOutOfAReadOnlyExport) { EXPECT_EQ(SubAfterAMount(true), "sub: "); }

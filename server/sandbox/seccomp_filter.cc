@@ -86,8 +86,12 @@ absl::Status SeccompFilter::Install() const {
     return ErrnoStatus(Errno::Last(), "prctl(PR_SET_NO_NEW_PRIVS)");
   }
   if (program_.empty()) return absl::OkStatus();
-  const sock_fprog program{.len = static_cast<unsigned short>(program_.size()),
-                           .filter = const_cast<sock_filter*>(program_.data())};
+  std::vector<sock_filter> own = program_;
+  for (sock_filter& instruction : own) {
+    if (instruction.code != (BPF_JMP | BPF_JEQ | BPF_K)) continue;
+    if (instruction.k == kInstallingProcess) instruction.k = static_cast<uint32_t>(::getpid());
+  }
+  const sock_fprog program{.len = static_cast<unsigned short>(own.size()), .filter = own.data()};
   // All threads, in case one was made before.
   const long result =
       ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);

@@ -14,6 +14,10 @@
 
 namespace fsd::sandbox {
 
+// Stands for the id of the process that installs the filter, as that sees it: no process has it
+// (PID_MAX_LIMIT is 2^22).
+inline constexpr uint32_t kInstallingProcess = 0x7fedcba9;
+
 // Holds when (the argument & mask) == value.
 struct ArgumentCheck {
   unsigned argument = 0;  // 0 … 5
@@ -40,7 +44,8 @@ class SeccompFilter {
 
   // Confines the process, every thread of it, to what is allowed. clone3, whose flags a filter
   // cannot see, fails with ENOSYS, on which glibc falls back to clone. What is not allowed, and any
-  // call of another architecture, ends the process with SIGSYS, fails with EPERM or is logged.
+  // call of another architecture, ends the process with SIGSYS, fails with EPERM or is logged. In
+  // each process, after the fork that made it: kInstallingProcess becomes its id.
   absl::Status Install() const;
 
  private:

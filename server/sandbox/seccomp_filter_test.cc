@@ -80,6 +80,7 @@ constexpr Attempt kForbiddenToBoth[] = {
               MAP_FAILED;
      }},
     {"Kill", [] { return ::kill(::getppid(), 0) == 0; }},
+    {"SignalToAnothersThread", [] { return ::tgkill(::getppid(), ::getppid(), 0) == 0; }},
     {"Ioctl", [] { return ::syscall(SYS_ioctl, 0, 0x5412 /* TIOCSTI */, "x") == 0; }},
     {"Dumpable", [] { return ::prctl(PR_SET_DUMPABLE, 1) == 0; }},
     {"SignalOwner", [] { return ::fcntl(0, F_SETOWN, 1) == 0; }},

@@ -11,7 +11,7 @@ namespace fsd::sandbox {
 struct CapabilityNeeds {
   bool read_only = false;
   bool xattr = false;
-  bool devices = true;  // a device node that is made cannot be opened: its mount is nodev
+  bool devices = true;  // a device node that is made cannot be opened
 };
 
 // The data plane's, before an operator adds to them or takes from them. The keeper needs none.

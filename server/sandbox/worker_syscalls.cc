@@ -23,6 +23,9 @@ constexpr ArgumentCheck Lacks(unsigned argument, uint64_t bits) { return {argume
 
 constexpr ArgumentCheck kNotExecutable = Lacks(2, PROT_EXEC);
 
+// A thread of this process.
+constexpr ArgumentCheck kToItself = {0, 0xffffffff, kInstallingProcess};
+
 // A thread of this process (which implies CLONE_VM and CLONE_SIGHAND) in the same namespaces.
 constexpr uint64_t kNewNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
@@ -42,7 +45,7 @@ constexpr AllowedSyscall kKeeper[] = {
     {SCMP_SYS(rt_sigaction)},          // abort
     {SCMP_SYS(rt_sigprocmask)},        // abort
     {SCMP_SYS(gettid)},                // abort
-    {SCMP_SYS(tgkill)},                // abort
+    {SCMP_SYS(tgkill), kToItself},     // abort
     {SCMP_SYS(restart_syscall)},       // the kernel's, after SIGSTOP and SIGCONT
 };
 
@@ -79,7 +82,7 @@ constexpr AllowedSyscall kHandleKeeper[] = {
     {SCMP_SYS(rt_sigaction)},                            // abort
     {SCMP_SYS(rt_sigprocmask)},                          // abort
     {SCMP_SYS(gettid)},                                  // abort
-    {SCMP_SYS(tgkill)},                                  // abort
+    {SCMP_SYS(tgkill), kToItself},                       // abort
     {SCMP_SYS(restart_syscall)},                         // the kernel's, after SIGSTOP and SIGCONT
 };
 
@@ -106,12 +109,12 @@ constexpr AllowedSyscall kDataPlane[] = {
     {SCMP_SYS(exit)},             // end of a thread
 
     // Ends and signals.
-    {SCMP_SYS(exit_group)},       // end of Worker::Run
-    {SCMP_SYS(rt_sigaction)},     // abort
-    {SCMP_SYS(getpid)},           // a log line's pid, abort
-    {SCMP_SYS(gettid)},           // abort, caller credentials
-    {SCMP_SYS(tgkill)},           // abort
-    {SCMP_SYS(restart_syscall)},  // the kernel's, after SIGSTOP and SIGCONT
+    {SCMP_SYS(exit_group)},         // end of Worker::Run
+    {SCMP_SYS(rt_sigaction)},       // abort
+    {SCMP_SYS(getpid)},             // a log line's pid, abort
+    {SCMP_SYS(gettid)},             // abort, caller credentials
+    {SCMP_SYS(tgkill), kToItself},  // abort
+    {SCMP_SYS(restart_syscall)},    // the kernel's, after SIGSTOP and SIGCONT
 
     // Descriptors of every kind.
     {SCMP_SYS(close)},                              // UniqueFd

@@ -3,9 +3,10 @@
 // export says otherwise. tests/integration/missing_syscalls_test looks for bugs.
 //
 // What is dangerous has its arguments checked: clone, fcntl, ioctl and prctl by their command,
-// memory that is mapped or protected for not being executable. What every request may need
-// (openat, statx, preadv2 …) has not: the kernel then answers from a bitmap, without running the
-// filter. So openat takes any flags; where it may lead is for the mounts and Landlock.
+// memory that is mapped or protected for not being executable, signals for going to oneself. What
+// every request may need (openat, statx, preadv2 …) has not: the kernel then answers from a bitmap,
+// without running the filter. So openat takes any flags; where it may lead is for the mounts and
+// Landlock.
 #ifndef FSD_SERVER_SANDBOX_WORKER_SYSCALLS_H_
 #define FSD_SERVER_SANDBOX_WORKER_SYSCALLS_H_
 

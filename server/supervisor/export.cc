@@ -23,6 +23,7 @@ namespace fsd::supervisor {
 namespace {
 
 constexpr size_t kStates = 7;
+constexpr std::string_view kWorkerCrashed = "WORKER_CRASHED";
 
 // kLegal[from][to]
 constexpr std::array<std::array<bool, kStates>, kStates> kLegal = {{
@@ -104,12 +105,16 @@ Export::Export(const Surroundings& surroundings, internal::ExportRecord record, 
       origin_(origin),
       restart_policy_(surroundings.timing.restart) {}
 
-Export::~Export() { surroundings_.loop.Cancel(restart_timer_); }
+Export::~Export() {
+  surroundings_.loop.Cancel(restart_timer_);
+  surroundings_.loop.Cancel(healthy_timer_);
+}
 
 ExportView Export::View() const {
   return {.record = record_,
           .state = state_,
           .conditions = conditions_,
+          .last_failure = last_failure_,
           .worker_pid = worker_ == nullptr ? 0 : worker_->pid(),
           .restarts = restarts_,
           .worker = status_};
@@ -154,13 +159,15 @@ absl::Status Export::Listen() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<os::UniqueFd> Export::MakeWorkerSpec(bool in_user_namespace) const {
+absl::StatusOr<os::UniqueFd> Export::MakeWorkerSpec(bool in_user_namespace,
+                                                    bool has_device_wall) const {
   internal::WorkerSpec spec;
   spec.set_version(ipc::kProtocolVersion);
   spec.set_export_uid(record_.uid());
   *spec.mutable_spec() = record_.spec();
   spec.set_log_level(static_cast<int>(surroundings_.config.log_level));
   spec.set_in_user_namespace(in_user_namespace);
+  spec.set_has_device_wall(has_device_wall);
   const std::string bytes = spec.SerializeAsString();
   auto file = os::CreateSealedFile("fsd-worker-spec", std::as_bytes(std::span(bytes)));
   if (!file.ok()) return ErrnoStatus(file.error(), "make the worker's specification");
@@ -177,8 +184,9 @@ absl::Status Export::LaunchWorker() {
   if (!channel.ok()) return ErrnoStatus(channel.error(), "dial the worker's control socket");
   FSD_ASSIGN_OR_RETURN(const auto user_namespace,
                        surroundings_.user_namespaces.For(record_.spec()));
-  FSD_ASSIGN_OR_RETURN(const os::UniqueFd spec, MakeWorkerSpec(user_namespace != nullptr));
   WorkerCgroup cgroup = MakeWorkerCgroup(surroundings_.cgroups, record_.spec());
+  FSD_ASSIGN_OR_RETURN(const os::UniqueFd spec,
+                       MakeWorkerSpec(user_namespace != nullptr, cgroup.has_device_wall));
   FSD_ASSIGN_OR_RETURN(
       LaunchedWorker launched,
       supervisor::LaunchWorker(
@@ -211,23 +219,31 @@ absl::Status Export::LaunchWorker() {
 
 void Export::OnStatus(const internal::WorkerStatus& status) {
   if (stopping_) return;
-  const bool inodes_refused = status_.inodes_refused() == 0 && status.inodes_refused() > 0;
+  const bool inodes_refused = status.inodes_refused() > status_.inodes_refused();
   status_ = status;
-  if (inodes_refused) ReportRefusedInodes();
+  if (healthy_timer_ == kNoTimer && HasCondition(kWorkerCrashed)) {
+    healthy_timer_ = surroundings_.loop.CallAfter(surroundings_.timing.restart.healthy_after,
+                                                  [this] { OnHealthy(); });
+  }
+  ReportRefusedInodes(inodes_refused, status.inodes_spent());
   ReportHandleLack(status.handle_lack());
   ReportLandlockLack(status.landlock_lacking());
+  ReportRefusedDevices(status.devices_refused());
   SetState(StateFor(status.state()));
   if (started_ != nullptr) std::exchange(started_, nullptr)(absl::OkStatus());
 }
 
-void Export::ReportRefusedInodes() {
+void Export::ReportRefusedInodes(bool refused, bool spent) {
   constexpr std::string_view kReason = "INODE_REFERENCES_EXHAUSTED";
-  if (HasCondition(kReason)) return;
-  AddCondition(kReason,
-               "the guest knows more files than the worker may keep descriptors of, and requests "
-               "failed with ENFILE; raise the export's inodes.max_file_descriptors or, if its file "
-               "system has host handles, do not set inodes.host_handles to NEVER");
-  FSD_LOG(kWarning, id(), "%s", conditions_.back().message);
+  ReportLack(kReason, refused || (spent && HasCondition(kReason)),
+             "the guest knows more files than the worker may keep descriptors of, and requests "
+             "failed with ENFILE; raise the export's inodes.max_file_descriptors or, if its file "
+             "system has host handles, do not set inodes.host_handles to NEVER");
+}
+
+void Export::OnHealthy() {
+  healthy_timer_ = kNoTimer;
+  RemoveCondition(kWorkerCrashed);
   surroundings_.changed(*this);
 }
 
@@ -245,13 +261,15 @@ void Export::ReportUnenforcedLimits(const std::string& message) {
 }
 
 void Export::ReportHandleLack(internal::WorkerStatus::HandleLack lack) {
-  ReportLack("HOST_HANDLES_UNAVAILABLE", lack != internal::WorkerStatus::HANDLE_LACK_NONE,
-             absl::StrCat("inodes are held by descriptor only, as if inodes.host_handles were "
-                          "NEVER: ",
-                          lack == internal::WorkerStatus::HANDLE_LACK_NOT_PERMITTED
-                              ? "they take CAP_DAC_READ_SEARCH, and sandbox mode NAMESPACE "
-                                "without a user namespace"
-                              : "the export's file system has no handles that can be used"));
+  ReportLack(
+      "HOST_HANDLES_UNAVAILABLE", lack != internal::WorkerStatus::HANDLE_LACK_NONE,
+      absl::StrCat(
+          "inodes are held by descriptor only, as if inodes.host_handles were "
+          "NEVER: ",
+          lack == internal::WorkerStatus::HANDLE_LACK_NOT_PERMITTED
+              ? "they take CAP_DAC_READ_SEARCH and CAP_DAC_OVERRIDE, and sandbox mode NAMESPACE "
+                "without a user namespace"
+              : "the export's file system has no handles that can be used"));
 }
 
 void Export::ReportLandlockLack(bool lacking) {
@@ -259,6 +277,15 @@ void Export::ReportLandlockLack(bool lacking) {
              "the host's kernel has no Landlock that can be used (Linux 5.19 or later, with it "
              "among the boot parameter lsm), so that the worker is confined by the other walls of "
              "its jail only");
+}
+
+void Export::ReportRefusedDevices(bool refused) {
+  ReportLack(
+      "DEVICES_REFUSED", refused,
+      "the guest cannot make device nodes (EPERM), as its worker could open them on what the "
+      "host mounts below the export later; give the server a cgroup (cgroup in its "
+      "configuration) on a kernel with CONFIG_CGROUP_BPF, make the export's mount private "
+      "on the host, or, if nobody wants devices, drop CAP_MKNOD");
 }
 
 void Export::ReportLack(std::string_view reason, bool lacking, std::string_view message) {
@@ -276,6 +303,7 @@ void Export::OnWorkerEnd(const WorkerEnd& end) {
   const pid_t pid = worker_->pid();
   worker_.reset();
   status_.Clear();
+  surroundings_.loop.Cancel(healthy_timer_);
   if (stopping_) {
     FSD_LOG(kInfo, id(), "worker %d stopped: %s", pid, end.Describe());
     return std::exchange(stopped_, nullptr)();
@@ -293,7 +321,8 @@ void Export::OnFailure(std::string_view reason, const std::string& how,
                                      " times in a row, the last time: ", how,
                                      "; see the log, then delete the export and create it again"));
   }
-  AddCondition("WORKER_CRASHED", how);
+  AddCondition(kWorkerCrashed, how);
+  last_failure_ = conditions_.back();
   SetState(ExportState::kRecovering);
   restart_timer_ = surroundings_.loop.CallAfter(*delay, [this] { Restart(); });
 }
@@ -321,6 +350,7 @@ void Export::Fail(const absl::Status& why) {
 void Export::Fail(std::string_view reason, std::string_view message) {
   FSD_LOG(kError, id(), "given up: %s", message);
   AddCondition(reason, message);
+  last_failure_ = conditions_.back();
   if (vhost_.has_value()) vhost_->StopListening();
   SetState(ExportState::kFailed);
 }
@@ -344,6 +374,7 @@ void Export::Stop(std::function<void()> stopped) {
   stopping_ = true;
   started_ = nullptr;
   surroundings_.loop.Cancel(restart_timer_);
+  surroundings_.loop.Cancel(healthy_timer_);
   if (worker_ == nullptr) return stopped();
   stopped_ = std::move(stopped);
   worker_->Stop();

@@ -99,13 +99,17 @@ class Export {
   ExportSocket::IfDead if_dead() const;
   absl::Status Listen();
   absl::Status LaunchWorker();
-  absl::StatusOr<os::UniqueFd> MakeWorkerSpec(bool in_user_namespace) const;
+  absl::StatusOr<os::UniqueFd> MakeWorkerSpec(bool in_user_namespace, bool has_device_wall) const;
   void OnStatus(const internal::WorkerStatus& status);
-  void ReportRefusedInodes();
+  // `refused`: a request was since the last status; `spent`: one would be.
+  void ReportRefusedInodes(bool refused, bool spent);
+  // Once the worker has been ready for so long that its predecessor's end is past.
+  void OnHealthy();
   // `message`: of the condition; empty if there is none.
   void ReportUnenforcedLimits(const std::string& message);
   void ReportHandleLack(internal::WorkerStatus::HandleLack lack);
   void ReportLandlockLack(bool lacking);
+  void ReportRefusedDevices(bool refused);
   // The condition holds for as long as `lacking` does.
   void ReportLack(std::string_view reason, bool lacking, std::string_view message);
   bool HasCondition(std::string_view reason) const;
@@ -119,6 +123,7 @@ class Export {
   const Origin origin_;
   ExportState state_ = ExportState::kCreating;
   std::vector<Condition> conditions_;
+  std::optional<Condition> last_failure_;
   bool left_to_earlier_worker_ = false;
 
   os::UniqueFd source_;  // held: a restart shows the very same directory
@@ -130,6 +135,7 @@ class Export {
   RestartPolicy restart_policy_;
   uint64_t restarts_ = 0;
   TimerId restart_timer_ = kNoTimer;
+  TimerId healthy_timer_ = kNoTimer;  // from the first status of a worker that has a predecessor
   std::function<void(absl::Status)> started_;  // while the first worker is not ready
   std::function<void()> stopped_;
   std::function<void()> killed_;

@@ -62,14 +62,30 @@ constexpr Field kFields[] = {
     {"labels", [](ExportSpec& s) { s.clear_labels(); }},
 };
 
+// As if they had not been spelled out. CompleteExportSpec sees to those of the other fields.
+void LeaveDefaultsOut(ExportSpec& spec) {
+  if (spec.readdirplus() == ExportSpec::READDIRPLUS_AUTO) spec.clear_readdirplus();
+  if (spec.posix_acl() == ExportSpec::USE_NEVER) spec.clear_posix_acl();
+  if (spec.security_label() == ExportSpec::USE_NEVER) spec.clear_security_label();
+  if (spec.killpriv() == ExportSpec::USE_AUTO) spec.clear_killpriv();
+  if (spec.host_handles() == ExportSpec::HOST_HANDLES_PREFER) spec.clear_host_handles();
+  if (spec.sandbox_mode() == ExportSpec::SANDBOX_NAMESPACE) spec.clear_sandbox_mode();
+  if (spec.seccomp() == ExportSpec::SECCOMP_KILL) spec.clear_seccomp();
+  for (ExportSpec::XattrRule& rule : *spec.mutable_xattr_rules()) {
+    if (rule.scope() == ExportSpec::XattrRule::ALL) rule.clear_scope();
+  }
+}
+
 }  // namespace
 
 std::string_view FirstDifference(const ExportSpec& a, const ExportSpec& b) {
-  if (a.SerializeAsString() == b.SerializeAsString()) return "";
-  // The lite runtime has no reflection. Cleared from the last on, the two become equal with the
-  // first in which they differ.
   ExportSpec left = a;
   ExportSpec right = b;
+  LeaveDefaultsOut(left);
+  LeaveDefaultsOut(right);
+  if (left.SerializeAsString() == right.SerializeAsString()) return "";
+  // The lite runtime has no reflection. Cleared from the last on, the two become equal with the
+  // first in which they differ.
   for (auto field = std::rbegin(kFields); field != std::rend(kFields); ++field) {
     field->clear(left);
     field->clear(right);

@@ -8,7 +8,9 @@
 
 namespace fsd::supervisor {
 
-// The name of the first field in which the two differ, as the API has it; empty if they are equal.
+// The name of the first field in which the two, both complete (CompleteExportSpec), differ, as the
+// API has it; empty if they are equal. A default that is spelled out in one of them only is no
+// difference.
 std::string_view FirstDifference(const internal::ExportSpec& a, const internal::ExportSpec& b);
 
 }  // namespace fsd::supervisor

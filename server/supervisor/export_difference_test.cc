@@ -33,6 +33,24 @@ TEST(FirstDifferenceTest, TheFirstOfSeveralIsNamedAsTheApiNamesIt) {
   EXPECT_EQ(FirstDifference(WebSpec(), other), "tag");
 }
 
+TEST(FirstDifferenceTest, ADefaultThatIsSpelledOutIsTheDefault) {
+  ExportSpec unset = WebSpec();
+  unset.set_xattr(true);
+  unset.add_xattr_rules()->set_type(ExportSpec::XattrRule::OK);
+  ExportSpec spelled = unset;
+  spelled.set_readdirplus(ExportSpec::READDIRPLUS_AUTO);
+  spelled.mutable_xattr_rules(0)->set_scope(ExportSpec::XattrRule::ALL);
+  spelled.set_posix_acl(ExportSpec::USE_NEVER);
+  spelled.set_security_label(ExportSpec::USE_NEVER);
+  spelled.set_killpriv(ExportSpec::USE_AUTO);
+  spelled.set_host_handles(ExportSpec::HOST_HANDLES_PREFER);
+  spelled.set_sandbox_mode(ExportSpec::SANDBOX_NAMESPACE);
+  spelled.set_seccomp(ExportSpec::SECCOMP_KILL);
+  EXPECT_EQ(FirstDifference(unset, spelled), "");
+  spelled.set_seccomp(ExportSpec::SECCOMP_ERRNO);
+  EXPECT_EQ(FirstDifference(unset, spelled), "sandbox.seccomp");
+}
+
 TEST(FirstDifferenceTest, AFieldOfANewerProgramIsADifference) {
   ExportSpec other;
   ASSERT_TRUE(other.ParseFromString(WebSpec().SerializeAsString() + "\xc0\x3e\x01"));

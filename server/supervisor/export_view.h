@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,8 @@ struct ExportView {
   internal::ExportRecord record;
   ExportState state = ExportState::kCreating;
   std::vector<Condition> conditions;
+  // The latest failure; stays when its condition does not.
+  std::optional<Condition> last_failure;
   pid_t worker_pid = 0;   // the keeper's, in the supervisor's pid namespace; 0 if none runs
   uint64_t restarts = 0;  // of the worker since the export was created or the supervisor started
   internal::WorkerStatus worker;  // last reported

@@ -12,8 +12,8 @@
 // reports an unknown lack · "rewriter": ready only if it could not change its specification ·
 // "no-stop": ignores Stop · "stuck": says so when it is to stop · "report": writes what it was born
 // with to fd 1 and ends · anything else: behaves. Letters: 'm' a guest mounts · 'r' a request is
-// refused an inode · 'h' host handles are missing, or not any more · 'x' exit(7) · 'a' abort · 'p'
-// answers with "pong".
+// refused an inode · 'f' the guest forgets some · 'h' host handles are missing, or not any more ·
+// 'x' exit(7) · 'a' abort · 'p' answers with "pong".
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -66,8 +66,10 @@ class FakeWorker {
   ipc::WorkerChannel channel_;
   os::UniqueFd front_end_;
   uint64_t inodes_refused_ = 0;
+  bool inodes_spent_ = false;
   internal::WorkerStatus::HandleLack handle_lack_ = internal::WorkerStatus::HANDLE_LACK_NONE;
   bool landlock_lacking_ = false;
+  bool devices_refused_ = false;
   bool ready_ = false;
   bool channel_open_ = true;
 };
@@ -129,8 +131,10 @@ void FakeWorker::Status(WorkerStatus::State state) {
   FromWorker message;
   message.mutable_status()->set_state(state);
   message.mutable_status()->set_inodes_refused(inodes_refused_);
+  message.mutable_status()->set_inodes_spent(inodes_spent_);
   message.mutable_status()->set_handle_lack(handle_lack_);
   message.mutable_status()->set_landlock_lacking(landlock_lacking_);
+  message.mutable_status()->set_devices_refused(devices_refused_);
   (void)channel_.Send(message);
 }
 
@@ -189,6 +193,11 @@ void FakeWorker::OnFrontEnd() {
   if (letter == 'm') Status(WorkerStatus::STATE_MOUNTED);
   if (letter == 'r') {
     ++inodes_refused_;
+    inodes_spent_ = true;
+    Status(WorkerStatus::STATE_CONNECTED);
+  }
+  if (letter == 'f') {
+    inodes_spent_ = false;
     Status(WorkerStatus::STATE_CONNECTED);
   }
   if (letter == 'h') {
@@ -199,6 +208,10 @@ void FakeWorker::OnFrontEnd() {
   }
   if (letter == 'l') {
     landlock_lacking_ = !landlock_lacking_;
+    Status(WorkerStatus::STATE_CONNECTED);
+  }
+  if (letter == 'd') {
+    devices_refused_ = !devices_refused_;
     Status(WorkerStatus::STATE_CONNECTED);
   }
   if (letter == 'x') std::exit(7);

@@ -2,8 +2,13 @@
 
 #include <pwd.h>
 
+#include <chrono>
 #include <fstream>
+#include <future>
+#include <memory>
 #include <string_view>
+#include <thread>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -20,13 +25,28 @@ constexpr size_t kMaxRanges = 340;
 // No id is 4294967295.
 constexpr uint64_t kIds = 4294967295;
 
-// Empty if the user has none.
-std::string NameOf(uid_t user) {
+// Longer than a name service that works takes.
+constexpr std::chrono::seconds kNamePatience{10};
+
+// Empty if the user has none. A name service, as of a network, may stand behind it, without a
+// bound.
+std::string LookUpName(uid_t user) {
   std::string buffer(16 << 10, '\0');
   passwd entry{};
   passwd* found = nullptr;
   if (::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) != 0) return "";
   return found == nullptr ? "" : found->pw_name;
+}
+
+absl::StatusOr<std::string> NameOf(uid_t user) {
+  // If the thread does not come back in time it is left to itself, with what is its own.
+  auto found = std::make_shared<std::promise<std::string>>();
+  std::future<std::string> name = found->get_future();
+  std::thread([user, found] { found->set_value(LookUpName(user)); }).detach();
+  if (name.wait_for(kNamePatience) == std::future_status::ready) return name.get();
+  return absl::DeadlineExceededError(absl::StrCat("the host did not tell the name of user ", user,
+                                                  " within ", kNamePatience.count(),
+                                                  " s; see passwd in nsswitch.conf(5)"));
 }
 
 // "name:first:count". False if it is not.
@@ -42,7 +62,7 @@ bool ParseRange(absl::string_view line, std::string& owner, os::IdRange& range) 
 
 absl::StatusOr<std::vector<os::IdRange>> SubordinateIdMap(const std::string& file, uid_t user,
                                                           uint32_t own_id) {
-  const std::string name = NameOf(user);
+  FSD_ASSIGN_OR_RETURN(const std::string name, NameOf(user));
   const std::string number = absl::StrCat(user);
   std::vector<os::IdRange> map = {{.inside_first = 0, .outside_first = own_id, .count = 1}};
   uint64_t next = 1;

@@ -15,7 +15,8 @@ namespace fsd::supervisor {
 
 // A map in which 0 is `own_id` and the ids from 1 on are those that `file`, /etc/subuid or
 // /etc/subgid, gives to the user, one range after the other. The user is there by name or by uid.
-// FAILED_PRECONDITION: there are none, or the file is not what it should be.
+// FAILED_PRECONDITION: there are none, or the file is not what it should be. DEADLINE_EXCEEDED: the
+// host's name service did not tell the user's name within 10 s.
 absl::StatusOr<std::vector<os::IdRange>> SubordinateIdMap(const std::string& file, uid_t user,
                                                           uint32_t own_id);
 

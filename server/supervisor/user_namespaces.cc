@@ -70,6 +70,7 @@ absl::StatusOr<os::UniqueFd> UserNamespaces::Asked(const ExportSpec& spec) const
   if (os::HasCapability(CAP_SETUID) && os::HasCapability(CAP_SETGID)) {
     return Make(maps, MapWriter::kPrivileged);
   }
+  // On the loop's thread: at most 20 s (os/user_namespace), at each start of the export's worker.
   if (subordinate_ids_) return Make(maps, MapWriter::kPrograms);
   return Unavailable(
       "ids.uid_namespace and ids.gid_namespace take a server with CAP_SETUID and CAP_SETGID, or "
@@ -82,6 +83,9 @@ absl::StatusOr<os::UniqueFd> UserNamespaces::Own() const {
                  .gids = {{.inside_first = 0, .outside_first = ::getegid(), .count = 1}}},
                 MapWriter::kOwner);
   }
+  // On the loop's thread: until it succeeds at each worker's start, then never again. For each of
+  // the two files the user's name takes at most 10 s (subordinate_ids), as does each of
+  // newuidmap(1) and newgidmap(1) (os/user_namespace).
   auto uids = SubordinateIdMap("/etc/subuid", ::geteuid(), ::geteuid());
   if (!uids.ok()) return Unavailable(uids.status().message());
   auto gids = SubordinateIdMap("/etc/subgid", ::geteuid(), ::getegid());

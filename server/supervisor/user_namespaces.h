@@ -6,7 +6,8 @@
 // the user's subordinate ids are 1 and so on. Workers share that one: they differ in everything
 // else.
 //
-// For the loop's thread, which newuidmap(1) and newgidmap(1) hold up for the time that they take.
+// For the loop's thread, which newuidmap(1), newgidmap(1) and the host's name service hold up for
+// the time that they take, each at most 10 s.
 #ifndef FSD_SERVER_SUPERVISOR_USER_NAMESPACES_H_
 #define FSD_SERVER_SUPERVISOR_USER_NAMESPACES_H_
 

@@ -14,6 +14,7 @@
 #include "server/errors/status_macros.h"
 #include "server/supervisor/block_device.h"
 #include "server/supervisor/cgroup_file.h"
+#include "server/supervisor/device_wall.h"
 #include "server/telemetry/log.h"
 
 namespace fsd::supervisor {
@@ -157,6 +158,17 @@ absl::StatusOr<Place> MakePlace(CgroupSubtree& subtree, const std::string& expor
   return Place{.directory = *std::move(directory), .procs = std::move(procs)};
 }
 
+bool BuildDeviceWall(int cgroup, const std::string& export_id) {
+  const ErrnoOr<void> built = ForbidDevices(cgroup);
+  if (built.ok()) return true;
+  FSD_LOG(
+      kWarning, export_id, "%s",
+      std::string(ErrnoStatus(built.error(),
+                              "keeping its worker from opening devices (bpf(2), for its cgroup)")
+                      .message()));
+  return false;
+}
+
 }  // namespace
 
 WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const ExportSpec& spec) {
@@ -168,6 +180,7 @@ WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const ExportSpec& spec) {
       cgroup.directory = std::move(place->directory);
       cgroup.procs = std::move(place->procs);
       LiftLimits(cgroup.directory.get());
+      cgroup.has_device_wall = BuildDeviceWall(cgroup.directory.get(), spec.id());
     } else {
       why_none = std::string(place.status().message());
       FSD_LOG(kWarning, spec.id(), "its worker has no cgroup: %s", why_none);

@@ -7,6 +7,8 @@
 //   cpu_microseconds_per_second  cpu.max
 //   io_…                         io.max, of the disk of the source's file system
 //
+// The device wall (device_wall.h) stands around it as well, if the kernel has it.
+//
 // Source: the kernel's admin-guide/cgroup-v2.rst. For the loop's thread.
 #ifndef FSD_SERVER_SUPERVISOR_WORKER_CGROUP_H_
 #define FSD_SERVER_SUPERVISOR_WORKER_CGROUP_H_
@@ -24,6 +26,8 @@ struct WorkerCgroup {
   os::UniqueFd directory;
   // Its cgroup.procs, open for writing.
   os::UniqueFd procs;
+  // Who lives in it can open no device.
+  bool has_device_wall = false;
   // Each of the export's limits that does not hold, and why; empty if all do. For people.
   std::string unenforced;
 };

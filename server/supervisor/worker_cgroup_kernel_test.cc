@@ -1,6 +1,9 @@
 // Workers in cgroups of the kernel's own; whether it has controllers or not, they live in them.
+#include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -60,6 +63,25 @@ TEST_P(KernelCgroupTest, AWorkerLivesInItsExportsCgroupUntilTheExportIsDeleted) 
 
   EXPECT_TRUE(supervisor.Delete("web").ok());
   EXPECT_FALSE(std::filesystem::exists(subtree_ + "/export-web"));
+}
+
+// What becomes of opening a device for who lives in the cgroup; 0 or an errno.
+int OpenDeviceIn(const std::string& cgroup) {
+  const pid_t inmate = ::fork();
+  if (inmate == 0) {
+    std::ofstream(cgroup + "/cgroup.procs") << "0" << std::flush;
+    ::_exit(::open("/dev/null", O_RDWR | O_CLOEXEC) >= 0 ? 0 : errno);
+  }
+  int status = 0;
+  ::waitpid(inmate, &status, 0);
+  return WEXITSTATUS(status);
+}
+
+TEST_P(KernelCgroupTest, AWorkersCgroupOpensNoDevices) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  EXPECT_EQ(OpenDeviceIn(subtree_ + "/export-web"), EPERM);
+  EXPECT_EQ(OpenDeviceIn(subtree_ + "/supervisor"), 0);
 }
 
 TEST_P(KernelCgroupTest, ASuccessorLivesThereToo) {

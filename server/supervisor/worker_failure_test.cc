@@ -163,38 +163,77 @@ TEST_F(SupervisorTest, ADeadWorkerGetsASuccessorOnTheSameSocket) {
   EXPECT_EQ(InodeOf(SocketOf("web")), inode);
 }
 
-TEST_F(SupervisorTest, RefusedInodesAreOneConditionSinceTheFirst) {
+std::vector<Condition> RefusedInodes(const ExportView& view) {
+  std::vector<Condition> conditions = view.conditions;
+  std::erase_if(conditions,
+                [](const Condition& c) { return c.reason != "INODE_REFERENCES_EXHAUSTED"; });
+  return conditions;
+}
+
+TEST_F(SupervisorTest, RefusedInodesAreOneConditionUntilThereIsRoomAgain) {
   auto& supervisor = Start();
   ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
   const os::UniqueFd front_end = Connect("web");
-  const auto refused = [](const ExportView& view) {
-    std::vector<Condition> conditions = view.conditions;
-    std::erase_if(conditions,
-                  [](const Condition& c) { return c.reason != "INODE_REFERENCES_EXHAUSTED"; });
-    return conditions;
-  };
-  EXPECT_THAT(refused(supervisor.Await("web", ExportState::kConnected)), IsEmpty());
+  EXPECT_THAT(RefusedInodes(supervisor.Await("web", ExportState::kConnected)), IsEmpty());
 
   Write(front_end, 'r');
   Write(front_end, 'm');
-  const auto first = refused(supervisor.Await("web", ExportState::kMounted));
+  const auto first = RefusedInodes(supervisor.Await("web", ExportState::kMounted));
   ASSERT_EQ(first.size(), 1u);
   EXPECT_THAT(first[0].message, HasSubstr("inodes.max_file_descriptors"));
 
   Write(front_end, 'r');
-  const auto second = refused(supervisor.Await("web", ExportState::kConnected));
+  const auto second = RefusedInodes(supervisor.Await("web", ExportState::kConnected));
   ASSERT_EQ(second.size(), 1u);
   EXPECT_EQ(second[0].since, first[0].since);
 
-  // A successor that comes to it too.
-  Write(front_end, 'x');
-  supervisor.Await("web", ExportState::kRecovering);
-  const os::UniqueFd next = Connect("web");
-  Write(next, 'r');
-  Write(next, 'm');
-  const auto third = refused(supervisor.Await("web", ExportState::kMounted));
+  Write(front_end, 'f');
+  EXPECT_THAT(RefusedInodes(supervisor.Await("web", ExportState::kConnected)), IsEmpty());
+
+  Write(front_end, 'r');
+  const auto third = RefusedInodes(supervisor.Await("web", ExportState::kConnected));
   ASSERT_EQ(third.size(), 1u);
-  EXPECT_EQ(third[0].since, first[0].since);
+  EXPECT_GT(third[0].since, first[0].since);
+}
+
+TEST_F(SupervisorTest, RefusedInodesOfADeadWorkerAreNotItsSuccessors) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  const os::UniqueFd front_end = Connect("web");
+  Write(front_end, 'r');
+  Write(front_end, 'x');
+  EXPECT_EQ(RefusedInodes(supervisor.Await("web", ExportState::kRecovering)).size(), 1u);
+  EXPECT_THAT(RefusedInodes(supervisor.Await("web", ExportState::kListening)), IsEmpty());
+}
+
+TEST_F(SupervisorTest, ACrashIsAConditionUntilTheSuccessorHasProvedHealthy) {
+  timing_.restart.healthy_after = absl::Milliseconds(20);
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  supervisor.Await("web", ExportState::kListening);
+  Write(Connect("web"), 'x');
+  supervisor.Await("web", ExportState::kRecovering);
+
+  const ExportView restarted = supervisor.Await("web", ExportState::kListening);
+  EXPECT_THAT(restarted.conditions, Contains(Field(&Condition::reason, "WORKER_CRASHED")));
+  const ExportView healthy = supervisor.Await("web", ExportState::kListening);
+  EXPECT_THAT(healthy.conditions, IsEmpty());
+  // It has happened all the same.
+  EXPECT_EQ(healthy.restarts, 1u);
+  ASSERT_TRUE(healthy.last_failure.has_value());
+  EXPECT_EQ(healthy.last_failure->reason, "WORKER_CRASHED");
+}
+
+TEST_F(SupervisorTest, ASuccessorThatDiesSoonerHasProvedNothing) {
+  timing_.restart.healthy_after = absl::Minutes(10);
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  for (int i = 0; i < 2; ++i) {
+    Write(Connect("web"), 'x');
+    supervisor.Await("web", ExportState::kRecovering);
+    EXPECT_THAT(supervisor.Await("web", ExportState::kListening).conditions,
+                Contains(Field(&Condition::reason, "WORKER_CRASHED")));
+  }
 }
 
 TEST_F(SupervisorTest, MissingHostHandlesAreAConditionForAsLongAsTheyAre) {
@@ -227,6 +266,22 @@ TEST_F(SupervisorTest, AMissingLandlockIsAConditionForAsLongAsItIs) {
   EXPECT_EQ(lacking.conditions[0].reason, "LANDLOCK_UNAVAILABLE");
 
   Write(front_end, 'l');
+  EXPECT_THAT(supervisor.Await("web", ExportState::kConnected).conditions, IsEmpty());
+}
+
+TEST_F(SupervisorTest, RefusedDevicesAreAConditionForAsLongAsTheyAre) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  const os::UniqueFd front_end = Connect("web");
+  supervisor.Await("web", ExportState::kConnected);
+
+  Write(front_end, 'd');
+  Write(front_end, 'm');
+  const ExportView refused = supervisor.Await("web", ExportState::kMounted);
+  ASSERT_EQ(refused.conditions.size(), 1u);
+  EXPECT_EQ(refused.conditions[0].reason, "DEVICES_REFUSED");
+
+  Write(front_end, 'd');
   EXPECT_THAT(supervisor.Await("web", ExportState::kConnected).conditions, IsEmpty());
 }
 

@@ -47,7 +47,9 @@ class GatedFilesystem final : public backends::Filesystem {
 
   void Reset() override;
   void EndWaits() override;
-  backends::FilesystemUsage Usage() const override { return {.inodes_refused = refused_}; }
+  backends::FilesystemUsage Usage() const override {
+    return {.inodes_refused = refused_, .inodes_spent = spent_};
+  }
   void WhenInodesAreRefused(std::function<void()> tell) override { refusal_ = std::move(tell); }
   backends::Outcome<backends::Attributes> GetAttributes(
       backends::Call<backends::Attributes> call, backends::NodeId node,
@@ -63,8 +65,11 @@ class GatedFilesystem final : public backends::Filesystem {
 
   // As if a request had failed for want of inode references.
   void RefuseInode() {
-    if (refused_++ == 0) refusal_();
+    ++refused_;
+    if (!spent_.exchange(true)) refusal_();
   }
+
+  void ForgetInodes() { spent_ = false; }
 
   Gate blocking_gate;  // of kBlockingNode
   Gate fsync_gate;
@@ -73,6 +78,7 @@ class GatedFilesystem final : public backends::Filesystem {
 
  private:
   std::atomic<uint64_t> refused_ = 0;
+  std::atomic<bool> spent_ = false;
   std::function<void()> refusal_;
   os::Mutex mutex_;
   os::CondVar deferred_;

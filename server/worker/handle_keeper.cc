@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "server/errors/status_macros.h"
-#include "server/os/parent_death.h"
 #include "server/os/unix_socket.h"
 
 #ifndef STATX_MNT_ID_UNIQUE
@@ -182,7 +181,7 @@ ipc::HandleAnswer HandleKeeper::Answer(std::span<const std::byte> request,
 ErrnoOr<void> HandleKeeper::Serve(int socket) const {
   std::array<std::byte, sizeof(ipc::HandleRequest)> request;
   while (true) {
-    const ErrnoOr<os::Received> received =
+    ErrnoOr<os::Received> received =
         os::ReceiveWithFds(socket, request, ipc::kMaxHandlesPerRequest);
     if (!received.ok()) return received.error();
     if (received->bytes == 0) return {};
@@ -190,6 +189,8 @@ ErrnoOr<void> HandleKeeper::Serve(int socket) const {
     // A request that was cut off is none.
     const size_t size = received->truncated ? 0 : received->bytes;
     const ipc::HandleAnswer answer = Answer(std::span(request).first(size), received->fds, opened);
+    // Before whoever asked goes on: a removed file takes space for as long as it is open here too.
+    received->fds.clear();
     const int fd = opened.get();
     const ErrnoOr<size_t> sent = os::SendWithFds(socket, std::as_bytes(std::span(&answer, 1)),
                                                  std::span(&fd, opened.valid() ? 1 : 0));
@@ -201,11 +202,9 @@ ErrnoOr<void> HandleKeeper::Serve(int socket) const {
 }
 
 absl::StatusOr<pid_t> ForkHandleKeeper(int socket, const std::function<int(int)>& keep_handles) {
-  const pid_t keeper = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return ErrnoStatus(Errno::Last(), "fork of the handle keeper");
   if (pid > 0) return pid;
-  if (!os::DieWithParent(keeper).ok()) ::_exit(EXIT_FAILURE);
   constexpr int kSocket = STDERR_FILENO + 1;
   if (socket != kSocket && ::dup2(socket, kSocket) != kSocket) ::_exit(EXIT_FAILURE);
   if (::close_range(kSocket + 1, UINT_MAX, 0) != 0) ::_exit(EXIT_FAILURE);

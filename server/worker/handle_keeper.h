@@ -66,8 +66,9 @@ class HandleKeeper {
 };
 
 // Starts a process that has, of all descriptors, `socket` (at another number, which `keep_handles`
-// is given) and the standard ones, and exits when `keep_handles` returns or the caller ends. Call
-// single-threaded and before the data plane is forked. `socket` stays open in the caller.
+// is given) and the standard ones, and exits when `keep_handles` returns; or when the caller ends,
+// the first process of a pid namespace, as there are no host handles without one. Call
+// single-threaded. `socket` stays open in the caller.
 absl::StatusOr<pid_t> ForkHandleKeeper(int socket, const std::function<int(int)>& keep_handles);
 
 }  // namespace fsd::worker

@@ -11,8 +11,9 @@
 // worker instead.
 //
 // Its end is the data plane's and the handle keeper's, by the kernel: it is PID 1 of a pid
-// namespace, which no signal from inside reaches either, or, in a jail without one, they have asked
-// for it (os/parent_death.h). Then one that is blocked in the kernel ends only when it comes back.
+// namespace, which no signal from inside reaches either, or, in a jail without one, where there is
+// no handle keeper, the data plane has asked for it (os/parent_death.h). Then one that is blocked
+// in the kernel ends only when it comes back.
 #ifndef FSD_SERVER_WORKER_KEEPER_H_
 #define FSD_SERVER_WORKER_KEEPER_H_
 

@@ -60,13 +60,21 @@ Worker::Worker(Options& options, std::unique_ptr<TaskQueue> tasks, os::Epoll epo
       tasks_(std::move(tasks)),
       epoll_(std::move(epoll)),
       filesystem_(std::move(options.filesystem)),
-      landlock_lacking_(options.landlock_lacking) {}
+      landlock_lacking_(options.landlock_lacking),
+      devices_refused_(options.devices_refused) {}
 
 Worker::~Worker() = default;
 
 absl::Status Worker::SetUp(Options& options) {
   // A change of the worker's conditions is told at once; the numbers are when they are asked for.
-  filesystem_->WhenInodesAreRefused([this] { tasks_->Post([this] { status_pacer_->Push(); }); });
+  filesystem_->WhenInodesAreRefused([this] {
+    // A guest can bring it about as often as it likes.
+    if (refusal_posted_.exchange(true)) return;
+    tasks_->Post([this] {
+      refusal_posted_.store(false);
+      status_pacer_->Push();
+    });
+  });
   session_ = std::make_unique<fuse::Session>(
       *filesystem_, SessionOptionsOf(spec_.spec()),
       [this](const fuse::NegotiatedInit& init) { OnMountChange(init); },
@@ -244,9 +252,11 @@ internal::WorkerStatus Worker::Status() const {
   const backends::FilesystemUsage usage = filesystem_->Usage();
   status.set_handle_lack(HandleLackOf(usage));
   status.set_landlock_lacking(landlock_lacking_);
+  status.set_devices_refused(devices_refused_);
   status.set_inodes(usage.inodes);
   status.set_open_files(usage.open_files);
   status.set_inodes_refused(usage.inodes_refused);
+  status.set_inodes_spent(usage.inodes_spent);
   status.set_connections_accepted(connections_accepted_);
   status.set_connections_refused(connections_refused_);
   return status;

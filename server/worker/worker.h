@@ -17,6 +17,7 @@
 #ifndef FSD_SERVER_WORKER_WORKER_H_
 #define FSD_SERVER_WORKER_WORKER_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -50,6 +51,8 @@ class Worker {
     std::unique_ptr<backends::Filesystem> filesystem;
     // The kernel has no Landlock that could be used; for the status.
     bool landlock_lacking = false;
+    // As sandbox::Jail's; for the status.
+    bool devices_refused = false;
   };
 
   // INVALID_ARGUMENT: a spec that cannot be served. Otherwise what the system lacks.
@@ -91,9 +94,11 @@ class Worker {
   os::Mutex mount_mutex_;
   bool mount_change_posted_ ABSL_GUARDED_BY(mount_mutex_) = false;
   std::optional<fuse::NegotiatedInit> mount_change_ ABSL_GUARDED_BY(mount_mutex_);
+  std::atomic<bool> refusal_posted_{false};
   os::Epoll epoll_;
   const std::unique_ptr<backends::Filesystem> filesystem_;
   const bool landlock_lacking_;
+  const bool devices_refused_;
   std::unique_ptr<fuse::Session> session_;
   std::unique_ptr<VirtioFsDevice> device_;
   std::unique_ptr<SupervisorLinks> supervisors_;

@@ -339,7 +339,7 @@ TEST_F(WorkerTest, TellsEachChangeOfState) {
   EXPECT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING).has_value());
 }
 
-TEST_F(WorkerTest, TellsTheFirstRefusedInodeUnasked) {
+TEST_F(WorkerTest, TellsUnaskedThatInodesAreRefused) {
   FakeSupervisor supervisor(control_path());
   supervisor.Hello();
   ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING).has_value());
@@ -349,6 +349,17 @@ TEST_F(WorkerTest, TellsTheFirstRefusedInodeUnasked) {
   const std::optional<FromWorker> told = supervisor.Next();
   ASSERT_TRUE(told.has_value());
   EXPECT_EQ(told->status().inodes_refused(), 1u);
+  EXPECT_TRUE(told->status().inodes_spent());
+
+  filesystem_->ForgetInodes();
+  const std::optional<WorkerStatus> asked = supervisor.Query();
+  ASSERT_TRUE(asked.has_value());
+  EXPECT_FALSE(asked->inodes_spent());
+
+  filesystem_->RefuseInode();
+  const std::optional<FromWorker> again = supervisor.Next();
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->status().inodes_refused(), 2u);
 }
 
 TEST_F(WorkerTest, ASecondFrontEndIsClosedAndTheFirstGoesOn) {

@@ -5,6 +5,9 @@
 #
 # A line a target; 'failed:' for a crash, a leak, an input that takes 10 s or 1 GiB, undefined behaviour.
 set -euo pipefail
+# As the caller sees them.
+[[ -z ${FUZZ_DIR:-} ]] || FUZZ_DIR=$(realpath -m "$FUZZ_DIR")
+[[ $# -lt 2 ]] || set -- "$1" "$(realpath -m "$2")"
 cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../.."
 readonly seconds=${1:-30} at_once=2
 bin=${2:-$(./tests/fuzz/build.sh)}
@@ -26,8 +29,8 @@ run_target() {
   corpus=tests/fuzz/corpus/${name%_fuzz}
   [[ -d $corpus ]] || corpus=tests/fuzz/corpus/${name%%_*}
   mkdir -p "$work/$name" "$work/found"
-  # The outer limit is for a target that no longer looks at its own.
-  timeout -k 5 $((seconds + 120)) "$bin/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
+  # The outer limit is for a target that no longer looks at its own. In the foreground: it ends with us.
+  timeout --foreground -k 5 $((seconds + 120)) "$bin/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
     -max_len=8192 -print_final_stats=1 -artifact_prefix="$work/found/$name-" "$work/$name" "$corpus" \
     >"$log" 2>&1 || status=$?
   local runs inputs verdict=passed crashes=0

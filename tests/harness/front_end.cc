@@ -10,28 +10,10 @@
 #include "server/errors/check.h"
 #include "server/errors/status_macros.h"
 #include "server/os/unix_socket.h"
+#include "tests/harness/vhost_user_messages.h"
 
 namespace fsd::harness {
 namespace {
-
-// The vhost-user requests that a VMM sends (vhost-user, "Front-end message types").
-enum Request : uint32_t {
-  kGetFeatures = 1,
-  kSetFeatures = 2,
-  kSetOwner = 3,
-  kSetMemTable = 5,
-  kSetVringNum = 8,
-  kSetVringAddr = 9,
-  kSetVringBase = 10,
-  kGetVringBase = 11,
-  kSetVringKick = 12,
-  kSetVringCall = 13,
-  kGetProtocolFeatures = 15,
-  kSetProtocolFeatures = 16,
-  kGetQueueNum = 17,
-  kSetVringEnable = 18,
-  kAddMemReg = 37,
-};
 
 constexpr uint64_t kFeatureIndirect = uint64_t{1} << 28;
 constexpr uint64_t kFeatureEventIndex = uint64_t{1} << 29;
@@ -41,40 +23,23 @@ constexpr uint64_t kProtocolMultiQueue = uint64_t{1} << 0;
 constexpr uint64_t kProtocolReplyAck = uint64_t{1} << 3;
 constexpr uint64_t kProtocolMemSlots = uint64_t{1} << 15;
 
-struct Header {
-  uint32_t request;
-  uint32_t flags;
-  uint32_t size;
-};
-struct VringState {
-  uint32_t index;
-  uint32_t value;
-};
-struct VringAddress {
-  uint32_t index;
-  uint32_t flags;
-  uint64_t descriptors;
-  uint64_t used;
-  uint64_t available;
-  uint64_t log;
-};
 struct SingleRegion {
   uint64_t padding;
   GuestArena::Region region;
 };
-static_assert(sizeof(Header) == 12 && sizeof(VringAddress) == 40 && sizeof(SingleRegion) == 40);
+static_assert(sizeof(SingleRegion) == 40);
 
 template <typename T>
 std::span<const std::byte> Bytes(const T& value) {
   return std::as_bytes(std::span(&value, 1));
 }
 
+}  // namespace
+
 bool WaitReadable(int fd, std::chrono::milliseconds timeout) {
   pollfd entry{.fd = fd, .events = POLLIN, .revents = 0};
   return ::poll(&entry, 1, static_cast<int>(timeout.count())) == 1;
 }
-
-}  // namespace
 
 FrontEnd::FrontEnd(os::UniqueFd socket, GuestArena arena, Options options)
     : socket_(std::move(socket)), arena_(std::move(arena)), options_(options) {
@@ -219,9 +184,8 @@ absl::Status FrontEnd::WaitUsed(size_t index) {
 
 absl::Status FrontEnd::Send(uint32_t request, std::span<const std::byte> body,
                             std::span<const int> fds, uint32_t flags) {
-  const Header header{.request = request,
-                      .flags = flags | 1,  // version 1
-                      .size = static_cast<uint32_t>(body.size())};
+  const Header header{
+      .request = request, .flags = flags | kVersion, .size = static_cast<uint32_t>(body.size())};
   const std::span<const std::byte> header_bytes = Bytes(header);
   std::vector<std::byte> message(header_bytes.begin(), header_bytes.end());
   message.insert(message.end(), body.begin(), body.end());

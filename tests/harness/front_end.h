@@ -23,6 +23,9 @@ namespace fsd::harness {
 
 inline constexpr std::chrono::seconds kPatience{60};
 
+// Whether there is something to read, or the end, before `timeout`.
+bool WaitReadable(int fd, std::chrono::milliseconds timeout);
+
 class FrontEnd {
  public:
   struct Options {

@@ -1,7 +1,6 @@
 #include "tests/harness/hostile_front_end.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -11,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -19,6 +17,7 @@
 #include "server/errors/status_macros.h"
 #include "server/os/unix_socket.h"
 #include "tests/harness/front_end.h"
+#include "tests/harness/vhost_user_messages.h"
 
 namespace fsd::harness {
 namespace {
@@ -27,51 +26,12 @@ constexpr uint64_t kMemoryBytes = 1 << 20;
 constexpr uint64_t kGuest = 0x1'0000'0000;
 constexpr uint64_t kUser = 0x7e00'0000'0000;
 
-enum Request : uint32_t {
-  kGetFeatures = 1,
-  kSetFeatures = 2,
-  kSetOwner = 3,
-  kSetMemTable = 5,
-  kSetLogBase = 6,
-  kSetVringNum = 8,
-  kSetVringAddr = 9,
-  kSetVringBase = 10,
-  kGetVringBase = 11,
-  kSetVringKick = 12,
-  kSetVringCall = 13,
-  kSetVringErr = 14,
-  kSetProtocolFeatures = 16,
-  kSetVringEnable = 18,
-  kResetDevice = 34,
-  kAddMemReg = 37,
-  kRemMemReg = 38,
-  kLastRequest = 44,
-};
-
-struct Header {
-  uint32_t request;
-  uint32_t flags;
-  uint32_t size;
-};
-struct State {
-  uint32_t index;
-  uint32_t number;
-};
 struct Region {
   uint64_t guest;
   uint64_t size;
   uint64_t user;
   uint64_t offset;
 };
-struct Address {
-  uint32_t index;
-  uint32_t flags;
-  uint64_t descriptors;
-  uint64_t used;
-  uint64_t available;
-  uint64_t log;
-};
-
 template <typename T>
 std::vector<std::byte> BytesOf(const T& value) {
   const auto bytes = std::as_bytes(std::span(&value, 1));
@@ -221,15 +181,15 @@ void HostileFrontEnd::SayMemory(bool sane) {
 
 void HostileFrontEnd::SayRing(uint32_t index, bool sane) {
   const uint64_t word = index;
-  State size{.index = index, .number = sane ? 64u : 1u << Random(17)};
-  Address address{.index = index,
-                  .flags = static_cast<uint32_t>(Random(2)),
-                  .descriptors = kUser + index * 0x10000,
-                  .used = kUser + index * 0x10000 + 0x8000,
-                  .available = kUser + index * 0x10000 + 0x4000,
-                  .log = kGuest};
+  VringState size{.index = index, .value = sane ? 64u : 1u << Random(17)};
+  VringAddress address{.index = index,
+                       .flags = static_cast<uint32_t>(Random(2)),
+                       .descriptors = kUser + index * 0x10000,
+                       .used = kUser + index * 0x10000 + 0x8000,
+                       .available = kUser + index * 0x10000 + 0x4000,
+                       .log = kGuest};
   if (!sane) {
-    if (Chance(30)) size.number = static_cast<uint32_t>(AnyNumber());
+    if (Chance(30)) size.value = static_cast<uint32_t>(AnyNumber());
     uint64_t* const field[] = {&address.descriptors, &address.used, &address.available,
                                &address.log};
     *field[Random(4)] = AnyNumber();
@@ -238,11 +198,11 @@ void HostileFrontEnd::SayRing(uint32_t index, bool sane) {
   SayOf(kSetVringCall, word, {sane ? event_.get() : AnyFd()});
   SayOf(kSetVringErr, word, {sane ? event_.get() : AnyFd()});
   SayOf(kSetVringNum, size);
-  SayOf(kSetVringBase, State{index, static_cast<uint32_t>(sane ? 0 : Random(70000))});
+  SayOf(kSetVringBase, VringState{index, static_cast<uint32_t>(sane ? 0 : Random(70000))});
   SayOf(kSetVringAddr, address);
   SayOf(kSetVringKick, sane || Chance(80) ? word : word | 0x100,
         {Chance(50) ? event_.get() : AnyFd()});
-  SayOf(kSetVringEnable, State{index, static_cast<uint32_t>(sane ? 1 : Random(3))});
+  SayOf(kSetVringEnable, VringState{index, static_cast<uint32_t>(sane ? 1 : Random(3))});
 }
 
 void HostileFrontEnd::Plan() {
@@ -267,7 +227,7 @@ void HostileFrontEnd::Plan() {
         SayMemory(Chance(50));
         break;
       case 1:
-        SayOf(kGetVringBase, State{static_cast<uint32_t>(Random(3)), 0});
+        SayOf(kGetVringBase, VringState{static_cast<uint32_t>(Random(3)), 0});
         break;
       case 2:
         Say(kResetDevice, {});
@@ -326,10 +286,9 @@ absl::StatusOr<bool> HostileFrontEnd::Attack() {
     if (socket.error() == Errno(EAGAIN)) return false;  // the backlog is full
     return ErrnoStatus(socket.error(), "connect");
   }
-  const Header hello{.request = kGetFeatures, .flags = 1, .size = 0};
+  const Header hello{.request = kGetFeatures, .flags = kVersion, .size = 0};
   if (!Send(socket->get(), {.bytes = BytesOf(hello), .fds = {}}, sizeof hello)) return false;
-  pollfd entry{.fd = socket->get(), .events = POLLIN, .revents = 0};
-  if (::poll(&entry, 1, static_cast<int>(kPatience / std::chrono::milliseconds(1))) != 1) {
+  if (!WaitReadable(socket->get(), kPatience)) {
     return absl::DeadlineExceededError("a front-end is not answered");
   }
   std::array<std::byte, 4096> answer;

@@ -284,6 +284,13 @@ TEST_F(InodeReferencesTest, WithoutHandlesTheBudgetsEndIsEnfileAndACondition) {
   ASSERT_TRUE(view.ok()) << view.status();
   EXPECT_THAT(view->conditions,
               Contains(Field(&supervisor::Condition::reason, "INODE_REFERENCES_EXHAUSTED")));
+
+  // The end of the session is the end of what the guest knows.
+  fuse_.reset();
+  front_end_.reset();
+  const auto after = supervisor_->WaitFor(
+      "web", [](const supervisor::ExportView& seen) { return seen.conditions.empty(); });
+  EXPECT_TRUE(after.ok()) << after.status();
 }
 
 }  // namespace

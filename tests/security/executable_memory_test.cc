@@ -29,7 +29,7 @@ std::string MapExecutable(int fd, int protection) {
 TEST(ExecutableMemory, NoneIsMade) {
   Prison prison;
   const std::vector<Behind> held = {
-      {kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "done"}};
+      {kEveryMode, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "done"}};
   ExpectTheyHold(
       prison, "executable memory",
       {
@@ -69,7 +69,12 @@ TEST(ExecutableMemory, NoneIsMade) {
            [](const Inmate& in) {
              return Outcome(::openat(in.proc, "self/mem", O_RDWR | O_CLOEXEC));
            },
-           {{kEveryWall, "EROFS"}, {kMounts, "EROFS"}, {kLandlock, "EACCES"}, {kNoWalls, "done"}}},
+           {{kEveryWall, "EROFS"},
+            {kEveryWallOfChroot, "ENOENT"},
+            {kEveryWallOfNone, "EACCES"},
+            {kMounts, "EROFS"},
+            {kLandlock, "EACCES"},
+            {kNoWalls, "done"}}},
           {"execution of a memory file",
            [](const Inmate&) {
              const char* const none[] = {nullptr};
@@ -77,7 +82,7 @@ TEST(ExecutableMemory, NoneIsMade) {
              return Outcome(::syscall(SYS_execveat, program, "", none, none, AT_EMPTY_PATH));
            },
            // An empty file is no program.
-           {{kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "ENOEXEC"}}},
+           {{kEveryMode, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "ENOEXEC"}}},
       });
 }
 

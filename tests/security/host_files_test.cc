@@ -32,8 +32,9 @@ TEST(HostFiles, NoNameLeadsToThem) {
   const std::string secret = prison.outside_path() + "/secret";
   std::string up;
   for (int i = 0; i < 64; ++i) up += "../";
-  const std::vector<Behind> hidden = {
-      {kEveryWall, "ENOENT"}, {kMounts, "ENOENT"}, {kLandlock, "EACCES"}, {kNoWalls, "secret"}};
+  const std::vector<Behind> hidden = {{kEveryWall, "ENOENT"},       {kEveryWallOfChroot, "ENOENT"},
+                                      {kEveryWallOfNone, "EACCES"}, {kMounts, "ENOENT"},
+                                      {kLandlock, "EACCES"},        {kNoWalls, "secret"}};
   ExpectTheyHold(
       prison, "the host's files, by name",
       {
@@ -57,7 +58,7 @@ TEST(HostFiles, NoNameLeadsToThem) {
            hidden},
           {"dot-dot from any fd that there is",
            [](const Inmate&) { return ContentsThroughAnyFd("../outside/secret"); },
-           {{kEveryWall, "none"}, {kMounts, "none"}, {kLandlock, "none"}, {kNoWalls, "secret"}}},
+           {{kEveryMode, "none"}, {kMounts, "none"}, {kLandlock, "none"}, {kNoWalls, "secret"}}},
       });
 }
 
@@ -65,8 +66,9 @@ TEST(HostFiles, NoProcessOfTheHostsLeadsToThem) {
   Prison prison;
   const Victim victim(prison.outside_path());
   const std::string process = absl::StrCat(victim.pid());
-  const std::vector<Behind> held = {
-      {kEveryWall, "ENOENT"}, {kPids, "ENOENT"}, {kCapabilities, "EACCES"}, {kNoWalls, "secret"}};
+  const std::vector<Behind> held = {{kEveryWall, "ENOENT"},       {kEveryWallOfChroot, "ENOENT"},
+                                    {kEveryWallOfNone, "EACCES"}, {kPids, "ENOENT"},
+                                    {kCapabilities, "EACCES"},    {kNoWalls, "secret"}};
   ExpectTheyHold(
       prison, "the host's files, by /proc/<pid>",
       {
@@ -89,8 +91,9 @@ TEST(HostFiles, NoSymbolicLinkLeadsToThem) {
     ::unlinkat(directory, "link", 0);
     return found;
   };
-  const std::vector<Behind> held = {
-      {kEveryWall, "ELOOP"}, {kMounts, "ELOOP"}, {kLandlock, "EACCES"}, {kNoWalls, "secret"}};
+  const std::vector<Behind> held = {{kEveryWall, "ELOOP"},        {kEveryWallOfChroot, "ENOENT"},
+                                    {kEveryWallOfNone, "EACCES"}, {kMounts, "ELOOP"},
+                                    {kLandlock, "EACCES"},        {kNoWalls, "secret"}};
   ExpectTheyHold(
       prison, "the host's files, by symbolic link",
       {
@@ -99,7 +102,8 @@ TEST(HostFiles, NoSymbolicLinkLeadsToThem) {
            held},
           {"one to a file of the export",
            [&](const Inmate& in) { return follow("sub/secret", in.root); },
-           {{kEveryWall, "ELOOP"}, {kMounts, "ELOOP"}, {kNoWalls, "inside"}}},
+           {{kEveryWall, "ELOOP"}, {kMounts, "ELOOP"}, {kNoWalls, "inside"}},
+           /*of_namespaces_only=*/true},
       });
 }
 

@@ -80,7 +80,7 @@ TEST(HostHandles, TheDataPlaneOpensNone) {
       prison, "the host's files, by handle",
       {{"of a file beside the export",
         [&](const Inmate& in) { return Contents(OpenByHandle(OnTheExportsMount(in), secret)); },
-        {{kEveryWall, "SIGSYS"},
+        {{kEveryMode, "SIGSYS"},
          {kSystemCalls, "SIGSYS"},
          {kCapabilities, "EPERM"},
          {kLandlock, "EACCES"},

@@ -15,7 +15,7 @@ namespace fsd::security {
 namespace {
 
 const std::vector<Behind> kHeld = {
-    {kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kCapabilities, "EPERM"}, {kNoWalls, "done"}};
+    {kEveryMode, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kCapabilities, "EPERM"}, {kNoWalls, "done"}};
 
 std::string MountAt(const std::string& path) {
   const std::string outcome = Outcome(::mount("none", path.c_str(), "tmpfs", 0, nullptr));

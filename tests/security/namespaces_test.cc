@@ -29,10 +29,10 @@ constexpr Kind kKinds[] = {{"mnt", CLONE_NEWNS},        {"net", CLONE_NEWNET},
 
 // What it takes a capability to do.
 const std::vector<Behind> kHeld = {
-    {kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kCapabilities, "EPERM"}, {kNoWalls, "done"}};
+    {kEveryMode, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kCapabilities, "EPERM"}, {kNoWalls, "done"}};
 // What anyone may do: for a user namespace there is the list of system calls alone.
 const std::vector<Behind> kHeldByTheList = {
-    {kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "done"}};
+    {kEveryMode, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "done"}};
 
 std::string Clone(unsigned long flags) {
   const long child = ::syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, 0);
@@ -70,10 +70,10 @@ TEST(Namespaces, NoneIsMade) {
                       return Outcome(::syscall(
                           SYS_clone, CLONE_THREAD | CLONE_SIGHAND | CLONE_VM | CLONE_NEWUSER));
                     },
-                    {{kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "EINVAL"}}});
+                    {{kEveryMode, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "EINVAL"}}});
   climbs.push_back({"clone3 user",
                     [](const Inmate&) { return Clone3(CLONE_NEWUSER); },
-                    {{kEveryWall, "ENOSYS"}, {kSystemCalls, "ENOSYS"}, {kNoWalls, "done"}}});
+                    {{kEveryMode, "ENOSYS"}, {kSystemCalls, "ENOSYS"}, {kNoWalls, "done"}}});
   climbs.push_back({"a process", [](const Inmate&) { return Clone(0); }, kHeldByTheList});
   ExpectTheyHold(prison, "new namespaces", climbs);
 }

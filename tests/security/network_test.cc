@@ -94,21 +94,21 @@ TEST(Network, NothingCanBeReached) {
                  {
                      {"a service on the loopback",
                       [&](const Inmate&) { return Connect(inet); },
-                      {{kEveryWall, "SIGSYS"},
+                      {{kEveryMode, "SIGSYS"},
                        {kSystemCalls, "SIGSYS"},
                        {kNamespaces, "ENETUNREACH"},
                        {kLandlock, "EACCES"},
                        {kNoWalls, "done"}}},
                      {"an abstract unix socket",
                       [&](const Inmate&) { return Connect(abstract); },
-                      {{kEveryWall, "SIGSYS"},
+                      {{kEveryMode, "SIGSYS"},
                        {kSystemCalls, "SIGSYS"},
                        {kNamespaces, "ECONNREFUSED"},
                        {kLandlock, "EPERM"},
                        {kNoWalls, "done"}}},
                      {"a unix socket with a path",
                       [&](const Inmate&) { return Connect(path); },
-                      {{kEveryWall, "SIGSYS"},
+                      {{kEveryMode, "SIGSYS"},
                        {kSystemCalls, "SIGSYS"},
                        {kMounts, "ENOENT"},
                        {kNoWalls, "done"}}},
@@ -116,18 +116,18 @@ TEST(Network, NothingCanBeReached) {
                       [&](const Inmate&) {
                         return Outcome(::connect(unconnected.get(), inet.get(), inet.size));
                       },
-                      {{kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "done"}}},
+                      {{kEveryMode, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "done"}}},
                  });
 }
 
 TEST(Network, NoSocketIsMade) {
   Prison prison;
-  const std::vector<Behind> held_twice = {{kEveryWall, "SIGSYS"},
+  const std::vector<Behind> held_twice = {{kEveryMode, "SIGSYS"},
                                           {kSystemCalls, "SIGSYS"},
                                           {kCapabilities, "EPERM"},
                                           {kNoWalls, "done"}};
   const std::vector<Behind> held = {
-      {kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "done"}};
+      {kEveryMode, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "done"}};
   const auto socket = [](int family, int type, int protocol) {
     return [=](const Inmate&) { return Outcome(::socket(family, type, protocol)); };
   };

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -44,10 +45,16 @@ TEST(OtherProcesses, TheHostsAreOutOfReach) {
   prison.LetIn(pidfd.get());
   const auto held = [](const char* behind_pids, const char* behind_capabilities,
                        const char* success = "done") {
-    return std::vector<Behind>{{kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"},
+    return std::vector<Behind>{{kEveryMode, "SIGSYS"}, {kSystemCalls, "SIGSYS"},
                                {kPids, behind_pids},   {kCapabilities, behind_capabilities},
                                {kLandlock, "EPERM"},   {kNoWalls, success}};
   };
+  const std::vector<Behind> signal = {{kEveryMode, "SIGSYS"},
+                                      {kEveryWallOfChroot, "SIGSYS"},
+                                      {kEveryWallOfNone, "SIGSYS"},
+                                      {kSystemCalls, "SIGSYS"},
+                                      {kPids, "ESRCH"},
+                                      {kNoWalls, "done"}};
   ExpectTheyHold(
       prison, "the host's processes",
       {
@@ -65,13 +72,13 @@ TEST(OtherProcesses, TheHostsAreOutOfReach) {
              rlimit limit;
              return Outcome(::prlimit(pid, RLIMIT_NOFILE, nullptr, &limit));
            },
-           {{kEveryWall, "SIGSYS"},
+           {{kEveryMode, "SIGSYS"},
             {kSystemCalls, "SIGSYS"},
             {kPids, "ESRCH"},
             {kNoWalls, "done"}}},
           {"pidfd_getfd",
            [&](const Inmate&) { return Outcome(::syscall(SYS_pidfd_getfd, pidfd.get(), 0, 0)); },
-           {{kEveryWall, "SIGSYS"},
+           {{kEveryMode, "SIGSYS"},
             {kSystemCalls, "SIGSYS"},
             {kCapabilities, "EPERM"},
             {kNoWalls, "done"}}},
@@ -79,35 +86,47 @@ TEST(OtherProcesses, TheHostsAreOutOfReach) {
            [&](const Inmate&) {
              return Outcome(::syscall(SYS_pidfd_send_signal, pidfd.get(), 0, nullptr, 0));
            },
-           {{kEveryWall, "SIGSYS"},
+           {{kEveryMode, "SIGSYS"},
             {kSystemCalls, "SIGSYS"},
             {kPids, "EINVAL"},
             {kNoWalls, "done"}}},
           {"pidfd_open",
            [=](const Inmate&) { return Outcome(PidfdOpen(pid)); },
-           {{kEveryWall, "SIGSYS"},
+           {{kEveryMode, "SIGSYS"},
             {kSystemCalls, "SIGSYS"},
             {kPids, "ESRCH"},
             {kNoWalls, "done"}}},
-          {"kill",
-           [=](const Inmate&) { return Outcome(::kill(pid, 0)); },
-           {{kEveryWall, "SIGSYS"},
-            {kSystemCalls, "SIGSYS"},
-            {kPids, "ESRCH"},
-            {kNoWalls, "done"}}},
-          // A process that aborts needs it, so it is on the list.
-          {"tgkill",
-           [=](const Inmate&) { return Outcome(::tgkill(pid, pid, 0)); },
-           {{kEveryWall, "ESRCH"}, {kPids, "ESRCH"}, {kNoWalls, "done"}}},
+          {"kill", [=](const Inmate&) { return Outcome(::kill(pid, 0)); }, signal},
+          // A process that aborts needs it, for itself.
+          {"tgkill", [=](const Inmate&) { return Outcome(::tgkill(pid, pid, 0)); }, signal},
+          {"tkill", [=](const Inmate&) { return Outcome(::syscall(SYS_tkill, pid, 0)); }, signal},
+          {"rt_sigqueueinfo",
+           [=](const Inmate&) {
+             siginfo_t info{};
+             info.si_code = SI_QUEUE;
+             return Outcome(::syscall(SYS_rt_sigqueueinfo, pid, 0, &info));
+           },
+           signal},
+          {"rt_tgsigqueueinfo",
+           [=](const Inmate&) {
+             siginfo_t info{};
+             info.si_code = SI_QUEUE;
+             return Outcome(::syscall(SYS_rt_tgsigqueueinfo, pid, pid, 0, &info));
+           },
+           signal},
           {"/proc/<pid>/mem",
            [=](const Inmate& in) { return OpenInProc(in, absl::StrCat(pid, "/mem"), O_RDWR); },
            {{kEveryWall, "ENOENT"},
+            {kEveryWallOfChroot, "ENOENT"},
+            {kEveryWallOfNone, "EACCES"},
             {kPids, "ENOENT"},
             {kCapabilities, "EACCES"},
             {kNoWalls, "done"}}},
           {"/proc/<pid>/fd",
            [=](const Inmate& in) { return OpenInProc(in, absl::StrCat(pid, "/fd/0"), O_PATH); },
            {{kEveryWall, "ENOENT"},
+            {kEveryWallOfChroot, "ENOENT"},
+            {kEveryWallOfNone, "EACCES"},
             {kPids, "ENOENT"},
             {kCapabilities, "EACCES"},
             {kNoWalls, "done"}}},
@@ -117,17 +136,20 @@ TEST(OtherProcesses, TheHostsAreOutOfReach) {
 TEST(OtherProcesses, TheKeepersMemoryIsClosed) {
   Prison prison;
   const std::vector<Behind> held = {{kEveryWall, "EACCES"},
+                                    {kEveryWallOfChroot, "ENOENT"},
+                                    {kEveryWallOfNone, "EACCES"},
                                     {kEveryWall & ~kLandlock, "EACCES"},
                                     {kEveryWall & ~kClosedProcess, "EACCES"},
                                     {kEveryWall & ~(kLandlock | kClosedProcess), "done"}};
+  const auto open = [](const Inmate& in, const char* file) {
+    return OpenInProc(in, absl::StrCat(in.keeper, "/", file), O_RDONLY);
+  };
   ExpectTheyHold(
       prison, "the keeper",
       {
-          {"its memory", [](const Inmate& in) { return OpenInProc(in, "1/mem", O_RDONLY); }, held},
-          {"its memory's map", [](const Inmate& in) { return OpenInProc(in, "1/maps", O_RDONLY); },
-           held},
-          {"its environment",
-           [](const Inmate& in) { return OpenInProc(in, "1/environ", O_RDONLY); }, held},
+          {"its memory", [=](const Inmate& in) { return open(in, "mem"); }, held},
+          {"its memory's map", [=](const Inmate& in) { return open(in, "maps"); }, held},
+          {"its environment", [=](const Inmate& in) { return open(in, "environ"); }, held},
       });
 }
 
@@ -147,15 +169,27 @@ TEST(OtherProcesses, TheHandleKeepersMemoryIsClosed) {
 TEST(OtherProcesses, NoSignalReachesTheKeeper) {
   Prison prison;
   const std::vector<Attempt> attempts = {
-      [](const Inmate&) { return Outcome(::tgkill(1, 1, SIGKILL)); },
-      [](const Inmate&) { return Outcome(::tgkill(1, 1, SIGTERM)); },
+      [](const Inmate& in) { return Outcome(::tgkill(in.keeper, in.keeper, SIGKILL)); },
+      [](const Inmate& in) { return Outcome(::tgkill(in.keeper, in.keeper, SIGTERM)); },
       [](const Inmate&) { return std::string("the keeper lives"); },
   };
-  EXPECT_EQ(prison.Run(kEveryWall, attempts),
+  for (const Walls walls : {kEveryWall, kEveryWallOfChroot, kEveryWallOfNone}) {
+    EXPECT_EQ(prison.Run(walls, attempts),
+              (std::vector<std::string>{"SIGSYS", "SIGSYS", "the keeper lives"}));
+  }
+  EXPECT_EQ(prison.Run(kEveryWall & ~kSystemCalls, attempts),
             (std::vector<std::string>{"EPERM", "EPERM", "the keeper lives"}));
   // To the first process of a namespace they are sent in vain.
-  EXPECT_EQ(prison.Run(kEveryWall & ~kLandlock, attempts),
+  EXPECT_EQ(prison.Run(kEveryWall & ~(kSystemCalls | kLandlock), attempts),
             (std::vector<std::string>{"done", "done", "the keeper lives"}));
+}
+
+TEST(OtherProcesses, AProcessOfAnyModeCanAbort) {
+  Prison prison;
+  const Attempt abort = [](const Inmate&) -> std::string { std::abort(); };
+  for (const Walls walls : {kEveryWall, kEveryWallOfChroot, kEveryWallOfNone}) {
+    EXPECT_EQ(prison.Run(walls, abort), "SIGABRT") << walls;
+  }
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -33,6 +32,7 @@
 #include "server/sandbox/capabilities.h"
 #include "server/sandbox/landlock.h"
 #include "server/sandbox/mount_jail.h"
+#include "server/sandbox/resource_limits.h"
 #include "server/sandbox/worker_capabilities.h"
 #include "server/worker/handle_keeper.h"
 #include "server/worker/keeper.h"
@@ -47,10 +47,11 @@ constexpr int kOtherNamespaces = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CL
 // An attempt that waits forever ends with SIGALRM.
 constexpr unsigned kPatienceSeconds = 60;
 
-// A mount namespace of this process's own.
-void UnshareMounts() {
+// A mount namespace of this process's own. `propagation`: MS_SLAVE if mounts that the one before
+// shares are to appear in it, or MS_PRIVATE.
+void UnshareMounts(unsigned long propagation) {
   FSD_CHECK(::unshare(CLONE_NEWNS) == 0);
-  FSD_CHECK(::mount("", "/", nullptr, MS_REC | MS_PRIVATE, "") == 0);
+  FSD_CHECK(::mount("", "/", nullptr, MS_REC | propagation, "") == 0);
 }
 
 void BringLoopbackUp() {
@@ -103,6 +104,8 @@ absl::StatusOr<Jail> EnterPart(Walls standing, os::UniqueFd source) {
   } else {
     jail.root = std::move(source);
   }
+  const bool closed = (standing & kClosedProcess) != 0;
+  if (closed) FSD_RETURN_IF_ERROR(sandbox::PreventCoreFiles());
   if ((standing & kCapabilities) != 0) {
     jail.capabilities = sandbox::DataPlaneCapabilities({.xattr = true});
     jail.handle_keeper_capabilities = sandbox::HandleKeeperCapabilities(false, jail.capabilities);
@@ -110,18 +113,27 @@ absl::StatusOr<Jail> EnterPart(Walls standing, os::UniqueFd source) {
         sandbox::DropCapabilities(jail.capabilities | jail.handle_keeper_capabilities));
   }
   // Changed capabilities make a process untraceable too.
-  const bool closed = (standing & kClosedProcess) != 0;
   FSD_CHECK(::prctl(PR_SET_DUMPABLE, closed ? 0 : 1, 0, 0, 0) == 0);
-  const rlimit no_core{0, 0};
-  if (closed) FSD_CHECK(::setrlimit(RLIMIT_CORE, &no_core) == 0);
   ::umask(0);
   return jail;
 }
 
+sandbox::Mode ModeOf(Walls standing) {
+  if ((standing & kEveryWallOfChroot) != 0) return sandbox::Mode::kChroot;
+  if ((standing & kEveryWallOfNone) != 0) return sandbox::Mode::kNone;
+  return sandbox::Mode::kNamespace;
+}
+
+// Whether one of `walls` stands.
+bool Has(Walls standing, Walls walls) { return IsWholeJail(standing) || (standing & walls) != 0; }
+
 absl::StatusOr<Jail> EnterJail(Walls standing, os::UniqueFd source) {
-  if (standing != kEveryWall) return EnterPart(standing, std::move(source));
-  return sandbox::Enter(
-      {.source_directory = std::move(source), .host_handles = true, .xattr = true});
+  if (!IsWholeJail(standing)) return EnterPart(standing, std::move(source));
+  return sandbox::Enter({.mode = ModeOf(standing),
+                         .source_directory = std::move(source),
+                         .has_device_wall = (standing & kDeviceWall) != 0,
+                         .host_handles = true,
+                         .xattr = true});
 }
 
 os::UniqueFd CopyOf(const os::UniqueFd& fd) {
@@ -129,10 +141,11 @@ os::UniqueFd CopyOf(const os::UniqueFd& fd) {
 }
 
 Jail CopyOf(const Jail& jail) {
-  return {.root = CopyOf(jail.root),
+  return {.mode = jail.mode,
+          .root = CopyOf(jail.root),
           .proc = CopyOf(jail.proc),
-          .cut_proc = jail.cut_proc,
           .host_handles = jail.host_handles,
+          .devices_refused = jail.devices_refused,
           .capabilities = jail.capabilities,
           .handle_keeper_capabilities = jail.handle_keeper_capabilities};
 }
@@ -145,10 +158,11 @@ class Keeper {
 
   absl::Status SetUp() {
     FSD_ASSIGN_OR_RETURN(filter_, sandbox::CompileSeccompFilter(process_));
-    if (standing_ == kEveryWall) FSD_RETURN_IF_ERROR(StartHandleKeeper());
+    if (jail_.host_handles) FSD_RETURN_IF_ERROR(StartHandleKeeper());
     // What it is to be confined as needs what the keeper gives up.
-    const bool keeps_handles = process_ == Process::kHandleKeeper;
-    if ((standing_ & kCapabilities) == 0 || keeps_handles) return absl::OkStatus();
+    const bool needs_more =
+        process_ == Process::kHandleKeeper || jail_.mode == sandbox::Mode::kChroot;
+    if (!Has(standing_, kCapabilities) || needs_more) return absl::OkStatus();
     // What it forks is not to have more; a worker's keeper has none, but forks nothing either.
     return sandbox::ReduceCapabilities(Process::kDataPlane, jail_);
   }
@@ -190,16 +204,16 @@ class Keeper {
 
   // In the attempt's own process, as a worker's data plane or the other two do it.
   absl::StatusOr<os::UniqueFd> ConfineInmate(Jail& jail) {
-    if (standing_ == kEveryWall && process_ == Process::kDataPlane) {
+    if (IsWholeJail(standing_) && process_ == Process::kDataPlane) {
       FSD_ASSIGN_OR_RETURN(sandbox::DataPlaneConfinement confinement,
                            sandbox::ConfineDataPlane(jail, /*read_only=*/false));
       return std::move(confinement.proc_self_fd);
     }
     FSD_ASSIGN_OR_RETURN(os::UniqueFd proc_self_fd, sandbox::TakeProcSelfFd(jail));
-    if ((standing_ & kCapabilities) != 0) {
+    if (Has(standing_, kCapabilities)) {
       FSD_RETURN_IF_ERROR(sandbox::ReduceCapabilities(process_, jail));
     }
-    if ((standing_ & kLandlock) != 0 && process_ == Process::kDataPlane) {
+    if (Has(standing_, kLandlock) && process_ == Process::kDataPlane) {
       FSD_RETURN_IF_ERROR(sandbox::ConfineToTree(jail.root.get(), /*read_only=*/false).status());
     }
     return proc_self_fd;
@@ -214,10 +228,11 @@ class Keeper {
     const Inmate inmate{.root = jail.root.get(),
                         .proc_self_fd = proc_self_fd->get(),
                         .proc = proc.get(),
+                        .keeper = ::getppid(),
                         .handle_keeper = handle_socket_.get(),
                         .report = report};
     ::alarm(kPatienceSeconds);
-    if ((standing_ & kSystemCalls) != 0 && !filter_->Install().ok()) return 101;
+    if (Has(standing_, kSystemCalls) && !filter_->Install().ok()) return 101;
     WriteAll(report, attempt(inmate));
     return 0;
   }
@@ -232,7 +247,7 @@ class Keeper {
 // Writes the outcomes to `results`, each with a line's end.
 void RunKeeper(Walls standing, Process process, const std::vector<Attempt>& attempts,
                const std::string& export_path, int results) {
-  UnshareMounts();
+  UnshareMounts(MS_SLAVE);
   auto jail = EnterJail(standing, os::UniqueFd(::open(export_path.c_str(), O_PATH | O_CLOEXEC)));
   if (!jail.ok()) return WriteAll(results, absl::StrCat(jail.status().message(), "\n"));
   Keeper keeper(standing, process, *std::move(jail));
@@ -251,7 +266,7 @@ std::string Outcome(long result) { return result >= 0 ? "done" : ::strerrorname_
 std::string Contents(int fd) { return fd < 0 ? ::strerrorname_np(errno) : ReadAll(fd); }
 
 Prison::Prison() {
-  UnshareMounts();
+  UnshareMounts(MS_PRIVATE);
   FSD_CHECK(::unshare(kOtherNamespaces) == 0);
   BringLoopbackUp();
   char path[] = "/tmp/fsd-prison-XXXXXX";
@@ -279,6 +294,7 @@ std::vector<std::string> Prison::Run(Walls standing, const std::vector<Attempt>&
   const long keeper = ::syscall(SYS_clone, flags, nullptr, nullptr, nullptr, 0);
   FSD_CHECK(keeper >= 0);
   if (keeper == 0) {
+    if ((standing & kDeviceWall) != 0) FSD_CHECK(::write(cgroup_procs_, "0", 1) == 1);
     std::vector<int> kept = let_in_;
     kept.push_back(results[1]);
     CloseAllBut(std::move(kept));

@@ -1,5 +1,5 @@
-// Prison: attempts to get out, made from inside a data plane, behind every wall of the jail or only
-// some of them.
+// Prison: attempts to get out, made from inside a data plane, behind every wall of the jail of one
+// of its modes or only some of them.
 //
 // A run forks as the launcher does, enters the jail on an export of the test's own, forks data
 // planes as the worker does and confines each, with the worker's code wherever all walls stand;
@@ -10,6 +10,8 @@
 // Needs real root. One thread, no other in the process.
 #ifndef FSD_TESTS_SECURITY_PRISON_H_
 #define FSD_TESTS_SECURITY_PRISON_H_
+
+#include <sys/types.h>
 
 #include <functional>
 #include <string>
@@ -29,13 +31,28 @@ inline constexpr Walls kCapabilities = 1u << 3;   // a data plane's, securebits,
 inline constexpr Walls kClosedProcess = 1u << 4;  // no core file, not traceable
 inline constexpr Walls kLandlock = 1u << 5;
 inline constexpr Walls kSystemCalls = 1u << 6;
-inline constexpr Walls kEveryWall = (1u << 7) - 1;
+inline constexpr Walls kEveryWall = (1u << 7) - 1;  // of the mode NAMESPACE
+// Every wall of the other modes; not to be combined, but with the next.
+inline constexpr Walls kEveryWallOfChroot = 1u << 7;
+inline constexpr Walls kEveryWallOfNone = 1u << 8;
+// For who lives in a cgroup (Prison::PutInto): no device is opened. The worker is told.
+inline constexpr Walls kDeviceWall = 1u << 9;
+
+// For a table: every wall of each of the three modes.
+inline constexpr Walls kEveryMode = kEveryWall | kEveryWallOfChroot | kEveryWallOfNone;
+
+// All that a worker of one mode has, by the worker's own code.
+constexpr bool IsWholeJail(Walls walls) {
+  walls &= ~kDeviceWall;
+  return walls == kEveryWall || walls == kEveryWallOfChroot || walls == kEveryWallOfNone;
+}
 
 // What the code of a data plane has at hand.
 struct Inmate {
   int root = -1;           // the export's directory, O_PATH
   int proc_self_fd = -1;   // "self/fd" in a proc of its pid namespace
   int proc = -1;           // that proc's root, as ".." leads there
+  pid_t keeper = -1;       // as its pid namespace knows it
   int handle_keeper = -1;  // the socket to it; behind all walls only
   int report = -1;         // where the outcome goes; for programs that it becomes
 };
@@ -64,6 +81,9 @@ class Prison {
   // An fd that an attempt may have for its own. A worker is given no such one.
   void LetIn(int fd) { let_in_.push_back(fd); }
 
+  // Where runs behind kDeviceWall are to live: the open cgroup.procs of a cgroup that has the wall.
+  void PutInto(int cgroup_procs) { cgroup_procs_ = cgroup_procs; }
+
   // The outcomes of the attempts, each made in a process of its own that is confined as `process`:
   // what it answered, or the signal that ended it, or "exit N". One run, one keeper.
   std::vector<std::string> Run(Walls standing, const std::vector<Attempt>& attempts,
@@ -75,6 +95,7 @@ class Prison {
  private:
   std::string directory_;
   std::vector<int> let_in_;
+  int cgroup_procs_ = -1;
 };
 
 }  // namespace fsd::security

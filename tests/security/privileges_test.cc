@@ -35,10 +35,10 @@ constexpr char kReporter[] = "tests/security/privileges_reporter";
 
 // By a list of system calls alone.
 std::vector<Behind> HeldByTheList(const std::string& success = "done") {
-  return {{kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, success}};
+  return {{kEveryMode, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, success}};
 }
 std::vector<Behind> HeldTwice(const std::string& success = "done") {
-  return {{kEveryWall, "SIGSYS"},
+  return {{kEveryMode, "SIGSYS"},
           {kSystemCalls, "SIGSYS"},
           {kCapabilities, "EPERM"},
           {kNoWalls, success}};
@@ -57,7 +57,7 @@ TEST(Privileges, NoCapabilityComesBack) {
   Prison prison;
   std::vector<Climb> climbs;
   const std::vector<Behind> held = {
-      {kEveryWall, "EPERM"}, {kCapabilities, "EPERM"}, {kNoWalls, "done"}};
+      {kEveryMode, "EPERM"}, {kCapabilities, "EPERM"}, {kNoWalls, "done"}};
   for (const int capability : {CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_NET_ADMIN,
                                CAP_NET_RAW, CAP_SYS_CHROOT, CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_KILL,
                                CAP_SETPCAP, CAP_BPF, CAP_PERFMON}) {
@@ -107,7 +107,9 @@ TEST(Privileges, NoNewPrivsAndTheFilterStay) {
   const Attempt take_back = [](const Inmate&) {
     return Outcome(::prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0));
   };
-  EXPECT_EQ(prison.Run(kEveryWall, take_back), "SIGSYS");
+  for (const Walls walls : {kEveryWall, kEveryWallOfChroot, kEveryWallOfNone}) {
+    EXPECT_EQ(prison.Run(walls, take_back), "SIGSYS") << walls;
+  }
   EXPECT_EQ(prison.Run(kCapabilities, take_back), "EINVAL");
 }
 
@@ -142,7 +144,7 @@ TEST(Privileges, NoProgramOfTheExportGivesAny) {
   const std::string nobody = "uid 1000 gid 1000 CAP_NET_RAW 0";
   const auto held = [&](const std::string& success) {
     // The mount's flags; no_new_privs.
-    return std::vector<Behind>{{kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"},
+    return std::vector<Behind>{{kEveryMode, "SIGSYS"}, {kSystemCalls, "SIGSYS"},
                                {kMounts, nobody},      {kCapabilities, nobody},
                                {kLandlock, "EACCES"},  {kNoWalls, success}};
   };
@@ -156,7 +158,7 @@ TEST(Privileges, NoProgramOfTheExportGivesAny) {
           {"with a capability",
            [](const Inmate& in) { return BecomeReporter(in, "with-capability"); },
            // One that it cannot be given ends the execution.
-           {{kEveryWall, "SIGSYS"},
+           {{kEveryMode, "SIGSYS"},
             {kSystemCalls, "SIGSYS"},
             {kMounts, nobody},
             {kCapabilities, "EPERM"},
@@ -167,7 +169,7 @@ TEST(Privileges, NoProgramOfTheExportGivesAny) {
              ::dup2(in.report, STDOUT_FILENO);
              return Outcome(::syscall(SYS_execveat, in.root, "set-user-id", none, none, 0));
            },
-           {{kEveryWall, "SIGSYS"},
+           {{kEveryMode, "SIGSYS"},
             {kCapabilities, "uid 0 gid 0 CAP_NET_RAW 0"},
             {kNoWalls, "uid 0 gid 0 CAP_NET_RAW 1"}}},
       });
@@ -219,7 +221,7 @@ TEST(Privileges, NothingOfRootsCanBeAskedOfTheKernel) {
            HeldTwice("EINVAL")},
           {"a higher priority",
            [](const Inmate&) { return Outcome(::setpriority(PRIO_PROCESS, 0, -1)); },
-           {{kEveryWall, "SIGSYS"},
+           {{kEveryMode, "SIGSYS"},
             {kSystemCalls, "SIGSYS"},
             {kCapabilities, "EACCES"},
             {kNoWalls, "done"}}},
@@ -229,7 +231,7 @@ TEST(Privileges, NothingOfRootsCanBeAskedOfTheKernel) {
           {"bpf", [](const Inmate&) { return MakeBpfMap(); }, HeldTwice()},
           {"perf_event_open",
            [](const Inmate&) { return OpenPerfEvent(); },
-           {{kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "done"}}},
+           {{kEveryMode, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "done"}}},
           {"io_uring",
            [](const Inmate&) {
              io_uring_params parameters{};

@@ -24,10 +24,14 @@ TEST(Proc, TheKernelsSettingsAreNotThere) {
   std::vector<Climb> climbs;
   for (const char* path : {"/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname",
                            "/proc/sys/vm/drop_caches", "/proc/self/oom_score_adj"}) {
-    climbs.push_back(
-        {path,
-         [=](const Inmate&) { return OpenToWrite(AT_FDCWD, path); },
-         {{kEveryWall, "ENOENT"}, {kMounts, "ENOENT"}, {kLandlock, "EACCES"}, {kNoWalls, "done"}}});
+    climbs.push_back({path,
+                      [=](const Inmate&) { return OpenToWrite(AT_FDCWD, path); },
+                      {{kEveryWall, "ENOENT"},
+                       {kEveryWallOfChroot, "ENOENT"},
+                       {kEveryWallOfNone, "EACCES"},
+                       {kMounts, "ENOENT"},
+                       {kLandlock, "EACCES"},
+                       {kNoWalls, "done"}}});
   }
   ExpectTheyHold(prison, "/proc of the host's", climbs);
   // The proc that there is shows processes only.
@@ -46,25 +50,37 @@ TEST(Proc, AProcessSetsNothingOfItsOwn) {
     climbs.push_back(
         {file,
          [=](const Inmate& in) { return OpenToWrite(in.proc, absl::StrCat("self/", file)); },
-         {{kEveryWall, "EROFS"}, {kMounts, "EROFS"}, {kLandlock, "EACCES"}, {kNoWalls, "done"}}});
+         {{kEveryWall, "EROFS"},
+          {kEveryWallOfChroot, "ENOENT"},
+          {kEveryWallOfNone, "EACCES"},
+          {kMounts, "EROFS"},
+          {kLandlock, "EACCES"},
+          {kNoWalls, "done"}}});
   }
   ExpectTheyHold(prison, "/proc/self", climbs);
 }
 
 TEST(CoreFiles, ThereIsNone) {
   Prison prison;
-  const rlimit some{.rlim_cur = 1, .rlim_max = 1};
+  const rlimit some{.rlim_cur = 2, .rlim_max = 2};
   ASSERT_EQ(::setrlimit(RLIMIT_CORE, &some), 0);
   ExpectTheyHold(
       prison, "core files",
       {
           {"a process that may be dumped",
            [](const Inmate&) { return Outcome(::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); },
-           {{kEveryWall, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "done"}}},
+           {{kEveryMode, "SIGSYS"}, {kSystemCalls, "SIGSYS"}, {kNoWalls, "done"}}},
           {"a limit of more than nothing",
            [&](const Inmate&) { return Outcome(::setrlimit(RLIMIT_CORE, &some)); },
-           {{kEveryWall, "SIGSYS"}, {kClosedProcess | kCapabilities, "EPERM"}, {kNoWalls, "done"}}},
+           {{kEveryMode, "SIGSYS"}, {kClosedProcess | kCapabilities, "EPERM"}, {kNoWalls, "done"}}},
       });
+  // With 1 alone the kernel starts no program that a core file is piped to.
+  const Attempt read = [](const Inmate&) {
+    rlimit limit;
+    return ::getrlimit(RLIMIT_CORE, &limit) == 0 ? absl::StrCat(limit.rlim_max) : Outcome(-1);
+  };
+  EXPECT_EQ(prison.Run(kEveryWall & ~kSystemCalls, read), "1");
+  EXPECT_EQ(prison.Run(kNoWalls, read), "2");
 }
 
 }  // namespace

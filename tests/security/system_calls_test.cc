@@ -49,12 +49,13 @@ class SystemCalls : public ::testing::TestWithParam<Case> {
 
   // What became of those that did not end the process as they must, by number. Prints one line, as
   // ExpectTheyHold does.
-  std::vector<std::string> Survivors(Entry entry, const std::vector<long>& numbers) {
+  std::vector<std::string> Survivors(Entry entry, const std::vector<long>& numbers,
+                                     Walls walls = kEveryWall) {
     std::vector<Attempt> attempts;
     for (const long number : numbers) {
       attempts.push_back([=](const Inmate&) { return Outcome(entry(number)); });
     }
-    const std::vector<std::string> outcomes = prison_.Run(kEveryWall, attempts, GetParam().process);
+    const std::vector<std::string> outcomes = prison_.Run(walls, attempts, GetParam().process);
     std::vector<std::string> survivors;
     for (size_t i = 0; i < numbers.size(); ++i) {
       // A kernel without the i386 entry has a fault in its place.
@@ -90,6 +91,13 @@ class SystemCalls : public ::testing::TestWithParam<Case> {
     for (long number = 0; number < kNumbers; number += stride) numbers.push_back(number);
     return numbers;
   }
+  static std::vector<long> NumbersOnNoList() {
+    std::set<long> allowed = {SYS_clone3, kUretprobe, kUprobe};
+    for (const sandbox::AllowedSyscall& row : GetParam().list()) allowed.insert(row.number);
+    std::vector<long> numbers = Numbers(1);
+    std::erase_if(numbers, [&](long number) { return allowed.contains(number); });
+    return numbers;
+  }
   // The filter knows these entries before any number: the data plane tries each, who can do less
   // some.
   static std::vector<long> NumbersOfOtherEntries() {
@@ -100,11 +108,13 @@ class SystemCalls : public ::testing::TestWithParam<Case> {
 };
 
 TEST_P(SystemCalls, OneThatIsNotOnTheListEndsTheProcess) {
-  std::set<long> allowed = {SYS_clone3, kUretprobe, kUprobe};
-  for (const sandbox::AllowedSyscall& row : GetParam().list()) allowed.insert(row.number);
-  std::vector<long> numbers = Numbers(1);
-  std::erase_if(numbers, [&](long number) { return allowed.contains(number); });
-  EXPECT_THAT(Survivors(Call, numbers), IsEmpty());
+  EXPECT_THAT(Survivors(Call, NumbersOnNoList()), IsEmpty());
+}
+
+TEST_P(SystemCalls, TheOtherModesHaveTheSameList) {
+  for (const Walls walls : {kEveryWallOfChroot, kEveryWallOfNone}) {
+    EXPECT_THAT(Survivors(Call, NumbersOnNoList(), walls), IsEmpty()) << walls;
+  }
 }
 
 TEST_P(SystemCalls, Clone3IsNotThere) {
