@@ -18,7 +18,10 @@ from service import Service, binary
 
 CHECK_SECONDS = 1500
 GUESTS = 2
-EVERYTHING = ("--xattr", "on", "--posix-acl", "auto", "--preserve-noatime")
+# A host that shares its mounts gives no guest device nodes without a cgroup, unless told to.
+DEVICES = ("--add-cap", "CAP_MKNOD")
+XATTRS = (*DEVICES, "--xattr", "on", "--posix-acl", "auto")
+EVERYTHING = (*XATTRS, "--preserve-noatime")
 # Long enough for a waiter in an emulated guest to be let on before it ends.
 LOCKS = ("--locks", "shared", "--lock-wait", "5s")
 DIRECT = ("--direct-io",)
@@ -42,7 +45,7 @@ NEW_SHARES = {
     "always": (*EVERYTHING, *LOCKS, "--cache", "always", "--negative-timeout", "1d",
                "--cache-symlinks"),
     "never": (*EVERYTHING, *LOCKS, "--cache", "never", "--mmap"),
-    "openless": ("--xattr", "on", "--posix-acl", "auto", "--cache", "always", "--zero-message-open"),
+    "openless": (*XATTRS, "--cache", "always", "--zero-message-open"),
     "metadata": (*EVERYTHING, *LOCKS, "--cache", "metadata", "--mmap"),
     "handles": (*EVERYTHING, "--host-handles", "always", "--max-inode-fds", "256"),
 }
@@ -114,7 +117,7 @@ class Semantics(unittest.TestCase):
     maxDiff = None
 
     def check(self, kernel, kernel_name, shares):
-        with Images() as images, Service() as service:
+        with Images() as images, Service("--allow-capabilities", "CAP_MKNOD") as service:
             tried = [Share(name, flags, kernel_name, service, images)
                      for name, flags in shares.items()]
 
