@@ -55,7 +55,7 @@ TEST(FailedCall, WithoutAReasonIsAnInternalFailure) {
 }
 
 TEST(FailedCall, EveryReasonOfTheSupervisorIsInTheApi) {
-  for (int i = 0; i <= static_cast<int>(ErrorReason::kShuttingDown); ++i) {
+  for (int i = 0; i <= static_cast<int>(ErrorReason::kOperationEnded); ++i) {
     const std::string name(supervisor::ErrorReasonName(static_cast<ErrorReason>(i)));
     v1::ErrorReason parsed = v1::ERROR_REASON_UNSPECIFIED;
     EXPECT_TRUE(v1::ErrorReason_Parse(name, &parsed)) << name;

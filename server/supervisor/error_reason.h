@@ -31,6 +31,9 @@ enum class ErrorReason {
   kSandboxNotAllowed,
   kCapabilityNotAllowed,
   kSocketOwnerNotAllowed,
+  kFieldNotLive,
+  kDrainTimedOut,
+  kOperationEnded,
 };
 
 // "SOURCE_NOT_FOUND" and so on.

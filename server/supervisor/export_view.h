@@ -20,9 +20,10 @@ enum class ExportState {
   kListening,   // the socket waits for a front-end
   kConnected,   // a front-end is there
   kMounted,     // a guest has mounted it
-  kRecovering,  // its worker died; another is on the way (the socket still takes connections)
+  kRecovering,  // its worker ended; another is on the way (the socket still takes connections)
   kFailed,      // given up; see the conditions
   kDeleting,
+  kDraining,  // a front-end that is there may finish; no other may come
 };
 
 // What is worth an operator's attention, e.g. WORKER_CRASHED with the signal and when.
