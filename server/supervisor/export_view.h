@@ -41,6 +41,7 @@ struct ExportView {
   pid_t worker_pid = 0;   // the keeper's, in the supervisor's pid namespace; 0 if none runs
   uint64_t restarts = 0;  // of the worker since the export was created or the supervisor started
   internal::WorkerStatus worker;  // last reported
+  bool gone = false;              // the last view of an export that has been removed
 };
 
 }  // namespace fsd::supervisor

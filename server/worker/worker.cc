@@ -251,8 +251,7 @@ void Worker::Disconnect() {
 
 void Worker::Retire() {
   retiring_ = true;
-  if (!retired() || stopping_) return;
-  vhost_acceptor_->Pause();
+  if (phase_ == Phase::kListening && !stopping_) vhost_acceptor_->Pause();
   status_pacer_->Push();
 }
 
@@ -278,7 +277,7 @@ internal::WorkerStatus Worker::Status() const {
   status.set_handle_lack(HandleLackOf(usage));
   status.set_landlock_lacking(landlock_lacking_);
   status.set_draining(draining_);
-  status.set_retired(retired());
+  status.set_retiring(retiring_);
   status.set_inodes(usage.inodes);
   status.set_open_files(usage.open_files);
   status.set_inodes_refused(usage.inodes_refused);

@@ -86,7 +86,6 @@ class Worker {
   void SetDraining(bool draining);
   void Disconnect();
   void Retire();
-  bool retired() const { return retiring_ && phase_ == Phase::kListening; }
   void ResetDevice();
   internal::WorkerStatus Status() const;
 

@@ -478,12 +478,12 @@ TEST_F(WorkerTest, RetiresOnceNobodyIsConnectedAndThenLeavesNewcomersInTheBacklo
   ToWorker retire;
   retire.mutable_retire();
   supervisor.Send(retire);
-  ASSERT_FALSE(supervisor.Query()->retired());
+  ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_CONNECTED)->retiring());
   EXPECT_TRUE(front_end.Features().has_value());
 
   front_end.Close();
 
-  EXPECT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING)->retired());
+  EXPECT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING)->retiring());
   FakeFrontEnd next(vhost_path());
   const std::optional<WorkerStatus> status = supervisor.Query();
   EXPECT_EQ(status->state(), WorkerStatus::STATE_LISTENING);
