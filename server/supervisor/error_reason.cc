@@ -52,6 +52,8 @@ std::string_view ErrorReasonName(ErrorReason reason) {
       return "DRAIN_TIMED_OUT";
     case ErrorReason::kOperationEnded:
       return "OPERATION_ENDED";
+    case ErrorReason::kEtagMismatch:
+      return "ETAG_MISMATCH";
   }
   return "UNKNOWN";
 }

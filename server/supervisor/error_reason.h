@@ -34,6 +34,7 @@ enum class ErrorReason {
   kFieldNotLive,
   kDrainTimedOut,
   kOperationEnded,
+  kEtagMismatch,
 };
 
 // "SOURCE_NOT_FOUND" and so on.
