@@ -271,9 +271,11 @@ void Export::OnFailure(std::string_view reason, const std::string& how,
                        absl::Duration healthy_for) {
   const std::optional<absl::Duration> delay = restart_policy_.OnFailure(healthy_for);
   if (!delay.has_value()) {
-    return Fail(reason, absl::StrCat("the worker failed ", restart_policy_.failures_in_a_row(),
-                                     " times in a row, the last time: ", how,
-                                     "; see the log, then delete the export and create it again"));
+    return Fail(
+        reason,
+        absl::StrCat("the worker failed ", restart_policy_.failures_in_a_row(),
+                     " times in a row, the last time: ", how,
+                     "; see the log, mend the cause and restart the worker, or delete the export"));
   }
   AddCondition("WORKER_CRASHED", how);
   SetState(ExportState::kRecovering);

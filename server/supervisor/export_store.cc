@@ -67,8 +67,7 @@ ErrnoOr<std::string> ReadFile(int directory, const std::string& name) {
   return bytes;
 }
 
-ErrnoOr<void> WriteFile(int directory, const std::string& name, std::string_view bytes,
-                        bool sync) {
+ErrnoOr<void> WriteFile(int directory, const std::string& name, std::string_view bytes, bool sync) {
   const os::UniqueFd fd(::openat(directory, name.c_str(),
                                  O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.valid()) return Errno::Last();
@@ -180,8 +179,7 @@ absl::Status ExportStore::Write(const internal::ExportRecord& record, Syncing sy
                                       " bytes; at most ", kMaxRecordBytes, " can be kept"));
   }
   const std::string temporary = TemporaryName(id);
-  const auto written =
-      WriteFile(exports_.get(), temporary, bytes, syncing == Syncing::kFirst);
+  const auto written = WriteFile(exports_.get(), temporary, bytes, syncing == Syncing::kFirst);
   if (!written.ok()) {
     ::unlinkat(exports_.get(), temporary.c_str(), 0);
     return StateError(

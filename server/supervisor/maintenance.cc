@@ -151,13 +151,14 @@ void Maintenance::AwaitUpdate(Export& updated, Done done) {
   const std::string id = updated.id();
   surroundings_.operations.emplace(id, Operation(Operation::Kind::kMaintain, std::move(done)));
   surroundings_.waits.Begin(
-      id, {.is_over = [](const Export& looked_at) { return looked_at.next_front_end_has_updates(); },
-           .timeout = surroundings_.timing.worker.stop,
-           // It is on disk; a worker that does not answer is dealt with otherwise.
-           .timed_out = absl::OkStatus(),
-           .is_drain = false,
-           .cancellation = nullptr,
-           .done = [this, id](const absl::Status& status) { Finish(id, status); }});
+      id,
+      {.is_over = [](const Export& looked_at) { return looked_at.next_front_end_has_updates(); },
+       .timeout = surroundings_.timing.worker.stop,
+       // It is on disk; a worker that does not answer is dealt with otherwise.
+       .timed_out = absl::OkStatus(),
+       .is_drain = false,
+       .cancellation = nullptr,
+       .done = [this, id](const absl::Status& status) { Finish(id, status); }});
 }
 
 void Maintenance::RestartWorker(Export& restarted, bool force, Done done) {
