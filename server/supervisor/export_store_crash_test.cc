@@ -227,6 +227,7 @@ class ExportStoreCrashTest : public testing::TestWithParam<Loss> {
     const pid_t child = ::fork();
     if (child == 0) {
       auto store = *ExportStore::Open(state_dir());
+      disk = Disk{};
       disk.loss = GetParam();
       disk.calls_left = calls;
       disk.directory = records_dir();
@@ -296,6 +297,7 @@ TEST(InterposedCallsTest, AreSeen) {
   const std::string root = ::mkdtemp(name);
   {
     auto store = *ExportStore::Open(root);
+    disk = Disk{};
     disk.directory = root + "/exports";
     disk.calls_left = 1000;
     disk.on = true;
