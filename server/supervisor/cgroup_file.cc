@@ -18,8 +18,7 @@ ErrnoOr<std::string> ReadCgroupFile(int directory, const std::string& name) {
 }
 
 ErrnoOr<void> WriteCgroupFile(int directory, const std::string& name, std::string_view text) {
-  const os::UniqueFd fd(
-      ::openat(directory, name.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW));
+  const os::UniqueFd fd(::openat(directory, name.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW));
   if (!fd.valid()) return Errno::Last();
   const ssize_t written = ::write(fd.get(), text.data(), text.size());
   if (written < 0) return Errno::Last();
