@@ -339,6 +339,13 @@ void Export::Update(internal::ExportRecord record,
   surroundings_.changed(*this);
 }
 
+bool Export::worker_knows_draining() const {
+  // One that is not ready may have been told only after its start.
+  return worker_ == nullptr || exchanging_ ||
+         (status_.state() != internal::WorkerStatus::STATE_UNSPECIFIED &&
+          status_.draining() == draining_);
+}
+
 bool Export::next_front_end_has_updates() const {
   return awaited_changes_.empty() || worker_ == nullptr || exchanging_ || status_.retiring();
 }

@@ -91,6 +91,8 @@ class Export {
 
   // Whether front-ends that connect are turned away. The record's own word counts at the start.
   void SetDraining(bool draining);
+  // Whether its worker, if any, does as `draining` says.
+  bool worker_knows_draining() const;
   // Replaces the record. What only the next worker can do is done as soon as no front-end is
   // connected: `for_next_worker`, the names of its fields.
   void Update(internal::ExportRecord record, const std::vector<std::string_view>& for_next_worker);

@@ -59,7 +59,7 @@ void Maintenance::Drain(Export& drained, const std::optional<DrainWait>& wait, D
   }
   if (const absl::Status status = Record(drained, true); !status.ok()) return done(status);
   drained.SetDraining(true);
-  done(drained.View());
+  AwaitWorker(drained, &Export::worker_knows_draining, std::move(done));
 }
 
 void Maintenance::DrainForRemoval(Export& removed, const DrainWait& wait,
@@ -103,7 +103,7 @@ void Maintenance::Resume(Export& resumed, Done done) {
   EndDrain(resumed.id());
   if (const absl::Status status = Record(resumed, false); !status.ok()) return done(status);
   resumed.SetDraining(false);
-  done(resumed.View());
+  AwaitWorker(resumed, &Export::worker_knows_draining, std::move(done));
 }
 
 bool Maintenance::EndDrain(const std::string& id) {
@@ -147,18 +147,21 @@ void Maintenance::OnNotDisconnected(const std::string& id) {
 }
 
 void Maintenance::AwaitUpdate(Export& updated, Done done) {
-  if (updated.next_front_end_has_updates()) return done(updated.View());
-  const std::string id = updated.id();
+  AwaitWorker(updated, &Export::next_front_end_has_updates, std::move(done));
+}
+
+void Maintenance::AwaitWorker(Export& changed, bool (Export::*knows)() const, Done done) {
+  if ((changed.*knows)()) return done(changed.View());
+  const std::string id = changed.id();
   surroundings_.operations.emplace(id, Operation(Operation::Kind::kMaintain, std::move(done)));
   surroundings_.waits.Begin(
-      id,
-      {.is_over = [](const Export& looked_at) { return looked_at.next_front_end_has_updates(); },
-       .timeout = surroundings_.timing.worker.stop,
-       // It is on disk; a worker that does not answer is dealt with otherwise.
-       .timed_out = absl::OkStatus(),
-       .is_drain = false,
-       .cancellation = nullptr,
-       .done = [this, id](const absl::Status& status) { Finish(id, status); }});
+      id, {.is_over = [knows](const Export& looked_at) { return (looked_at.*knows)(); },
+           .timeout = surroundings_.timing.worker.stop,
+           // It is on disk; a worker that does not answer is dealt with otherwise.
+           .timed_out = absl::OkStatus(),
+           .is_drain = false,
+           .cancellation = nullptr,
+           .done = [this, id](const absl::Status& status) { Finish(id, status); }});
 }
 
 void Maintenance::RestartWorker(Export& restarted, bool force, Done done) {

@@ -50,14 +50,15 @@ class Maintenance {
 
   // The export has no operation, and is not being removed.
 
-  // Without `wait`, answers when it is on disk that the export drains. With it, when the front-end
-  // has left besides; otherwise the export is as it was.
+  // Without `wait`, answers when it is on disk that the export drains, and its worker knows. With
+  // it, when the front-end has left besides; otherwise the export is as it was.
   void Drain(Export& drained, const std::optional<DrainWait>& wait, Done done);
   void Disconnect(Export& disconnected, Done done);
   void RestartWorker(Export& restarted, bool force, Done done);
   // Answers as soon as whoever connects is served as `updated` says.
   void AwaitUpdate(Export& updated, Done done);
-  // Ends a drain that is waited for, of which the export may have the operation.
+  // Answers when that is on disk and the worker takes connections. Ends a drain that is waited for,
+  // of which the export may have the operation.
   void Resume(Export& resumed, Done done);
 
   // Drains, without a word of it on disk. `drained`: OK, or why not, and the export is as it was.
@@ -71,6 +72,8 @@ class Maintenance {
 
  private:
   absl::Status Record(Export& drained, bool draining);
+  // Answers as soon as the worker `knows`, so that whoever connects afterwards finds it so.
+  void AwaitWorker(Export& changed, bool (Export::*knows)() const, Done done);
   void BeginDrain(Export& drained, const DrainWait& wait, std::function<void(absl::Status)> then);
   void FinishDrain(const std::string& id, absl::Status status);
   void OnNotDisconnected(const std::string& id);

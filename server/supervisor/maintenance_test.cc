@@ -49,6 +49,17 @@ TEST_F(MaintenanceTest, WhileAnExportDrainsItsFrontEndGoesOnAndNoOtherComes) {
   EXPECT_TRUE(Answers(Connect("web")));
 }
 
+TEST_F(MaintenanceTest, WhoConnectsAfterTheAnswerFindsItSo) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(supervisor.Drain("web").ok());
+    ASSERT_TRUE(IsClosed(Connect("web"))) << i;
+    ASSERT_TRUE(supervisor.Resume("web").ok());
+    ASSERT_TRUE(Answers(Connect("web"))) << i;
+  }
+}
+
 TEST_F(MaintenanceTest, ADrainOutlivesTheWorkerAndTheSupervisor) {
   auto* supervisor = &Start();
   ASSERT_TRUE(supervisor->Create(SpecOf("web")).ok());
