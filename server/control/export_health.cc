@@ -15,6 +15,7 @@ bool IsServing(supervisor::ExportState state) {
     case supervisor::ExportState::kRecovering:
     case supervisor::ExportState::kFailed:
     case supervisor::ExportState::kDeleting:
+    case supervisor::ExportState::kDraining:
       return false;
   }
   return false;

@@ -1,7 +1,7 @@
 // ExportHealth: each export as a service of grpc.health.v1, "exports/<id>".
 //
 // SERVING while a front-end can use the export; NOT_SERVING while it is being made, recovered or
-// deleted, has failed, or is gone. Fed by the supervisor's observer. Any thread.
+// deleted, drains, has failed, or is gone. Fed by the supervisor's observer. Any thread.
 #ifndef FSD_SERVER_CONTROL_EXPORT_HEALTH_H_
 #define FSD_SERVER_CONTROL_EXPORT_HEALTH_H_
 

@@ -1,13 +1,17 @@
 #include "server/control/export_service.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
+#include "google/protobuf/duration.pb.h"
 #include "server/control/export_name.h"
 #include "server/control/export_page.h"
 #include "server/control/export_translation.h"
+#include "server/control/export_update.h"
 #include "server/control/export_validation.h"
 #include "server/control/pending_call.h"
 #include "server/control/status_details.h"
@@ -34,37 +38,29 @@ supervisor::Callback<ExportView> AnswerWithExport(std::shared_ptr<PendingCall> c
   };
 }
 
-// One DeleteExport on its way: the etag is compared first, if there is one.
-struct Deletion {
-  std::string id;
-  std::string etag;
-  bool allow_missing;
-  bool force;
-};
-
-void Delete(supervisor::Supervisor& supervisor, std::shared_ptr<PendingCall> call,
-            const Deletion& deletion) {
-  supervisor.DeleteExport(
-      deletion.id, deletion.force, [call = std::move(call), deletion](const absl::Status& status) {
-        call->Answer([&] {
-          if (status.ok() || (absl::IsNotFound(status) && deletion.allow_missing)) {
-            return grpc::Status();
-          }
-          return FailedCall(status, deletion.id);
-        });
-      });
+// The export of a validated name and etag.
+supervisor::ExportTarget TargetOf(const std::string& name, const std::string& etag) {
+  supervisor::ExportTarget target{.id = *ParseExportName(name), .precondition = nullptr};
+  if (etag.empty()) return target;
+  target.precondition = [etag](const internal::ExportRecord& record) {
+    return Etag(record) == etag ? absl::OkStatus() : EtagMismatch();
+  };
+  return target;
 }
 
-void DeleteIfUnchanged(supervisor::Supervisor& supervisor, std::shared_ptr<PendingCall> call,
-                       Deletion deletion) {
-  auto compare = [&supervisor, call, deletion](const absl::StatusOr<ExportView>& view) {
-    if (view.ok() && Etag(view->record) != deletion.etag) {
-      return call->Answer([&] { return EtagMismatch(deletion.id); });
-    }
-    // A missing export is DeleteExport's to answer.
-    Delete(supervisor, call, deletion);
-  };
-  supervisor.GetExport(std::move(deletion.id), std::move(compare));
+absl::Duration ToDuration(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+supervisor::Deletion ToDeletion(const v1::DeleteExportRequest& request, const PendingCall& call) {
+  using Mode = supervisor::Deletion::Mode;
+  supervisor::Deletion deletion;
+  if (request.mode() == v1::DeleteExportRequest::FORCE) deletion.mode = Mode::kForce;
+  if (request.mode() != v1::DeleteExportRequest::DRAIN) return deletion;
+  deletion.mode = Mode::kDrain;
+  deletion.wait.cancellation = call.cancellation();
+  if (request.has_drain_timeout()) deletion.wait.timeout = ToDuration(request.drain_timeout());
+  return deletion;
 }
 
 }  // namespace
@@ -99,20 +95,38 @@ grpc::ServerUnaryReactor* ExportService::ListExports(grpc::CallbackServerContext
                                                      v1::ListExportsResponse* response) {
   auto call = std::make_shared<PendingCall>();
   auto violations = ValidateList(*request);
-  const auto after_id = ReadPageToken(request->page_token());
-  if (!after_id) {
-    violations.push_back({"page_token", v1::PAGE_TOKEN_INVALID,
-                          "not a token of this server; take next_page_token of the page before"});
-  }
+  const ExportQuery query = ReadQuery(*request, violations);
   if (!violations.empty()) return Refuse(*call, violations);
-  supervisor_.ListExports([call, after_id = *after_id, page_size = request->page_size(),
-                           response](const absl::StatusOr<std::vector<ExportView>>& views) {
-    call->Answer([&] {
-      if (!views.ok()) return FailedCall(views.status(), "");
-      *response = MakePage(*views, after_id, page_size);
-      return grpc::Status();
-    });
-  });
+  supervisor_.ListExports(
+      [call, query, response](const absl::StatusOr<std::vector<ExportView>>& views) {
+        call->Answer([&] {
+          if (!views.ok()) return FailedCall(views.status(), "");
+          *response = MakePage(*views, query);
+          return grpc::Status();
+        });
+      });
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* ExportService::UpdateExport(grpc::CallbackServerContext*,
+                                                      const v1::UpdateExportRequest* request,
+                                                      v1::UpdateExportResponse* response) {
+  auto call = std::make_shared<PendingCall>();
+  const auto update = std::make_shared<ExportUpdate>();
+  if (auto violations = update->Read(*request); !violations.empty()) {
+    return Refuse(*call, violations);
+  }
+  supervisor_.UpdateExport(
+      update->id(),
+      [update](const internal::ExportRecord& record) { return update->Change(record); },
+      request->validate_only(),
+      [call, update, response](const absl::StatusOr<supervisor::UpdatedExport>& updated) {
+        call->Answer([&] {
+          if (!updated.ok()) return update->Failed(updated.status());
+          *response = ToUpdateResponse(*updated);
+          return grpc::Status();
+        });
+      });
   return call->reactor();
 }
 
@@ -123,17 +137,76 @@ grpc::ServerUnaryReactor* ExportService::DeleteExport(grpc::CallbackServerContex
   if (auto violations = ValidateDelete(*request); !violations.empty()) {
     return Refuse(*call, violations);
   }
-  const Deletion deletion = {
-      .id = *ParseExportName(request->name()),
-      .etag = request->etag(),
-      .allow_missing = request->allow_missing(),
-      .force = request->mode() == v1::DeleteExportRequest::FORCE,
+  supervisor::ExportTarget target = TargetOf(request->name(), request->etag());
+  auto answer = [call, id = target.id,
+                 allow_missing = request->allow_missing()](const absl::Status& status) {
+    call->Answer([&] {
+      if (status.ok() || (absl::IsNotFound(status) && allow_missing)) return grpc::Status();
+      return FailedCall(status, id);
+    });
   };
-  if (deletion.etag.empty()) {
-    Delete(supervisor_, call, deletion);
-  } else {
-    DeleteIfUnchanged(supervisor_, call, deletion);
+  supervisor_.DeleteExport(std::move(target), ToDeletion(*request, *call), std::move(answer));
+  return call->reactor();
+}
+
+grpc::ServerWriteReactor<v1::WatchExportsResponse>* ExportService::WatchExports(
+    grpc::CallbackServerContext*, const v1::WatchExportsRequest* request) {
+  return watchers_->Watch(*request);
+}
+
+grpc::ServerUnaryReactor* ExportService::DrainExport(grpc::CallbackServerContext*,
+                                                     const v1::DrainExportRequest* request,
+                                                     v1::Export* response) {
+  auto call = std::make_shared<PendingCall>();
+  if (auto violations = ValidateDrain(*request); !violations.empty()) {
+    return Refuse(*call, violations);
   }
+  std::optional<supervisor::DrainWait> wait;
+  if (request->has_timeout()) {
+    wait = {.timeout = ToDuration(request->timeout()), .cancellation = call->cancellation()};
+  }
+  supervisor::ExportTarget target = TargetOf(request->name(), request->etag());
+  auto answer = AnswerWithExport(call, target.id, response);
+  supervisor_.DrainExport(std::move(target), std::move(wait), std::move(answer));
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* ExportService::ResumeExport(grpc::CallbackServerContext*,
+                                                      const v1::ResumeExportRequest* request,
+                                                      v1::Export* response) {
+  auto call = std::make_shared<PendingCall>();
+  if (auto violations = ValidateNamed(*request, request->name()); !violations.empty()) {
+    return Refuse(*call, violations);
+  }
+  supervisor::ExportTarget target = TargetOf(request->name(), request->etag());
+  auto answer = AnswerWithExport(call, target.id, response);
+  supervisor_.ResumeExport(std::move(target), std::move(answer));
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* ExportService::DisconnectExport(
+    grpc::CallbackServerContext*, const v1::DisconnectExportRequest* request,
+    v1::Export* response) {
+  auto call = std::make_shared<PendingCall>();
+  if (auto violations = ValidateNamed(*request, request->name()); !violations.empty()) {
+    return Refuse(*call, violations);
+  }
+  supervisor::ExportTarget target = TargetOf(request->name(), request->etag());
+  auto answer = AnswerWithExport(call, target.id, response);
+  supervisor_.DisconnectExport(std::move(target), std::move(answer));
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* ExportService::RestartWorker(grpc::CallbackServerContext*,
+                                                       const v1::RestartWorkerRequest* request,
+                                                       v1::Export* response) {
+  auto call = std::make_shared<PendingCall>();
+  if (auto violations = ValidateNamed(*request, request->name()); !violations.empty()) {
+    return Refuse(*call, violations);
+  }
+  supervisor::ExportTarget target = TargetOf(request->name(), request->etag());
+  auto answer = AnswerWithExport(call, target.id, response);
+  supervisor_.RestartWorker(std::move(target), request->force(), std::move(answer));
   return call->reactor();
 }
 

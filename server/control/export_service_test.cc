@@ -71,7 +71,7 @@ class ExportServiceTest : public testing::Test {
   }
 
   FakeSupervisor supervisor_;
-  ExportService service_{supervisor_};
+  ExportService service_{supervisor_, WatchHub::Create({})};
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::ExportService::Stub> stub_;
 };

@@ -45,6 +45,8 @@ v1::ExportStatus::State ToV1(supervisor::ExportState state) {
       return v1::ExportStatus::FAILED;
     case supervisor::ExportState::kDeleting:
       return v1::ExportStatus::DELETING;
+    case supervisor::ExportState::kDraining:
+      return v1::ExportStatus::DRAINING;
   }
   return v1::ExportStatus::STATE_UNSPECIFIED;
 }
@@ -140,9 +142,12 @@ v1::Export ToExport(const supervisor::ExportView& view) {
 }
 
 std::string Etag(const internal::ExportRecord& record) {
+  // What it does, not what it is.
+  internal::ExportRecord specified = record;
+  specified.clear_draining();
   // FNV-1a over the serialized record, which has no map field and so one form only.
   uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : record.SerializeAsString()) {
+  for (const char c : specified.SerializeAsString()) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   }
   return absl::StrFormat("\"%016x\"", hash);

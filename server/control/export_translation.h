@@ -16,7 +16,8 @@ internal::ExportSpec ToSpec(const std::string& export_id, const v1::Export& reso
 
 v1::Export ToExport(const supervisor::ExportView& view);
 
-// A quoted hash of the record's bytes: equal exactly when the record is (up to chance).
+// A quoted hash of the record's bytes: equal exactly when the record is (up to chance). Draining
+// does not count.
 std::string Etag(const internal::ExportRecord& record);
 
 }  // namespace fsd::control

@@ -9,12 +9,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/control/cache_validation.h"
+#include "server/control/duration_check.h"
 #include "server/control/export_name.h"
 #include "server/control/field_checks.h"
 #include "server/control/id_mapping_validation.h"
 #include "server/control/sandbox_validation.h"
 #include "server/control/semantics_validation.h"
+#include "server/control/served_export_fields.h"
 #include "server/control/served_fields.h"
+#include "server/control/update_mask.h"
 
 namespace fsd::control {
 namespace {
@@ -33,6 +36,7 @@ constexpr uint64_t kMinInodeFds = 64;  // the backend takes no fewer
 constexpr uint64_t kMaxInodeFds = uint64_t{1} << 31;
 constexpr uint32_t kMaxRequestQueues = 255;  // vhost-user numbers vrings with a byte
 constexpr uint32_t kMaxPollUs = 1000;
+constexpr int64_t kMaxTimeoutSeconds = 365 * 24 * 60 * 60;
 
 std::vector<std::string> BelowExport(std::span<const std::string> paths) {
   std::vector<std::string> below;
@@ -78,11 +82,11 @@ class Checker : public FieldChecks {
     CheckServedFields(request, {.served = served, .output_only = output_only}, violations());
   }
 
-  void Name(const std::string& name) {
+  void Name(const std::string& name, const std::string& field = "name") {
     if (name.empty()) {
-      Required("name", "the export's name, \"exports/{export}\", is missing");
+      Required(field, "the export's name, \"exports/{export}\", is missing");
     } else if (!ParseExportName(name)) {
-      Invalid("name", absl::StrCat(Quoted(name), " is not an export's name; \"exports/web\" is"));
+      Invalid(field, absl::StrCat(Quoted(name), " is not an export's name; \"exports/web\" is"));
     }
   }
 
@@ -101,6 +105,12 @@ class Checker : public FieldChecks {
     if (id.size() > kMaxRequestIdBytes ||
         std::any_of(id.begin(), id.end(), [](char c) { return c < 0x20 || c >= 0x7f; })) {
       Invalid("request_id", "at most 128 printable ASCII characters");
+    }
+  }
+
+  void Timeout(const std::string& field, const google::protobuf::Duration& timeout) {
+    if (auto problem = DurationProblem(timeout, kMaxTimeoutSeconds)) {
+      Invalid(field, *std::move(problem));
     }
   }
 
@@ -200,64 +210,6 @@ class Checker : public FieldChecks {
 
 }  // namespace
 
-std::span<const std::string> ServedExportFields() {
-  static const auto& fields = *new std::vector<std::string>{
-      "labels",
-      "owner.system",
-      "owner.vm_id",
-      "source.passthrough.path",
-      "tag",
-      "advertise_tag",
-      "socket.path",
-      "socket.uid",
-      "socket.gid",
-      "socket.mode",
-      "read_only",
-      "cache.policy",
-      "cache.attr_timeout",
-      "cache.entry_timeout",
-      "cache.negative_timeout",
-      "cache.writeback",
-      "cache.direct_io",
-      "cache.mmap",
-      "cache.readdirplus",
-      "cache.symlinks",
-      "cache.zero_message_open",
-      "semantics.xattr",
-      "semantics.xattr_rules",
-      "semantics.posix_acl",
-      "semantics.security_label",
-      "semantics.killpriv",
-      "semantics.submounts",
-      "semantics.locks",
-      "semantics.lock_wait",
-      "semantics.preserve_noatime",
-      "ids.uid_translations",
-      "ids.gid_translations",
-      "ids.uid_namespace",
-      "ids.gid_namespace",
-      "ids.uid_mount",
-      "ids.gid_mount",
-      "inodes.host_handles",
-      "inodes.max_file_descriptors",
-      "transport.request_queues",
-      "transport.poll_us",
-      "sandbox.mode",
-      "sandbox.seccomp",
-      "sandbox.add_capabilities",
-      "sandbox.drop_capabilities",
-      "sandbox.limits.memory_bytes",
-      "sandbox.limits.open_files",
-      "sandbox.limits.threads",
-      "sandbox.limits.cpu_microseconds_per_second",
-      "sandbox.limits.io_read_bytes_per_second",
-      "sandbox.limits.io_write_bytes_per_second",
-      "sandbox.limits.io_read_operations_per_second",
-      "sandbox.limits.io_write_operations_per_second",
-  };
-  return fields;
-}
-
 FieldViolations ValidateCreate(const v1::CreateExportRequest& request) {
   static const auto& served = *[] {
     auto* fields = new std::vector<std::string>(BelowExport(ServedExportFields()));
@@ -287,23 +239,82 @@ FieldViolations ValidateGet(const v1::GetExportRequest& request) {
 }
 
 FieldViolations ValidateList(const v1::ListExportsRequest& request) {
-  static const auto& served = *new std::vector<std::string>{"page_size", "page_token"};
+  static const auto& served =
+      *new std::vector<std::string>{"page_size", "page_token", "filter", "order_by"};
   Checker checker;
   checker.Served(request, served);
   if (request.page_size() < 0) checker.Invalid("page_size", "a page size cannot be negative");
   return checker.Take();
 }
 
+FieldViolations ValidateUpdate(const v1::UpdateExportRequest& request,
+                               std::vector<std::string>& fields) {
+  static const auto& served = *[] {
+    auto* paths = new std::vector<std::string>(BelowExport(ServedExportFields()));
+    paths->insert(paths->end(), {"update_mask", "etag", "validate_only"});
+    return paths;
+  }();
+  Checker checker;
+  if (request.has_export_()) {
+    checker.Name(request.export_().name(), "export.name");
+  } else {
+    checker.Required("export", "the export to update is missing");
+  }
+  if (request.update_mask().paths().empty()) {
+    checker.Required("update_mask",
+                     "say which fields are to change, or \"*\" for all that clients may set");
+  }
+  fields = ReadUpdateMask(request.update_mask(), checker.violations());
+  // What the mask does not name is not looked at.
+  v1::UpdateExportRequest named = request;
+  named.clear_export_();
+  CopyFields(fields, request.export_(), *named.mutable_export_());
+  checker.Served(named, served);
+  return checker.Take();
+}
+
+FieldViolations ValidateExport(const v1::Export& resource) {
+  Checker checker;
+  checker.Export(resource);
+  return checker.Take();
+}
+
 FieldViolations ValidateDelete(const v1::DeleteExportRequest& request) {
   static const auto& served =
-      *new std::vector<std::string>{"name", "etag", "allow_missing", "mode"};
+      *new std::vector<std::string>{"name", "etag", "allow_missing", "mode", "drain_timeout"};
   Checker checker;
   checker.Served(request, served);
   checker.Name(request.name());
+  if (!request.has_drain_timeout()) return checker.Take();
   if (request.mode() == v1::DeleteExportRequest::DRAIN) {
-    checker.Add("mode", v1::FIELD_NOT_SERVED,
-                "this server serves the modes SAFE and FORCE; use one of them");
+    checker.Timeout("drain_timeout", request.drain_timeout());
+  } else {
+    checker.Invalid("drain_timeout", "goes with mode DRAIN only");
   }
+  return checker.Take();
+}
+
+FieldViolations ValidateDrain(const v1::DrainExportRequest& request) {
+  static const auto& served = *new std::vector<std::string>{"name", "etag", "timeout"};
+  Checker checker;
+  checker.Served(request, served);
+  checker.Name(request.name());
+  if (request.has_timeout()) checker.Timeout("timeout", request.timeout());
+  return checker.Take();
+}
+
+FieldViolations ValidateNamed(const google::protobuf::Message& request, const std::string& name) {
+  static const auto& served = *new std::vector<std::string>{"name", "etag", "force"};
+  Checker checker;
+  checker.Served(request, served);
+  checker.Name(name);
+  return checker.Take();
+}
+
+FieldViolations ValidateWatch(const v1::WatchExportsRequest& request) {
+  static const auto& served = *new std::vector<std::string>{"filter", "resume_token"};
+  Checker checker;
+  checker.Served(request, served);
   return checker.Take();
 }
 

@@ -230,18 +230,16 @@ TEST(ValidateGet, TakesAName) {
   EXPECT_THAT(ValidateGet(request), ElementsAre(Violation("name", v1::FIELD_REQUIRED)));
 }
 
-TEST(ValidateList, FilterAndOrderAreNotServed) {
+TEST(ValidateList, APageSizeIsNotNegative) {
   v1::ListExportsRequest request;
-  request.set_page_size(-1);
   request.set_filter("labels.a=b");
-  request.set_order_by("tag");
-
-  EXPECT_THAT(ValidateList(request), ElementsAre(Violation("filter", v1::FIELD_NOT_SERVED),
-                                                 Violation("order_by", v1::FIELD_NOT_SERVED),
-                                                 Violation("page_size", v1::FIELD_INVALID)));
+  request.set_order_by("name");
+  EXPECT_THAT(ValidateList(request), IsEmpty());
+  request.set_page_size(-1);
+  EXPECT_THAT(ValidateList(request), ElementsAre(Violation("page_size", v1::FIELD_INVALID)));
 }
 
-TEST(ValidateDelete, DrainIsNotServed) {
+TEST(ValidateDelete, ADrainTimeoutGoesWithDrainOnly) {
   v1::DeleteExportRequest request;
   request.set_name("exports/web");
   request.set_etag("\"1\"");
@@ -249,10 +247,67 @@ TEST(ValidateDelete, DrainIsNotServed) {
   request.set_mode(v1::DeleteExportRequest::FORCE);
   EXPECT_THAT(ValidateDelete(request), IsEmpty());
 
-  request.set_mode(v1::DeleteExportRequest::DRAIN);
   request.mutable_drain_timeout()->set_seconds(5);
-  EXPECT_THAT(ValidateDelete(request), ElementsAre(Violation("drain_timeout", v1::FIELD_NOT_SERVED),
-                                                   Violation("mode", v1::FIELD_NOT_SERVED)));
+  EXPECT_THAT(ValidateDelete(request), ElementsAre(Violation("drain_timeout", v1::FIELD_INVALID)));
+  request.set_mode(v1::DeleteExportRequest::DRAIN);
+  EXPECT_THAT(ValidateDelete(request), IsEmpty());
+  request.mutable_drain_timeout()->set_seconds(-5);
+  EXPECT_THAT(ValidateDelete(request), ElementsAre(Violation("drain_timeout", v1::FIELD_INVALID)));
+}
+
+TEST(ValidateDrain, ATimeoutIsNotNegative) {
+  v1::DrainExportRequest request;
+  request.set_name("exports/web");
+  request.mutable_timeout()->set_seconds(0);
+  EXPECT_THAT(ValidateDrain(request), IsEmpty());
+  request.mutable_timeout()->set_nanos(-1);
+  EXPECT_THAT(ValidateDrain(request), ElementsAre(Violation("timeout", v1::FIELD_INVALID)));
+}
+
+TEST(ValidateNamed, IsForEveryCallOnOneExport) {
+  v1::RestartWorkerRequest restart;
+  restart.set_force(true);
+  EXPECT_THAT(ValidateNamed(restart, restart.name()),
+              ElementsAre(Violation("name", v1::FIELD_REQUIRED)));
+  v1::ResumeExportRequest resume;
+  resume.set_name("exports/web");
+  resume.set_etag("x");
+  EXPECT_THAT(ValidateNamed(resume, resume.name()), IsEmpty());
+}
+
+TEST(ValidateUpdate, NeedsANameAndAMask) {
+  std::vector<std::string> fields;
+  v1::UpdateExportRequest request;
+  EXPECT_THAT(ValidateUpdate(request, fields),
+              ElementsAre(Violation("export", v1::FIELD_REQUIRED),
+                          Violation("update_mask", v1::FIELD_REQUIRED)));
+  request.mutable_export_()->set_name("web");
+  request.mutable_update_mask()->add_paths("uid");
+  EXPECT_THAT(ValidateUpdate(request, fields),
+              ElementsAre(Violation("export.name", v1::FIELD_INVALID),
+                          Violation("update_mask[\"uid\"]", v1::FIELD_OUTPUT_ONLY)));
+}
+
+TEST(ValidateUpdate, LooksAtWhatTheMaskNamesOnly) {
+  std::vector<std::string> fields;
+  v1::UpdateExportRequest request;
+  request.mutable_export_()->set_name("exports/web");
+  request.mutable_export_()->mutable_transport()->set_max_queue_size(256);
+  request.mutable_export_()->mutable_cache()->set_policy(static_cast<v1::Cache::Policy>(99));
+  request.mutable_update_mask()->add_paths("owner");
+  EXPECT_THAT(ValidateUpdate(request, fields), IsEmpty());
+  EXPECT_THAT(fields, ElementsAre("owner.system", "owner.vm_id"));
+
+  request.mutable_update_mask()->add_paths("cache.policy");
+  EXPECT_THAT(ValidateUpdate(request, fields),
+              ElementsAre(Violation("export.cache.policy", v1::FIELD_NOT_SERVED)));
+}
+
+TEST(ValidateExport, NamesWhatIsWrongAsARequestDoes) {
+  v1::Export resource = Good().export_();
+  EXPECT_THAT(ValidateExport(resource), IsEmpty());
+  resource.set_tag("");
+  EXPECT_THAT(ValidateExport(resource), ElementsAre(Violation("export.tag", v1::FIELD_REQUIRED)));
 }
 
 }  // namespace

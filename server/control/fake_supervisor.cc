@@ -77,27 +77,146 @@ void FakeSupervisor::ListExports(supervisor::Callback<std::vector<ExportView>> d
   Answer([done = std::move(done), views] { done(views); });
 }
 
-void FakeSupervisor::DeleteExport(std::string id, bool force, supervisor::StatusCallback done) {
+absl::StatusOr<ExportView*> FakeSupervisor::Find(const supervisor::ExportTarget& target) {
+  const auto found = exports_.find(target.id);
+  if (found == exports_.end()) return NoSuchExport(target.id);
+  if (target.precondition != nullptr) {
+    if (const absl::Status status = target.precondition(found->second.record); !status.ok()) {
+      return status;
+    }
+  }
+  return &found->second;
+}
+
+void FakeSupervisor::DeleteExport(supervisor::ExportTarget target, supervisor::Deletion deletion,
+                                  supervisor::StatusCallback done) {
   absl::Status result;
   ExportView gone;
   {
     absl::MutexLock lock(&mutex_);
-    const auto found = exports_.find(id);
-    if (found == exports_.end()) {
-      result = NoSuchExport(id);
-    } else if (InUse(found->second) && !force) {
+    last_deletion_ = deletion;
+    const auto found = Find(target);
+    if (!found.ok()) {
+      result = found.status();
+    } else if (InUse(**found) && deletion.mode == supervisor::Deletion::Mode::kSafe) {
       result = ReasonedError(absl::StatusCode::kFailedPrecondition, ErrorReason::kExportInUse,
-                             "a front-end is connected to export " + id);
+                             "a front-end is connected to export " + target.id);
     } else {
-      gone = found->second;
-      exports_.erase(found);
+      gone = **found;
+      exports_.erase(target.id);
     }
   }
   if (result.ok()) {
     gone.state = ExportState::kDeleting;
+    gone.gone = true;
     Tell(gone);
   }
   Answer([done = std::move(done), result] { done(result); });
+}
+
+void FakeSupervisor::UpdateExport(std::string id, supervisor::SpecChange change, bool validate_only,
+                                  supervisor::Callback<supervisor::UpdatedExport> done) {
+  absl::StatusOr<supervisor::UpdatedExport> result;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = Find({.id = id, .precondition = nullptr});
+    const auto spec = found.ok() ? change((*found)->record) : found.status();
+    if (spec.ok()) {
+      supervisor::UpdatedExport updated;
+      updated.changed = supervisor::ChangedFields((*found)->record.spec(), *spec);
+      updated.view = **found;
+      *updated.view.record.mutable_spec() = *spec;
+      updated.view.record.set_update_time_unix_nanos(clock_nanos_++);
+      if (!validate_only) **found = updated.view;
+      result = std::move(updated);
+    } else {
+      result = spec.status();
+    }
+  }
+  if (result.ok() && !validate_only) Tell(result->view);
+  Answer([done = std::move(done), result] { done(result); });
+}
+
+void FakeSupervisor::Change(const supervisor::ExportTarget& target,
+                            const std::function<absl::Status(ExportView&)>& change,
+                            supervisor::Callback<ExportView> done) {
+  absl::StatusOr<ExportView> result;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = Find(target);
+    const absl::Status status = found.ok() ? change(**found) : found.status();
+    result = status.ok() ? absl::StatusOr<ExportView>(**found) : absl::StatusOr<ExportView>(status);
+  }
+  if (result.ok()) Tell(*result);
+  Answer([done = std::move(done), result] { done(result); });
+}
+
+void FakeSupervisor::DrainExport(supervisor::ExportTarget target,
+                                 std::optional<supervisor::DrainWait> wait,
+                                 supervisor::Callback<ExportView> done) {
+  {
+    absl::MutexLock lock(&mutex_);
+    last_drain_ = wait;
+  }
+  Change(
+      target,
+      [](ExportView& view) {
+        view.state = ExportState::kDraining;
+        return absl::OkStatus();
+      },
+      std::move(done));
+}
+
+void FakeSupervisor::ResumeExport(supervisor::ExportTarget target,
+                                  supervisor::Callback<ExportView> done) {
+  Change(
+      target,
+      [](ExportView& view) {
+        view.state = ExportState::kListening;
+        return absl::OkStatus();
+      },
+      std::move(done));
+}
+
+void FakeSupervisor::DisconnectExport(supervisor::ExportTarget target,
+                                      supervisor::Callback<ExportView> done) {
+  ResumeExport(std::move(target), std::move(done));
+}
+
+void FakeSupervisor::RestartWorker(supervisor::ExportTarget target, bool force,
+                                   supervisor::Callback<ExportView> done) {
+  Change(
+      target,
+      [force](ExportView& view) {
+        if (InUse(view) && !force) {
+          return ReasonedError(absl::StatusCode::kFailedPrecondition, ErrorReason::kExportInUse,
+                               "a front-end is connected");
+        }
+        view.state = ExportState::kListening;
+        ++view.restarts;
+        return absl::OkStatus();
+      },
+      std::move(done));
+}
+
+void FakeSupervisor::SetLogLevel(telemetry::LogLevel level,
+                                 supervisor::Callback<telemetry::LogLevel> done) {
+  telemetry::LogLevel before;
+  {
+    absl::MutexLock lock(&mutex_);
+    before = std::exchange(log_level_, level);
+  }
+  Answer([done = std::move(done), before] { done(before); });
+}
+
+supervisor::Deletion FakeSupervisor::last_deletion() const {
+  absl::MutexLock lock(&mutex_);
+  return last_deletion_;
+}
+
+std::optional<supervisor::DrainWait> FakeSupervisor::last_drain() const {
+  absl::MutexLock lock(&mutex_);
+  return last_drain_;
 }
 
 void FakeSupervisor::SetObserver(std::function<void(const ExportView&)> observer) {

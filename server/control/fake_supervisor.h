@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,20 @@ class FakeSupervisor final : public supervisor::Supervisor {
                     supervisor::Callback<supervisor::ExportView> done) override;
   void GetExport(std::string id, supervisor::Callback<supervisor::ExportView> done) override;
   void ListExports(supervisor::Callback<std::vector<supervisor::ExportView>> done) override;
-  void DeleteExport(std::string id, bool force, supervisor::StatusCallback done) override;
+  void DeleteExport(supervisor::ExportTarget target, supervisor::Deletion deletion,
+                    supervisor::StatusCallback done) override;
+  void UpdateExport(std::string id, supervisor::SpecChange change, bool validate_only,
+                    supervisor::Callback<supervisor::UpdatedExport> done) override;
+  void DrainExport(supervisor::ExportTarget target, std::optional<supervisor::DrainWait> wait,
+                   supervisor::Callback<supervisor::ExportView> done) override;
+  void ResumeExport(supervisor::ExportTarget target,
+                    supervisor::Callback<supervisor::ExportView> done) override;
+  void DisconnectExport(supervisor::ExportTarget target,
+                        supervisor::Callback<supervisor::ExportView> done) override;
+  void RestartWorker(supervisor::ExportTarget target, bool force,
+                     supervisor::Callback<supervisor::ExportView> done) override;
+  void SetLogLevel(telemetry::LogLevel level,
+                   supervisor::Callback<telemetry::LogLevel> done) override;
   std::string CgroupDirectory() const override { return "/sys/fs/cgroup/fake"; }
   void SetObserver(std::function<void(const supervisor::ExportView&)> observer) override;
 
@@ -37,9 +51,19 @@ class FakeSupervisor final : public supervisor::Supervisor {
   void DropHeld();
 
   std::string last_request_id() const;
+  // Of the last deletion or drain.
+  supervisor::Deletion last_deletion() const;
+  std::optional<supervisor::DrainWait> last_drain() const;
 
  private:
   void Answer(std::function<void()> answer);
+  // The export, if it is there and as the target wants it.
+  absl::StatusOr<supervisor::ExportView*> Find(const supervisor::ExportTarget& target)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Changes it by `change`, which may refuse, and answers.
+  void Change(const supervisor::ExportTarget& target,
+              const std::function<absl::Status(supervisor::ExportView&)>& change,
+              supervisor::Callback<supervisor::ExportView> done);
   void Tell(const supervisor::ExportView& view);
 
   mutable absl::Mutex mutex_;
@@ -47,6 +71,9 @@ class FakeSupervisor final : public supervisor::Supervisor {
   std::function<void(const supervisor::ExportView&)> observer_ ABSL_GUARDED_BY(mutex_);
   bool holding_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::function<void()>> held_ ABSL_GUARDED_BY(mutex_);
+  supervisor::Deletion last_deletion_ ABSL_GUARDED_BY(mutex_);
+  std::optional<supervisor::DrainWait> last_drain_ ABSL_GUARDED_BY(mutex_);
+  telemetry::LogLevel log_level_ ABSL_GUARDED_BY(mutex_) = telemetry::LogLevel::kInfo;
   std::string last_request_id_ ABSL_GUARDED_BY(mutex_);
   int64_t clock_nanos_ ABSL_GUARDED_BY(mutex_) = 1'700'000'000'000'000'000;
 };

@@ -12,6 +12,7 @@
 #include "server/control/export_health.h"
 #include "server/control/export_service.h"
 #include "server/control/server_service.h"
+#include "server/control/watch_hub.h"
 #include "server/errors/status_macros.h"
 
 namespace fsd::control {
@@ -26,7 +27,7 @@ class GrpcServer::Services {
  public:
   Services(const supervisor::Config& config, const std::string& version,
            supervisor::Supervisor& supervisor)
-      : exports_(supervisor), server_(supervisor, config, version) {}
+      : exports_(supervisor, watchers_), server_(supervisor, config, version) {}
 
   ~Services() { Shutdown(absl::ZeroDuration()); }
 
@@ -51,23 +52,29 @@ class GrpcServer::Services {
   void Observe(supervisor::Supervisor& supervisor) {
     health_->Attach(grpc_->GetHealthCheckService());
     supervisor.SetObserver(
-        [health = health_](const supervisor::ExportView& view) { health->Update(view); });
-    supervisor.ListExports(
-        [health = health_](const absl::StatusOr<std::vector<supervisor::ExportView>>& views) {
-          if (!views.ok()) return;
-          for (const supervisor::ExportView& view : *views) health->Update(view);
+        [health = health_, watchers = watchers_](const supervisor::ExportView& view) {
+          health->Update(view);
+          watchers->Update(view);
         });
+    supervisor.ListExports([health = health_, watchers = watchers_](
+                               const absl::StatusOr<std::vector<supervisor::ExportView>>& views) {
+      if (!views.ok()) return;
+      for (const supervisor::ExportView& view : *views) health->Update(view);
+      watchers->Start(*views);
+    });
   }
 
   void Shutdown(absl::Duration grace) {
     if (grpc_ == nullptr) return;
     health_->Attach(nullptr);
+    watchers_->Close();
     grpc_->GetHealthCheckService()->Shutdown();
     grpc_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
     grpc_.reset();
   }
 
  private:
+  const std::shared_ptr<WatchHub> watchers_ = WatchHub::Create({});
   ExportService exports_;
   ServerService server_;
   std::shared_ptr<ExportHealth> health_ = std::make_shared<ExportHealth>();

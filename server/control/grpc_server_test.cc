@@ -178,8 +178,52 @@ TEST_F(GrpcServerTest, HealthFollowsTheExports) {
   EXPECT_EQ(Health("exports/web"), kNotServing);
   supervisor_.SetState("web", supervisor::ExportState::kMounted);
   EXPECT_EQ(Health("exports/web"), kServing);
+  supervisor_.SetState("web", supervisor::ExportState::kDraining);
+  EXPECT_EQ(Health("exports/web"), kNotServing);
+  supervisor_.SetState("web", supervisor::ExportState::kListening);
+  EXPECT_EQ(Health("exports/web"), kServing);
   supervisor_.SetState("web", supervisor::ExportState::kDeleting);
   EXPECT_EQ(Health("exports/web"), kNotServing);
+}
+
+TEST_F(GrpcServerTest, AWatcherSeesTheSupervisorsExportsUntilTheServerStops) {
+  Start();
+  ASSERT_TRUE(CreateWeb().ok());
+  grpc::ClientContext context;
+  const auto stub = v1::ExportService::NewStub(channel_);
+  const auto reader = stub->WatchExports(&context, v1::WatchExportsRequest());
+  v1::WatchExportsResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.export_().name(), "exports/web");
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.kind(), v1::WatchExportsResponse::BOOKMARK);
+
+  supervisor_.SetState("web", supervisor::ExportState::kMounted);
+
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.kind(), v1::WatchExportsResponse::MODIFIED);
+  EXPECT_EQ(response.export_().status().state(), v1::ExportStatus::MOUNTED);
+  server_->Shutdown(absl::Minutes(2));
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_EQ(reader->Finish().error_code(), StatusCode::UNAVAILABLE);
+}
+
+TEST_F(GrpcServerTest, SetsTheLogLevelAndAnswersWithTheOneBefore) {
+  Start();
+  const auto stub = v1::ServerService::NewStub(channel_);
+  v1::SetLogLevelRequest request;
+  v1::SetLogLevelResponse response;
+  {
+    grpc::ClientContext context;
+    EXPECT_EQ(stub->SetLogLevel(&context, request, &response).error_code(),
+              StatusCode::INVALID_ARGUMENT);
+  }
+  request.set_level(v1::LOG_LEVEL_DEBUG);
+  for (const v1::LogLevel before : {v1::LOG_LEVEL_INFO, v1::LOG_LEVEL_DEBUG}) {
+    grpc::ClientContext context;
+    ASSERT_TRUE(stub->SetLogLevel(&context, request, &response).ok());
+    EXPECT_EQ(response.previous_level(), before);
+  }
 }
 
 TEST_F(GrpcServerTest, HealthKnowsExportsThatWereThereBefore) {

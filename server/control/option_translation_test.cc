@@ -8,7 +8,7 @@
 #include "google/protobuf/util/message_differencer.h"
 #include "gtest/gtest.h"
 #include "server/control/export_translation.h"
-#include "server/control/export_validation.h"
+#include "server/control/served_export_fields.h"
 
 namespace fsd::control {
 namespace {

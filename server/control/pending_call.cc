@@ -21,11 +21,19 @@ class PendingCall::Reactor final : public grpc::ServerUnaryReactor {
   bool Claim() { return !claimed_.exchange(true); }
 
   void OnCancel() override {
-    if (Claim()) Finish(grpc::Status::CANCELLED);
+    if (!Claim()) return;
+    // Finish may be the end of this object.
+    const std::shared_ptr<supervisor::Cancellation> cancellation = cancellation_;
+    Finish(grpc::Status::CANCELLED);
+    cancellation->Cancel();
   }
   void OnDone() override { const std::shared_ptr<Reactor> last = std::move(self_); }
 
+  const std::shared_ptr<supervisor::Cancellation>& cancellation() const { return cancellation_; }
+
  private:
+  const std::shared_ptr<supervisor::Cancellation> cancellation_ =
+      std::make_shared<supervisor::Cancellation>();
   std::atomic<bool> claimed_ = false;
   std::shared_ptr<Reactor> self_;
 };
@@ -37,6 +45,10 @@ PendingCall::~PendingCall() {
 }
 
 grpc::ServerUnaryReactor* PendingCall::reactor() const { return reactor_.get(); }
+
+std::shared_ptr<supervisor::Cancellation> PendingCall::cancellation() const {
+  return reactor_->cancellation();
+}
 
 void PendingCall::Answer(const std::function<grpc::Status()>& fill) {
   if (reactor_->Claim()) reactor_->Finish(fill());

@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "grpcpp/support/server_callback.h"
+#include "server/supervisor/cancellation.h"
 
 namespace fsd::control {
 
@@ -26,6 +27,9 @@ class PendingCall {
 
   // For gRPC, which keeps it until the call is over. Call while holding a share.
   grpc::ServerUnaryReactor* reactor() const;
+
+  // Cancelled when the client goes away, or the server stops, before the call is answered.
+  std::shared_ptr<supervisor::Cancellation> cancellation() const;
 
   // If the call is still open, runs `fill`, which may write the response, and ends the call with
   // its status. `fill` does not run otherwise: the response may be gone.

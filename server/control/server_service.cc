@@ -4,16 +4,31 @@
 #include <unistd.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "server/control/export_validation.h"
 #include "server/control/pending_call.h"
+#include "server/control/served_export_fields.h"
 #include "server/control/served_fields.h"
 #include "server/control/status_details.h"
 #include "server/supervisor/id_interval.h"
+#include "server/telemetry/log.h"
 
 namespace fsd::control {
+namespace {
+
+// The API's numbers are the log's and one more, as 0 is none.
+v1::LogLevel ToV1(telemetry::LogLevel level) {
+  return static_cast<v1::LogLevel>(static_cast<int>(level) + 1);
+}
+telemetry::LogLevel FromV1(v1::LogLevel level) {
+  return static_cast<telemetry::LogLevel>(static_cast<int>(level) - 1);
+}
+static_assert(static_cast<int>(telemetry::LogLevel::kDebug) + 1 == v1::LOG_LEVEL_DEBUG);
+static_assert(static_cast<int>(telemetry::LogLevel::kError) + 1 == v1::LOG_LEVEL_ERROR);
+
+}  // namespace
 
 ServerService::ServerService(supervisor::Supervisor& supervisor, const supervisor::Config& config,
                              const std::string& version)
@@ -65,9 +80,35 @@ grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerConte
           if (!views.ok()) return FailedCall(views.status(), "");
           *response = unchanging_;
           response->set_exports(views->size());
+          response->set_log_level(ToV1(telemetry::CurrentLogLevel()));
           return grpc::Status();
         });
       });
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* ServerService::SetLogLevel(grpc::CallbackServerContext*,
+                                                     const v1::SetLogLevelRequest* request,
+                                                     v1::SetLogLevelResponse* response) {
+  auto call = std::make_shared<PendingCall>();
+  static const auto& served = *new std::vector<std::string>{"level"};
+  FieldViolations violations;
+  CheckServedFields(*request, {.served = served, .output_only = {}}, violations);
+  if (request->level() == v1::LOG_LEVEL_UNSPECIFIED) {
+    violations.push_back({"level", v1::FIELD_REQUIRED, "say which level of the log is wanted"});
+  }
+  if (!violations.empty()) {
+    call->Answer([&] { return InvalidFields(violations); });
+    return call->reactor();
+  }
+  supervisor_.SetLogLevel(FromV1(request->level()),
+                          [call, response](absl::StatusOr<telemetry::LogLevel> before) {
+                            call->Answer([&] {
+                              if (!before.ok()) return FailedCall(before.status(), "");
+                              response->set_previous_level(ToV1(*before));
+                              return grpc::Status();
+                            });
+                          });
   return call->reactor();
 }
 

@@ -62,9 +62,9 @@ google::rpc::BadRequest MakeBadRequest(const FieldViolations& violations) {
 }
 
 grpc::Status WithReason(const absl::Status& status, std::string reason,
-                        std::string_view export_id) {
+                        const std::map<std::string, std::string>& metadata) {
   google::rpc::ErrorInfo info = MakeInfo(std::move(reason));
-  if (!export_id.empty()) (*info.mutable_metadata())["export"] = ExportName(export_id);
+  info.mutable_metadata()->insert(metadata.begin(), metadata.end());
   google::rpc::Status details;
   details.set_code(static_cast<int>(status.code()));
   details.set_message(Shortened(std::string(status.message()), kMaxMessageBytes));
@@ -75,15 +75,22 @@ grpc::Status WithReason(const absl::Status& status, std::string reason,
 }  // namespace
 
 grpc::Status FailedCall(const absl::Status& status, std::string_view export_id) {
+  std::map<std::string, std::string> metadata;
+  if (!export_id.empty()) metadata["export"] = ExportName(export_id);
   return WithReason(
       status, supervisor::ReasonOf(status).value_or(v1::ErrorReason_Name(v1::INTERNAL_FAILURE)),
-      export_id);
+      metadata);
 }
 
-grpc::Status EtagMismatch(std::string_view export_id) {
-  return WithReason(
-      absl::AbortedError("the export has changed since its etag was read; get it again"),
-      v1::ErrorReason_Name(v1::ETAG_MISMATCH), export_id);
+absl::Status EtagMismatch() {
+  return supervisor::ReasonedError(absl::StatusCode::kAborted,
+                                   supervisor::ErrorReason::kEtagMismatch,
+                                   "the export has changed since its etag was read; get it again");
+}
+
+grpc::Status FailedWith(const absl::Status& status, v1::ErrorReason reason,
+                        const std::map<std::string, std::string>& metadata) {
+  return WithReason(status, v1::ErrorReason_Name(reason), metadata);
 }
 
 grpc::Status InvalidFields(const FieldViolations& violations) {

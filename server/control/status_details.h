@@ -6,6 +6,8 @@
 #ifndef FSD_SERVER_CONTROL_STATUS_DETAILS_H_
 #define FSD_SERVER_CONTROL_STATUS_DETAILS_H_
 
+#include <map>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -19,7 +21,11 @@ namespace fsd::control {
 grpc::Status FailedCall(const absl::Status& status, std::string_view export_id);
 
 // ABORTED: the export is not what the client's etag says.
-grpc::Status EtagMismatch(std::string_view export_id);
+absl::Status EtagMismatch();
+
+// `status`, which is not OK, for a reason of the API's own.
+grpc::Status FailedWith(const absl::Status& status, v1::ErrorReason reason,
+                        const std::map<std::string, std::string>& metadata = {});
 
 // INVALID_ARGUMENT for `violations`, at least one.
 grpc::Status InvalidFields(const FieldViolations& violations);

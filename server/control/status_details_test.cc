@@ -55,7 +55,7 @@ TEST(FailedCall, WithoutAReasonIsAnInternalFailure) {
 }
 
 TEST(FailedCall, EveryReasonOfTheSupervisorIsInTheApi) {
-  for (int i = 0; i <= static_cast<int>(ErrorReason::kShuttingDown); ++i) {
+  for (int i = 0; i <= static_cast<int>(ErrorReason::kEtagMismatch); ++i) {
     const std::string name(supervisor::ErrorReasonName(static_cast<ErrorReason>(i)));
     v1::ErrorReason parsed = v1::ERROR_REASON_UNSPECIFIED;
     EXPECT_TRUE(v1::ErrorReason_Parse(name, &parsed)) << name;
@@ -71,10 +71,20 @@ TEST(FailedCall, ALongMessageIsCutBetweenCharacters) {
 }
 
 TEST(EtagMismatch, IsAborted) {
-  const grpc::Status status = EtagMismatch("web");
+  const grpc::Status status = FailedCall(EtagMismatch(), "web");
 
   EXPECT_EQ(status.error_code(), grpc::StatusCode::ABORTED);
   EXPECT_EQ(InfoOf(status).reason(), "ETAG_MISMATCH");
+  EXPECT_EQ(InfoOf(status).metadata().at("export"), "exports/web");
+}
+
+TEST(FailedWith, CarriesTheReasonAndWhatBelongsToIt) {
+  const grpc::Status status =
+      FailedWith(absl::ResourceExhaustedError("many"), v1::LIMIT_REACHED, {{"limit", "3"}});
+
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(InfoOf(status).reason(), "LIMIT_REACHED");
+  EXPECT_EQ(InfoOf(status).metadata().at("limit"), "3");
 }
 
 TEST(InvalidFields, NamesEachField) {

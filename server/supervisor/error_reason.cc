@@ -46,6 +46,14 @@ std::string_view ErrorReasonName(ErrorReason reason) {
       return "CAPABILITY_NOT_ALLOWED";
     case ErrorReason::kSocketOwnerNotAllowed:
       return "SOCKET_OWNER_NOT_ALLOWED";
+    case ErrorReason::kFieldNotLive:
+      return "FIELD_NOT_LIVE";
+    case ErrorReason::kDrainTimedOut:
+      return "DRAIN_TIMED_OUT";
+    case ErrorReason::kOperationEnded:
+      return "OPERATION_ENDED";
+    case ErrorReason::kEtagMismatch:
+      return "ETAG_MISMATCH";
   }
   return "UNKNOWN";
 }

@@ -31,6 +31,10 @@ enum class ErrorReason {
   kSandboxNotAllowed,
   kCapabilityNotAllowed,
   kSocketOwnerNotAllowed,
+  kFieldNotLive,
+  kDrainTimedOut,
+  kOperationEnded,
+  kEtagMismatch,
 };
 
 // "SOURCE_NOT_FOUND" and so on.

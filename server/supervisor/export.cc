@@ -1,7 +1,6 @@
 #include "server/supervisor/export.h"
 
 #include <algorithm>
-#include <array>
 #include <span>
 #include <utility>
 
@@ -9,55 +8,22 @@
 #include "server/errors/check.h"
 #include "server/errors/status_macros.h"
 #include "server/ipc/worker_channel.h"
-#include "server/ipc/worker_exit.h"
 #include "server/os/memory_file.h"
 #include "server/os/unix_socket.h"
 #include "server/supervisor/error_reason.h"
 #include "server/supervisor/export_spec.h"
+#include "server/supervisor/export_state.h"
 #include "server/supervisor/paths.h"
 #include "server/supervisor/worker_cgroup.h"
+#include "server/supervisor/worker_failure.h"
 #include "server/supervisor/worker_launcher.h"
 #include "server/telemetry/log.h"
 
 namespace fsd::supervisor {
 namespace {
 
-constexpr size_t kStates = 7;
 constexpr std::string_view kWorkerCrashed = "WORKER_CRASHED";
-
-// kLegal[from][to]
-constexpr std::array<std::array<bool, kStates>, kStates> kLegal = {{
-    // CREATING LISTENING CONNECTED MOUNTED RECOVERING FAILED DELETING
-    {{false, true, true, true, true, true, true}},       // CREATING
-    {{false, false, true, true, true, true, true}},      // LISTENING
-    {{false, true, false, true, true, true, true}},      // CONNECTED
-    {{false, true, true, false, true, true, true}},      // MOUNTED
-    {{false, true, true, true, false, true, true}},      // RECOVERING
-    {{false, false, false, false, false, false, true}},  // FAILED
-    {{false, false, false, false, false, true, false}},  // DELETING; FAILED: it could not be
-}};
-
-ErrorReason ReasonOfEnd(const WorkerEnd& end) {
-  const bool jail =
-      end.misdeed.empty() && !end.exit.signaled && end.exit.code == ipc::kWorkerJailUnavailable;
-  return jail ? ErrorReason::kSandboxUnavailable : ErrorReason::kWorkerFailed;
-}
-
-absl::Status StartFailure(const WorkerEnd& end) {
-  if (ReasonOfEnd(end) == ErrorReason::kSandboxUnavailable) {
-    return ReasonedError(absl::StatusCode::kFailedPrecondition, ErrorReason::kSandboxUnavailable,
-                         absl::StrCat("the worker's jail cannot be made on this host: ",
-                                      end.last_words.empty() ? end.Describe() : end.last_words,
-                                      "; see the log, or choose another sandbox mode"));
-  }
-  std::string_view advice = "see the log";
-  if (!end.exit.signaled && end.exit.code == ipc::kWorkerBadInvocation) {
-    advice = "fsd and fsd-worker are not of one version; install them together";
-  }
-  return ReasonedError(
-      absl::StatusCode::kFailedPrecondition, ReasonOfEnd(end),
-      absl::StrCat("the worker did not get ready: ", end.Describe(), "; ", Absl(advice)));
-}
+constexpr std::string_view kUpdatePending = "UPDATE_PENDING";
 
 bool HasPidNamespace(const internal::ExportSpec& spec) {
   return spec.sandbox_mode() != internal::ExportSpec::SANDBOX_CHROOT &&
@@ -89,21 +55,12 @@ ExportSocket::IfDead IfDeadFor(const Config& config, const internal::ExportSpec&
 
 }  // namespace
 
-std::string_view ExportStateName(ExportState state) {
-  constexpr std::array<std::string_view, kStates> kNames = {
-      "CREATING", "LISTENING", "CONNECTED", "MOUNTED", "RECOVERING", "FAILED", "DELETING"};
-  return kNames[static_cast<size_t>(state)];
-}
-
-bool IsLegalTransition(ExportState from, ExportState to) {
-  return kLegal[static_cast<size_t>(from)][static_cast<size_t>(to)];
-}
-
 Export::Export(const Surroundings& surroundings, internal::ExportRecord record, Origin origin)
     : surroundings_(surroundings),
       record_(std::move(record)),
       origin_(origin),
-      restart_policy_(surroundings.timing.restart) {}
+      restart_policy_(surroundings.timing.restart),
+      draining_(record_.draining()) {}
 
 Export::~Export() {
   surroundings_.loop.Cancel(restart_timer_);
@@ -165,7 +122,8 @@ absl::StatusOr<os::UniqueFd> Export::MakeWorkerSpec(bool in_user_namespace,
   spec.set_version(ipc::kProtocolVersion);
   spec.set_export_uid(record_.uid());
   *spec.mutable_spec() = record_.spec();
-  spec.set_log_level(static_cast<int>(surroundings_.config.log_level));
+  spec.set_log_level(static_cast<int>(surroundings_.log_level));
+  spec.set_draining(draining_);
   spec.set_in_user_namespace(in_user_namespace);
   spec.set_has_device_wall(has_device_wall);
   const std::string bytes = spec.SerializeAsString();
@@ -214,12 +172,21 @@ absl::Status Export::LaunchWorker() {
                         },
                     .on_end = [this](const WorkerEnd& end) { OnWorkerEnd(end); }}));
   FSD_LOG(kInfo, id(), "worker %d started", pid);
+  if (!awaited_changes_.empty()) {
+    awaited_changes_.clear();
+    RemoveCondition(kUpdatePending);
+    surroundings_.changed(*this);
+  }
   return absl::OkStatus();
 }
 
 void Export::OnStatus(const internal::WorkerStatus& status) {
   if (stopping_) return;
   const bool inodes_refused = status.inodes_refused() > status_.inodes_refused();
+  const bool connection_changed =
+      status_.state() != status.state() || status_.draining() != status.draining() ||
+      status_.retiring() != status.retiring() ||
+      connected_since_unix_nanos() != status.connection().since_unix_nanos();
   status_ = status;
   if (healthy_timer_ == kNoTimer && HasCondition(kWorkerCrashed)) {
     healthy_timer_ = surroundings_.loop.CallAfter(surroundings_.timing.restart.healthy_after,
@@ -229,7 +196,17 @@ void Export::OnStatus(const internal::WorkerStatus& status) {
   ReportHandleLack(status.handle_lack());
   ReportLandlockLack(status.landlock_lacking());
   ReportRefusedDevices(status.devices_refused());
-  SetState(StateFor(status.state()));
+  const ExportState state = StateOfWorker();
+  if (state != state_) {
+    SetState(state);
+  } else if (connection_changed) {
+    surroundings_.changed(*this);
+  }
+  if (!awaited_changes_.empty() && status.retiring() &&
+      status.state() == internal::WorkerStatus::STATE_LISTENING) {
+    Exchange();
+  }
+  TellRestarted(absl::OkStatus());
   if (started_ != nullptr) std::exchange(started_, nullptr)(absl::OkStatus());
 }
 
@@ -308,18 +285,25 @@ void Export::OnWorkerEnd(const WorkerEnd& end) {
     FSD_LOG(kInfo, id(), "worker %d stopped: %s", pid, end.Describe());
     return std::exchange(stopped_, nullptr)();
   }
+  if (std::exchange(exchanging_, false)) {
+    FSD_LOG(kInfo, id(), "worker %d ended, to be followed by another: %s", pid, end.Describe());
+    return Restart();
+  }
   FSD_LOG(kError, id(), "worker %d ended: %s", pid, end.Describe());
   if (started_ != nullptr) return std::exchange(started_, nullptr)(StartFailure(end));
   OnFailure(ErrorReasonName(ReasonOfEnd(end)), end.Describe(), end.healthy_for);
+  TellRestarted(StartFailure(end));
 }
 
 void Export::OnFailure(std::string_view reason, const std::string& how,
                        absl::Duration healthy_for) {
   const std::optional<absl::Duration> delay = restart_policy_.OnFailure(healthy_for);
   if (!delay.has_value()) {
-    return Fail(reason, absl::StrCat("the worker failed ", restart_policy_.failures_in_a_row(),
-                                     " times in a row, the last time: ", how,
-                                     "; see the log, then delete the export and create it again"));
+    return Fail(
+        reason,
+        absl::StrCat("the worker failed ", restart_policy_.failures_in_a_row(),
+                     " times in a row, the last time: ", how,
+                     "; see the log, mend the cause and restart the worker, or delete the export"));
   }
   AddCondition(kWorkerCrashed, how);
   last_failure_ = conditions_.back();
@@ -333,7 +317,112 @@ void Export::Restart() {
     FSD_LOG(kError, id(), "worker cannot be started: %s", std::string(status.message()));
     OnFailure(ReasonOf(status).value_or("WORKER_FAILED"), std::string(status.message()),
               absl::ZeroDuration());
+    TellRestarted(status);
   }
+}
+
+bool Export::in_use() const {
+  return left_to_earlier_worker_ || status_.state() == internal::WorkerStatus::STATE_CONNECTED ||
+         status_.state() == internal::WorkerStatus::STATE_MOUNTED;
+}
+
+bool Export::is_drained() const {
+  if (!draining_ || left_to_earlier_worker_) return false;
+  return worker_ == nullptr ||
+         (status_.draining() && status_.state() == internal::WorkerStatus::STATE_LISTENING);
+}
+
+ExportState Export::StateOfWorker() const {
+  return draining_ ? ExportState::kDraining : StateFor(status_.state());
+}
+
+void Export::SetDraining(bool draining) {
+  if (draining == draining_) return;
+  draining_ = draining;
+  if (worker_ != nullptr) worker_->SetDraining(draining);
+  switch (state_) {
+    case ExportState::kListening:
+    case ExportState::kConnected:
+    case ExportState::kMounted:
+    case ExportState::kDraining:
+      return SetState(StateOfWorker());
+    default:
+      return;  // until a worker is ready, if ever
+  }
+}
+
+void Export::Update(internal::ExportRecord record,
+                    const std::vector<std::string_view>& for_next_worker) {
+  record_ = std::move(record);
+  // Without a worker, the next one is on the way, or there will be none.
+  if (!for_next_worker.empty() && worker_ != nullptr && !exchanging_ && !stopping_) {
+    if (awaited_changes_.empty()) worker_->Retire();
+    awaited_changes_.insert(for_next_worker.begin(), for_next_worker.end());
+    std::string names;
+    for (const std::string_view name : awaited_changes_) {
+      absl::StrAppend(&names, names.empty() ? "" : ", ", Absl(name));
+    }
+    AddCondition(kUpdatePending,
+                 absl::StrCat("these take effect when no front-end is connected: ", names));
+  }
+  surroundings_.changed(*this);
+}
+
+bool Export::worker_knows_draining() const {
+  // One that is not ready may have been told only after its start.
+  return worker_ == nullptr || exchanging_ ||
+         (status_.state() != internal::WorkerStatus::STATE_UNSPECIFIED &&
+          status_.draining() == draining_);
+}
+
+bool Export::next_front_end_has_updates() const {
+  return awaited_changes_.empty() || worker_ == nullptr || exchanging_ || status_.retiring();
+}
+
+void Export::TellLogLevel() {
+  if (worker_ != nullptr) worker_->SetLogLevel(surroundings_.log_level);
+}
+
+void Export::Disconnect() {
+  if (worker_ != nullptr) worker_->Disconnect();
+}
+
+void Export::CutConnection() {
+  if (worker_ != nullptr) worker_->Kill("it did not end its front-end's connection");
+}
+
+void Export::RestartWorker(ReadyCallback ready) {
+  FSD_LOG(kInfo, id(), "its worker is restarted as asked for");
+  restarted_ = std::move(ready);
+  if (worker_ != nullptr) return Exchange();
+  surroundings_.loop.Cancel(restart_timer_);
+  Restart();
+}
+
+void Export::Revive(os::UniqueFd source, ReadyCallback ready) {
+  FSD_LOG(kInfo, id(), "begins anew as asked for");
+  conditions_.clear();
+  restart_policy_ = RestartPolicy(surroundings_.timing.restart);
+  restarted_ = std::move(ready);
+  SetState(ExportState::kRecovering);
+  if (vhost_.has_value()) vhost_->RemoveFile();
+  source_ = std::move(source);
+  if (const absl::Status status = Listen(); !status.ok()) {
+    Fail(status);
+    return TellRestarted(status);
+  }
+  Restart();
+}
+
+void Export::Exchange() {
+  if (std::exchange(exchanging_, true)) return;
+  // The front-end's connection ends with the worker; who waits in the backlog does not notice.
+  if (in_use()) SetState(ExportState::kRecovering);
+  worker_->Stop();
+}
+
+void Export::TellRestarted(const absl::Status& status) {
+  if (const auto restarted = std::exchange(restarted_, nullptr)) restarted(status);
 }
 
 void Export::LeaveToEarlierWorker() {
@@ -373,6 +462,7 @@ void Export::RemoveCondition(std::string_view reason) {
 void Export::Stop(std::function<void()> stopped) {
   stopping_ = true;
   started_ = nullptr;
+  restarted_ = nullptr;
   surroundings_.loop.Cancel(restart_timer_);
   surroundings_.loop.Cancel(healthy_timer_);
   if (worker_ == nullptr) return stopped();

@@ -13,8 +13,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -31,12 +33,9 @@
 #include "server/supervisor/timing.h"
 #include "server/supervisor/user_namespaces.h"
 #include "server/supervisor/worker_process.h"
+#include "server/telemetry/log.h"
 
 namespace fsd::supervisor {
-
-std::string_view ExportStateName(ExportState state);
-// Whether an export may go from one state to another.
-bool IsLegalTransition(ExportState from, ExportState to);
 
 class Export {
  public:
@@ -46,8 +45,10 @@ class Export {
     const Config& config;  // with normal paths
     const Timing& timing;
     UserNamespaces& user_namespaces;
-    CgroupSubtree* cgroups;                      // null: none
-    std::function<void(const Export&)> changed;  // state or conditions did
+    CgroupSubtree* cgroups;  // null: none
+    const telemetry::LogLevel& log_level;
+    // Record, state, connection or conditions did. Called from within: to change the export, wait.
+    std::function<void(const Export&)> changed;
   };
 
   enum class Origin {
@@ -79,6 +80,41 @@ class Export {
   // A worker of an earlier supervisor serves it: gives it up, and touches nothing of it.
   void LeaveToEarlierWorker();
   bool left_to_earlier_worker() const { return left_to_earlier_worker_; }
+
+  // Whether a front-end is connected, or may be.
+  bool in_use() const;
+  // Whether none is connected and none can come: it drains, and its worker, if any, knows.
+  bool is_drained() const;
+  // When the front-end connected; 0 if none is.
+  int64_t connected_since_unix_nanos() const { return status_.connection().since_unix_nanos(); }
+  bool draining() const { return draining_; }
+
+  // Whether front-ends that connect are turned away. The record's own word counts at the start.
+  void SetDraining(bool draining);
+  // Whether its worker, if any, does as `draining` says.
+  bool worker_knows_draining() const;
+  // Replaces the record. What only the next worker can do is done as soon as no front-end is
+  // connected: `for_next_worker`, the names of its fields.
+  void Update(internal::ExportRecord record, const std::vector<std::string_view>& for_next_worker);
+  // Whether it is sure, as the worker knows that it is to retire.
+  bool next_front_end_has_updates() const;
+  // The worker is told the surroundings' level.
+  void TellLogLevel();
+  // Has the worker end the front-end's connection.
+  void Disconnect();
+  // As it does not end it: kills the worker, which is replaced.
+  void CutConnection();
+
+  using ReadyCallback = std::function<void(absl::Status)>;
+  // Exchanges the worker; not while kCreating, kFailed or kDeleting. `ready`: once, when another is
+  // ready or has failed, which is then dealt with as any failure. A later call replaces it.
+  void RestartWorker(ReadyCallback ready);
+  // Of one that is kFailed, and not being removed: begins anew, as Restore.
+  void Revive(os::UniqueFd source, ReadyCallback ready);
+  // Nobody waits any more.
+  void ForgetReady() { restarted_ = nullptr; }
+  // Stop or Delete has been called.
+  bool stopping() const { return stopping_; }
 
   // Gives up, with a condition that says why.
   void Fail(std::string_view reason, std::string_view message);
@@ -116,10 +152,15 @@ class Export {
   void OnWorkerEnd(const WorkerEnd& end);
   void OnFailure(std::string_view reason, const std::string& how, absl::Duration healthy_for);
   void Restart();
+  // Ends the worker so that another is started.
+  void Exchange();
+  // Tells `restarted_`, once.
+  void TellRestarted(const absl::Status& status);
+  ExportState StateOfWorker() const;
   void SetState(ExportState state);
 
   const Surroundings& surroundings_;
-  const internal::ExportRecord record_;
+  internal::ExportRecord record_;
   const Origin origin_;
   ExportState state_ = ExportState::kCreating;
   std::vector<Condition> conditions_;
@@ -139,6 +180,11 @@ class Export {
   std::function<void(absl::Status)> started_;  // while the first worker is not ready
   std::function<void()> stopped_;
   std::function<void()> killed_;
+  ReadyCallback restarted_;  // while a restarted worker is not ready
+  bool draining_;
+  // What the next worker is waited for; if any, the worker is told to retire, and exchanged then.
+  std::set<std::string_view> awaited_changes_;
+  bool exchanging_ = false;  // the worker is told to end, to be followed by another
   bool stopping_ = false;
 };
 

@@ -7,59 +7,86 @@ namespace {
 
 using internal::ExportSpec;
 
+constexpr std::string_view kUnknownField = "a field that this program does not know";
+
 struct Field {
   std::string_view name;
+  ChangeEffect effect;
   void (*clear)(ExportSpec& spec);
 };
 
 // In the order of their importance to a reader. Several fields of the specification may be one of
 // the API's.
 constexpr Field kFields[] = {
-    {"source.passthrough.path", [](ExportSpec& s) { s.clear_source_path(); }},
-    {"tag", [](ExportSpec& s) { s.clear_tag(); }},
-    {"advertise_tag", [](ExportSpec& s) { s.clear_advertise_tag(); }},
-    {"socket.path", [](ExportSpec& s) { s.clear_socket_path(); }},
-    {"socket.uid", [](ExportSpec& s) { s.clear_socket_uid(); }},
-    {"socket.gid", [](ExportSpec& s) { s.clear_socket_gid(); }},
-    {"socket.mode", [](ExportSpec& s) { s.clear_socket_mode(); }},
-    {"read_only", [](ExportSpec& s) { s.clear_read_only(); }},
-    {"cache.policy", [](ExportSpec& s) { s.clear_cache(); }},
-    {"cache.attr_timeout", [](ExportSpec& s) { s.clear_attr_timeout_nanos(); }},
-    {"cache.entry_timeout", [](ExportSpec& s) { s.clear_entry_timeout_nanos(); }},
-    {"cache.negative_timeout", [](ExportSpec& s) { s.clear_negative_timeout_nanos(); }},
-    {"cache.writeback", [](ExportSpec& s) { s.clear_writeback(); }},
-    {"cache.direct_io", [](ExportSpec& s) { s.clear_direct_io(); }},
-    {"cache.mmap", [](ExportSpec& s) { s.clear_mmap(); }},
-    {"cache.readdirplus", [](ExportSpec& s) { s.clear_readdirplus(); }},
-    {"cache.symlinks", [](ExportSpec& s) { s.clear_cache_symlinks(); }},
-    {"cache.zero_message_open", [](ExportSpec& s) { s.clear_zero_message_open(); }},
-    {"semantics.xattr", [](ExportSpec& s) { s.clear_xattr(); }},
-    {"semantics.xattr_rules", [](ExportSpec& s) { s.clear_xattr_rules(); }},
-    {"semantics.posix_acl", [](ExportSpec& s) { s.clear_posix_acl(); }},
-    {"semantics.security_label", [](ExportSpec& s) { s.clear_security_label(); }},
-    {"semantics.killpriv", [](ExportSpec& s) { s.clear_killpriv(); }},
-    {"semantics.submounts", [](ExportSpec& s) { s.clear_submounts(); }},
-    {"semantics.locks", [](ExportSpec& s) { s.clear_shared_locks(); }},
-    {"semantics.lock_wait", [](ExportSpec& s) { s.clear_lock_wait_nanos(); }},
-    {"semantics.preserve_noatime", [](ExportSpec& s) { s.clear_preserve_noatime(); }},
-    {"ids.uid_translations", [](ExportSpec& s) { s.clear_uid_translations(); }},
-    {"ids.gid_translations", [](ExportSpec& s) { s.clear_gid_translations(); }},
-    {"ids.uid_namespace", [](ExportSpec& s) { s.clear_uid_namespace(); }},
-    {"ids.gid_namespace", [](ExportSpec& s) { s.clear_gid_namespace(); }},
-    {"ids.uid_mount", [](ExportSpec& s) { s.clear_uid_mount(); }},
-    {"ids.gid_mount", [](ExportSpec& s) { s.clear_gid_mount(); }},
-    {"inodes.host_handles", [](ExportSpec& s) { s.clear_host_handles(); }},
-    {"inodes.max_file_descriptors", [](ExportSpec& s) { s.clear_max_inode_fds(); }},
-    {"transport.request_queues", [](ExportSpec& s) { s.clear_request_queues(); }},
-    {"transport.poll_us", [](ExportSpec& s) { s.clear_poll_us(); }},
-    {"sandbox.mode", [](ExportSpec& s) { s.clear_sandbox_mode(); }},
-    {"sandbox.seccomp", [](ExportSpec& s) { s.clear_seccomp(); }},
-    {"sandbox.add_capabilities", [](ExportSpec& s) { s.clear_add_capabilities(); }},
-    {"sandbox.drop_capabilities", [](ExportSpec& s) { s.clear_drop_capabilities(); }},
-    {"sandbox.limits", [](ExportSpec& s) { s.clear_limits(); }},
-    {"owner.system", [](ExportSpec& s) { s.clear_owner_system(); }},
-    {"owner.vm_id", [](ExportSpec& s) { s.clear_owner_vm_id(); }},
-    {"labels", [](ExportSpec& s) { s.clear_labels(); }},
+    {"source.passthrough.path", ChangeEffect::kNever, [](ExportSpec& s) { s.clear_source_path(); }},
+    {"tag", ChangeEffect::kNever, [](ExportSpec& s) { s.clear_tag(); }},
+    {"advertise_tag", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_advertise_tag(); }},
+    {"socket.path", ChangeEffect::kNever, [](ExportSpec& s) { s.clear_socket_path(); }},
+    {"socket.uid", ChangeEffect::kNever, [](ExportSpec& s) { s.clear_socket_uid(); }},
+    {"socket.gid", ChangeEffect::kNever, [](ExportSpec& s) { s.clear_socket_gid(); }},
+    {"socket.mode", ChangeEffect::kNever, [](ExportSpec& s) { s.clear_socket_mode(); }},
+    {"read_only", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_read_only(); }},
+    {"cache.policy", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_cache(); }},
+    {"cache.attr_timeout", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_attr_timeout_nanos(); }},
+    {"cache.entry_timeout", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_entry_timeout_nanos(); }},
+    {"cache.negative_timeout", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_negative_timeout_nanos(); }},
+    {"cache.writeback", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_writeback(); }},
+    {"cache.direct_io", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_direct_io(); }},
+    {"cache.mmap", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_mmap(); }},
+    {"cache.readdirplus", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_readdirplus(); }},
+    {"cache.symlinks", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_cache_symlinks(); }},
+    {"cache.zero_message_open", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_zero_message_open(); }},
+    {"semantics.xattr", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_xattr(); }},
+    {"semantics.xattr_rules", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_xattr_rules(); }},
+    {"semantics.posix_acl", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_posix_acl(); }},
+    {"semantics.security_label", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_security_label(); }},
+    {"semantics.killpriv", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_killpriv(); }},
+    {"semantics.submounts", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_submounts(); }},
+    {"semantics.locks", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_shared_locks(); }},
+    {"semantics.lock_wait", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_lock_wait_nanos(); }},
+    {"semantics.preserve_noatime", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_preserve_noatime(); }},
+    {"ids.uid_translations", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_uid_translations(); }},
+    {"ids.gid_translations", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_gid_translations(); }},
+    {"ids.uid_namespace", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_uid_namespace(); }},
+    {"ids.gid_namespace", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_gid_namespace(); }},
+    {"ids.uid_mount", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_uid_mount(); }},
+    {"ids.gid_mount", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_gid_mount(); }},
+    {"inodes.host_handles", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_host_handles(); }},
+    {"inodes.max_file_descriptors", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_max_inode_fds(); }},
+    {"transport.request_queues", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_request_queues(); }},
+    {"transport.poll_us", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_poll_us(); }},
+    {"sandbox.mode", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_sandbox_mode(); }},
+    {"sandbox.seccomp", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_seccomp(); }},
+    {"sandbox.add_capabilities", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_add_capabilities(); }},
+    {"sandbox.drop_capabilities", ChangeEffect::kNextConnection,
+     [](ExportSpec& s) { s.clear_drop_capabilities(); }},
+    {"sandbox.limits", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_limits(); }},
+    {"owner.system", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_owner_system(); }},
+    {"owner.vm_id", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_owner_vm_id(); }},
+    {"labels", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_labels(); }},
 };
 
 // As if they had not been spelled out. CompleteExportSpec sees to those of the other fields.
@@ -76,7 +103,36 @@ void LeaveDefaultsOut(ExportSpec& spec) {
   }
 }
 
+bool AreEqual(const ExportSpec& a, const ExportSpec& b) {
+  return a.SerializeAsString() == b.SerializeAsString();
+}
+
 }  // namespace
+
+std::vector<ChangedField> ChangedFields(const ExportSpec& a, const ExportSpec& b) {
+  std::vector<ChangedField> changed;
+  if (AreEqual(a, b)) return changed;
+  // The lite runtime has no reflection. Two that differ in what no field clears are not looked at
+  // further: nothing may change there.
+  ExportSpec rest_of_a = a;
+  ExportSpec rest_of_b = b;
+  for (const Field& field : kFields) {
+    field.clear(rest_of_a);
+    field.clear(rest_of_b);
+  }
+  if (!AreEqual(rest_of_a, rest_of_b)) return {{kUnknownField, ChangeEffect::kNever}};
+  for (const Field& field : kFields) {
+    ExportSpec left = a;
+    ExportSpec right = b;
+    for (const Field& other : kFields) {
+      if (&other == &field) continue;
+      other.clear(left);
+      other.clear(right);
+    }
+    if (!AreEqual(left, right)) changed.push_back({field.name, field.effect});
+  }
+  return changed;
+}
 
 std::string_view FirstDifference(const ExportSpec& a, const ExportSpec& b) {
   ExportSpec left = a;
@@ -89,9 +145,9 @@ std::string_view FirstDifference(const ExportSpec& a, const ExportSpec& b) {
   for (auto field = std::rbegin(kFields); field != std::rend(kFields); ++field) {
     field->clear(left);
     field->clear(right);
-    if (left.SerializeAsString() == right.SerializeAsString()) return field->name;
+    if (AreEqual(left, right)) return field->name;
   }
-  return "a field that this program does not know";
+  return kUnknownField;
 }
 
 }  // namespace fsd::supervisor

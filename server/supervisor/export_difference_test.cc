@@ -1,11 +1,13 @@
 #include "server/supervisor/export_difference.h"
 
-#include "gtest/gtest.h"
+#include "gmock/gmock.h"
 
 namespace fsd::supervisor {
 namespace {
 
 using internal::ExportSpec;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 ExportSpec WebSpec() {
   ExportSpec spec;
@@ -55,6 +57,48 @@ TEST(FirstDifferenceTest, AFieldOfANewerProgramIsADifference) {
   ExportSpec other;
   ASSERT_TRUE(other.ParseFromString(WebSpec().SerializeAsString() + "\xc0\x3e\x01"));
   EXPECT_EQ(FirstDifference(WebSpec(), other), "a field that this program does not know");
+}
+
+std::vector<std::string_view> NamesOf(const std::vector<ChangedField>& fields) {
+  std::vector<std::string_view> names;
+  for (const ChangedField& field : fields) names.push_back(field.name);
+  return names;
+}
+
+TEST(ChangedFieldsTest, AreAllThatDifferAndNoOther) {
+  ExportSpec before = WebSpec();
+  before.set_read_only(true);
+  before.set_negative_timeout_nanos(5);
+  ExportSpec after = WebSpec();
+  after.set_tag("other");
+  after.set_attr_timeout_nanos(0);
+  after.set_negative_timeout_nanos(5);
+  after.add_labels()->set_key("a");
+  after.mutable_limits()->set_threads(16);
+
+  EXPECT_THAT(NamesOf(ChangedFields(before, after)),
+              ElementsAre("tag", "read_only", "cache.attr_timeout", "sandbox.limits", "labels"));
+  EXPECT_THAT(ChangedFields(after, after), IsEmpty());
+}
+
+TEST(ChangedFieldsTest, SayWhenTheyTakeEffect) {
+  ExportSpec after = WebSpec();
+  after.set_socket_mode(0666);
+  EXPECT_EQ(ChangedFields(WebSpec(), after).at(0).effect, ChangeEffect::kNever);
+  after = WebSpec();
+  after.set_read_only(true);
+  EXPECT_EQ(ChangedFields(WebSpec(), after).at(0).effect, ChangeEffect::kNextConnection);
+  after = WebSpec();
+  after.set_owner_vm_id("7");
+  EXPECT_EQ(ChangedFields(WebSpec(), after).at(0).effect, ChangeEffect::kLive);
+}
+
+TEST(ChangedFieldsTest, AFieldOfANewerProgramCannotChange) {
+  ExportSpec other;
+  ASSERT_TRUE(other.ParseFromString(WebSpec().SerializeAsString() + "\xc0\x3e\x01"));
+  const std::vector<ChangedField> changed = ChangedFields(WebSpec(), other);
+  ASSERT_EQ(changed.size(), 1u);
+  EXPECT_EQ(changed[0].effect, ChangeEffect::kNever);
 }
 
 }  // namespace

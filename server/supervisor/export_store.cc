@@ -67,7 +67,7 @@ ErrnoOr<std::string> ReadFile(int directory, const std::string& name) {
   return bytes;
 }
 
-ErrnoOr<void> WriteFile(int directory, const std::string& name, std::string_view bytes) {
+ErrnoOr<void> WriteFile(int directory, const std::string& name, std::string_view bytes, bool sync) {
   const os::UniqueFd fd(::openat(directory, name.c_str(),
                                  O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.valid()) return Errno::Last();
@@ -76,6 +76,7 @@ ErrnoOr<void> WriteFile(int directory, const std::string& name, std::string_view
     if (written < 0) return Errno::Last();
     bytes.remove_prefix(static_cast<size_t>(written));
   }
+  if (sync && ::fsync(fd.get()) != 0) return Errno::Last();
   return {};
 }
 
@@ -161,6 +162,15 @@ void ExportStore::SetAside(const std::string& name, const absl::Status& why) {
 }
 
 absl::Status ExportStore::Save(const internal::ExportRecord& record) {
+  return Write(record, Syncing::kLater);
+}
+
+absl::Status ExportStore::Replace(const internal::ExportRecord& record) {
+  FSD_RETURN_IF_ERROR(Write(record, Syncing::kFirst));
+  return SyncDirectory();
+}
+
+absl::Status ExportStore::Write(const internal::ExportRecord& record, Syncing syncing) {
   const std::string& id = record.spec().id();
   const std::string bytes = EncodeRecord(record);
   if (bytes.size() > kMaxRecordBytes) {
@@ -169,7 +179,7 @@ absl::Status ExportStore::Save(const internal::ExportRecord& record) {
                                       " bytes; at most ", kMaxRecordBytes, " can be kept"));
   }
   const std::string temporary = TemporaryName(id);
-  const auto written = WriteFile(exports_.get(), temporary, bytes);
+  const auto written = WriteFile(exports_.get(), temporary, bytes, syncing == Syncing::kFirst);
   if (!written.ok()) {
     ::unlinkat(exports_.get(), temporary.c_str(), 0);
     return StateError(

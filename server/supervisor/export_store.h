@@ -5,7 +5,8 @@
 //
 // A record is written beside its place and renamed: after Save every later supervisor finds it, and
 // before there is nothing of it. After Sync it survives a crash of the host too; one between the
-// two may leave what cannot be read. What cannot be read is set aside as ID.damaged and named in
+// two may leave what cannot be read. Replace does both in the order that leaves the old record or
+// the new one, whenever the host crashes. What cannot be read is set aside as ID.damaged and named in
 // the log, never deleted.
 //
 // For one thread. Errors carry STATE_UNAVAILABLE.
@@ -33,7 +34,10 @@ class ExportStore {
   absl::Status Save(const internal::ExportRecord& record);
   // Waits until what was saved under this id is on disk.
   absl::Status Sync(const std::string& id) const;
-  // No error if there is none.
+  // Writes another record under an id that is there; returns when it is on disk. After an error it
+  // may be either.
+  absl::Status Replace(const internal::ExportRecord& record);
+  // No error if there is none. Returns when that is on disk.
   absl::Status Remove(const std::string& id);
 
  private:
@@ -42,6 +46,9 @@ class ExportStore {
 
   absl::StatusOr<internal::ExportRecord> Load(const std::string& id) const;
   void SetAside(const std::string& name, const absl::Status& why);
+  enum class Syncing { kLater, kFirst };
+  // Writes beside the record's place and renames; kFirst: what is renamed is on disk.
+  absl::Status Write(const internal::ExportRecord& record, Syncing syncing);
   absl::Status SyncDirectory() const;
   absl::Status Failure(std::string_view what, const std::string& name) const;
 

@@ -21,9 +21,10 @@ enum class ExportState {
   kListening,   // the socket waits for a front-end
   kConnected,   // a front-end is there
   kMounted,     // a guest has mounted it
-  kRecovering,  // its worker died; another is on the way (the socket still takes connections)
+  kRecovering,  // its worker ended; another is on the way (the socket still takes connections)
   kFailed,      // given up; see the conditions
   kDeleting,
+  kDraining,  // a front-end that is there may finish; no other may come
 };
 
 // What is worth an operator's attention, e.g. WORKER_CRASHED with the signal and when.
@@ -43,6 +44,7 @@ struct ExportView {
   pid_t worker_pid = 0;   // the keeper's, in the supervisor's pid namespace; 0 if none runs
   uint64_t restarts = 0;  // of the worker since the export was created or the supervisor started
   internal::WorkerStatus worker;  // last reported
+  bool gone = false;              // the last view of an export that has been removed
 };
 
 }  // namespace fsd::supervisor

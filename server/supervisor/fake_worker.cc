@@ -10,10 +10,12 @@
 // large, one of no bytes, many with descriptors · "late-uid": ready, then speaks for another export
 // · "absurd": ready, with the greatest numbers there are, and then with the least · "bad-lack":
 // reports an unknown lack · "rewriter": ready only if it could not change its specification ·
-// "no-stop": ignores Stop · "stuck": says so when it is to stop · "report": writes what it was born
-// with to fd 1 and ends · anything else: behaves. Letters: 'm' a guest mounts · 'r' a request is
-// refused an inode · 'f' the guest forgets some · 'h' host handles are missing, or not any more ·
-// 'x' exit(7) · 'a' abort · 'p' answers with "pong".
+// "no-stop": ignores Stop · "clings": ignores Disconnect · "stuck": says so when it is to stop ·
+// "report": writes what it was born with to fd 1 and ends · anything else: behaves. Letters: 'm' a
+// guest mounts · 'r' a request is refused an inode · 'f' the guest forgets some · 'h' host handles
+// are missing, or not any more · 'x' exit(7) · 'a' abort · 'p' answers with "pong" · 'c' with the
+// digit of its cache policy · 'v' with that of its log level. A level that it is told becomes the
+// target of the source's link "level".
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -70,6 +72,10 @@ class FakeWorker {
   internal::WorkerStatus::HandleLack handle_lack_ = internal::WorkerStatus::HANDLE_LACK_NONE;
   bool landlock_lacking_ = false;
   bool devices_refused_ = false;
+  WorkerStatus::State state_ = WorkerStatus::STATE_LISTENING;
+  bool draining_ = spec_.draining();
+  bool retiring_ = false;
+  int64_t connections_ = 0;
   bool ready_ = false;
   bool channel_open_ = true;
 };
@@ -128,7 +134,13 @@ void FakeWorker::Hello() {
 }
 
 void FakeWorker::Status(WorkerStatus::State state) {
+  state_ = state;
   FromWorker message;
+  message.mutable_status()->set_draining(draining_);
+  message.mutable_status()->set_retiring(retiring_);
+  if (front_end_.valid()) {
+    message.mutable_status()->mutable_connection()->set_since_unix_nanos(connections_);
+  }
   message.mutable_status()->set_state(state);
   message.mutable_status()->set_inodes_refused(inodes_refused_);
   message.mutable_status()->set_inodes_spent(inodes_spent_);
@@ -167,6 +179,22 @@ void FakeWorker::OnMessage() {
   }
   if ((*message)->has_stop() && !Is("no-stop")) std::exit(0);
   if ((*message)->has_query_status() && !Is("mute")) Status(WorkerStatus::STATE_LISTENING);
+  if ((*message)->has_set_draining()) {
+    draining_ = (*message)->set_draining().draining();
+    Status(state_);
+  }
+  if ((*message)->has_disconnect() && !Is("clings")) {
+    front_end_.reset();
+    Status(WorkerStatus::STATE_LISTENING);
+  }
+  if ((*message)->has_retire()) {
+    retiring_ = true;
+    Status(state_);
+  }
+  if ((*message)->has_set_log_level()) {
+    (void)!::symlinkat(std::to_string((*message)->set_log_level().log_level()).c_str(),
+                       ipc::kSourceDirectoryFd, "level");
+  }
   if (!(*message)->has_hello() || Is("silent")) return;
   if (Is("exit-3-says")) {
     Failure("chroot:\n\033[31mno\303\244 " + std::string(5000, 'x'));
@@ -217,6 +245,14 @@ void FakeWorker::OnFrontEnd() {
   if (letter == 'x') std::exit(7);
   if (letter == 'a') ::abort();
   if (letter == 'p') (void)!::write(front_end_.get(), "pong", 4);
+  if (letter == 'c') {
+    const auto text = static_cast<char>('0' + spec_.spec().cache());
+    (void)!::write(front_end_.get(), &text, 1);
+  }
+  if (letter == 'v') {
+    const auto text = static_cast<char>('0' + spec_.log_level());
+    (void)!::write(front_end_.get(), &text, 1);
+  }
 }
 
 int FakeWorker::Serve() {
@@ -229,7 +265,7 @@ int FakeWorker::Serve() {
         {.fd = channel_open_ ? channel_.fd() : ipc::kControlListenerFd,
          .events = POLLIN,
          .revents = 0},
-        {.fd = ready_ && !front_end_.valid() ? ipc::kVhostListenerFd : -1,
+        {.fd = ready_ && !front_end_.valid() && !retiring_ ? ipc::kVhostListenerFd : -1,
          .events = POLLIN,
          .revents = 0},
         {.fd = front_end_.get(), .events = POLLIN, .revents = 0},
@@ -239,7 +275,8 @@ int FakeWorker::Serve() {
     if (polled[2].revents != 0) OnFrontEnd();
     if (polled[1].revents != 0) {
       auto accepted = os::AcceptUnix(ipc::kVhostListenerFd);
-      if (!accepted.ok()) continue;
+      if (!accepted.ok() || draining_) continue;
+      ++connections_;
       front_end_ = *std::move(accepted);
       Status(WorkerStatus::STATE_CONNECTED);
     }

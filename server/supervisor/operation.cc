@@ -7,8 +7,8 @@
 
 namespace fsd::supervisor {
 
-void Operation::AnswerCreated(ExportView view) {
-  if (const auto done = std::exchange(created_, nullptr)) done(std::move(view));
+void Operation::AnswerView(ExportView view) {
+  if (const auto done = std::exchange(viewed_, nullptr)) done(std::move(view));
 }
 
 void Operation::AnswerDeleted() {
@@ -16,7 +16,7 @@ void Operation::AnswerDeleted() {
 }
 
 void Operation::AnswerFailure(const absl::Status& status) {
-  if (const auto done = std::exchange(created_, nullptr)) done(status);
+  if (const auto done = std::exchange(viewed_, nullptr)) done(status);
   if (const auto done = std::exchange(deleted_, nullptr)) done(status);
 }
 

@@ -16,10 +16,15 @@ namespace fsd::supervisor {
 
 class Operation {
  public:
-  enum class Kind { kCreate, kDelete };
+  enum class Kind {
+    kCreate,
+    kDelete,
+    kMaintain,  // waits for a drain, a disconnection or a worker's restart
+  };
 
-  explicit Operation(std::function<void(absl::StatusOr<ExportView>)> created)
-      : kind_(Kind::kCreate), created_(std::move(created)) {}
+  // kCreate or kMaintain.
+  Operation(Kind kind, std::function<void(absl::StatusOr<ExportView>)> done)
+      : kind_(kind), viewed_(std::move(done)) {}
   explicit Operation(std::function<void(absl::Status)> deleted)
       : kind_(Kind::kDelete), deleted_(std::move(deleted)) {}
 
@@ -32,13 +37,13 @@ class Operation {
   TimerId deadline = kNoTimer;
 
   // The call is answered once; what comes later is dropped.
-  void AnswerCreated(ExportView view);
+  void AnswerView(ExportView view);
   void AnswerDeleted();
   void AnswerFailure(const absl::Status& status);
 
  private:
   Kind kind_;
-  std::function<void(absl::StatusOr<ExportView>)> created_;
+  std::function<void(absl::StatusOr<ExportView>)> viewed_;
   std::function<void(absl::Status)> deleted_;
 };
 

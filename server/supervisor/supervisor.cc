@@ -16,7 +16,9 @@
 #include "server/supervisor/export_registry.h"
 #include "server/supervisor/export_spec.h"
 #include "server/supervisor/export_store.h"
+#include "server/supervisor/export_waits.h"
 #include "server/supervisor/host_preparation.h"
+#include "server/supervisor/maintenance.h"
 #include "server/supervisor/operation.h"
 #include "server/supervisor/source_directory.h"
 #include "server/supervisor/user_namespaces.h"
@@ -38,12 +40,22 @@ class SupervisorImpl final : public Supervisor {
         store_(std::move(store)),
         user_namespaces_(config_.subordinate_ids),
         cgroups_(std::move(cgroups)),
+        log_level_(config_.log_level),
         surroundings_{.loop = *loop_,
                       .config = config_,
                       .timing = timing_,
                       .user_namespaces = user_namespaces_,
                       .cgroups = cgroups_.get(),
-                      .changed = [this](const Export& changed) { Tell(changed); }} {}
+                      .log_level = log_level_,
+                      .changed = [this](const Export& changed) { Tell(changed); }},
+        waits_(*loop_, registry_),
+        maintenance_({.loop = *loop_,
+                      .config = config_,
+                      .timing = timing_,
+                      .store = store_,
+                      .exports = registry_,
+                      .operations = operations_,
+                      .waits = waits_}) {}
 
   absl::Status LoadRecords();
 
@@ -58,7 +70,15 @@ class SupervisorImpl final : public Supervisor {
                     Callback<ExportView> done) override;
   void GetExport(std::string id, Callback<ExportView> done) override;
   void ListExports(Callback<std::vector<ExportView>> done) override;
-  void DeleteExport(std::string id, bool force, StatusCallback done) override;
+  void DeleteExport(ExportTarget target, Deletion deletion, StatusCallback done) override;
+  void UpdateExport(std::string id, SpecChange change, bool validate_only,
+                    Callback<UpdatedExport> done) override;
+  void DrainExport(ExportTarget target, std::optional<DrainWait> wait,
+                   Callback<ExportView> done) override;
+  void ResumeExport(ExportTarget target, Callback<ExportView> done) override;
+  void DisconnectExport(ExportTarget target, Callback<ExportView> done) override;
+  void RestartWorker(ExportTarget target, bool force, Callback<ExportView> done) override;
+  void SetLogLevel(telemetry::LogLevel level, Callback<telemetry::LogLevel> done) override;
   std::string CgroupDirectory() const override {
     return cgroups_ == nullptr ? "" : cgroups_->directory();
   }
@@ -73,7 +93,13 @@ class SupervisorImpl final : public Supervisor {
   }
   void Tell(const Export& changed) {
     if (observer_ != nullptr) observer_(changed.View());
+    waits_.OnChanged(changed.id());
   }
+  // The export that a call may change: there, as the target wants it, and without an operation
+  // unless that waits for a drain and `may_drain`.
+  absl::StatusOr<Export*> Take(const ExportTarget& target, bool may_drain = false);
+  // One whose removal has not failed half way besides.
+  absl::StatusOr<Export*> TakeServed(const ExportTarget& target, bool may_drain = false);
 
   void Restore(Export& restored);
   void Create(ExportSpec spec, std::string request_id, bool validate_only,
@@ -85,7 +111,8 @@ class SupervisorImpl final : public Supervisor {
                          absl::StatusOr<os::UniqueFd> source);
   void OnStarted(const std::string& id, const absl::Status& status);
   void FailCreate(const std::string& id, const absl::Status& why);
-  void Delete(const std::string& id, bool force, StatusCallback done);
+  void Delete(const ExportTarget& target, const Deletion& deletion, StatusCallback done);
+  void OnDrainedForRemoval(const std::string& id, const absl::Status& status);
   // Stops what runs of it, then FinishRemoval. Its operation is there.
   void Remove(Export& removed);
   void FinishRemoval(const std::string& id);
@@ -102,9 +129,12 @@ class SupervisorImpl final : public Supervisor {
   ExportStore store_;
   UserNamespaces user_namespaces_;
   const std::unique_ptr<CgroupSubtree> cgroups_;  // null: none to divide
+  telemetry::LogLevel log_level_;
   const Export::Surroundings surroundings_;
   ExportRegistry registry_;
   std::map<std::string, Operation> operations_;  // by export id
+  ExportWaits waits_;
+  Maintenance maintenance_;
   std::function<void(const ExportView&)> observer_;
   std::atomic<bool> shutdown_{false};
   bool stopping_ = false;
@@ -189,7 +219,8 @@ void SupervisorImpl::Create(ExportSpec spec, std::string request_id, bool valida
       surroundings_, NewExportRecord(std::move(spec), std::move(request_id)),
       Export::Origin::kClient));
   const std::string id = added.id();
-  Operation& operation = operations_.emplace(id, std::move(done)).first->second;
+  Operation& operation =
+      operations_.emplace(id, Operation(Operation::Kind::kCreate, std::move(done))).first->second;
   operation.deadline = loop_->CallAfter(timing_.worker.ready + timing_.kill, [this, id] {
     FailCreate(id, ReasonedError(absl::StatusCode::kUnavailable, ErrorReason::kWorkerFailed,
                                  absl::StrCat("export ", id,
@@ -251,7 +282,7 @@ void SupervisorImpl::OnStarted(const std::string& id, const absl::Status& status
   if (!status.ok()) return FailCreate(id, status);
   auto operation = operations_.extract(id);
   loop_->Cancel(operation.mapped().deadline);
-  operation.mapped().AnswerCreated(registry_.Find(id)->View());
+  operation.mapped().AnswerView(registry_.Find(id)->View());
 }
 
 void SupervisorImpl::FailCreate(const std::string& id, const absl::Status& why) {
@@ -280,31 +311,126 @@ void SupervisorImpl::ListExports(Callback<std::vector<ExportView>> done) {
       done);
 }
 
-void SupervisorImpl::DeleteExport(std::string id, bool force, StatusCallback done) {
-  OnLoop([this, id, force, done] { Delete(id, force, done); }, done);
+void SupervisorImpl::DeleteExport(ExportTarget target, Deletion deletion, StatusCallback done) {
+  OnLoop([this, target, deletion, done] { Delete(target, deletion, done); }, done);
 }
 
-void SupervisorImpl::Delete(const std::string& id, bool force, StatusCallback done) {
-  if (stopping_) return done(ShuttingDownError());
-  if (const auto pending = operations_.find(id); pending != operations_.end()) {
-    const absl::Status& stuck = pending->second.stuck;
-    return done(stuck.ok() ? BusyError(id) : stuck);
-  }
+absl::StatusOr<Export*> SupervisorImpl::Take(const ExportTarget& target, bool may_drain) {
+  const std::string& id = target.id;
+  if (stopping_) return ShuttingDownError();
   Export* const found = registry_.Find(id);
-  if (found == nullptr) return done(NotFoundError(id));
-  const bool in_use = found->state() == ExportState::kConnected ||
-                      found->state() == ExportState::kMounted || found->left_to_earlier_worker();
-  if (in_use && !force) {
+  if (found == nullptr) return NotFoundError(id);
+  if (target.precondition != nullptr) FSD_RETURN_IF_ERROR(target.precondition(found->record()));
+  const auto pending = operations_.find(id);
+  if (pending != operations_.end() && !(may_drain && waits_.IsDrain(id))) {
+    const absl::Status& stuck = pending->second.stuck;
+    return stuck.ok() ? BusyError(id) : stuck;
+  }
+  return found;
+}
+
+absl::StatusOr<Export*> SupervisorImpl::TakeServed(const ExportTarget& target, bool may_drain) {
+  FSD_ASSIGN_OR_RETURN(Export* const taken, Take(target, may_drain));
+  if (taken->stopping()) return BusyError(target.id);
+  return taken;
+}
+
+void SupervisorImpl::Delete(const ExportTarget& target, const Deletion& deletion,
+                            StatusCallback done) {
+  const std::string& id = target.id;
+  const bool force = deletion.mode == Deletion::Mode::kForce;
+  const absl::StatusOr<Export*> taken = Take(target, /*may_drain=*/force);
+  if (!taken.ok()) return done(taken.status());
+  Export& removed = **taken;
+  if (removed.in_use() && deletion.mode == Deletion::Mode::kSafe) {
     return done(ReasonedError(
         absl::StatusCode::kFailedPrecondition, ErrorReason::kExportInUse,
         absl::StrCat("export ", id,
-                     found->left_to_earlier_worker()
+                     removed.left_to_earlier_worker()
                          ? ": an earlier supervisor's worker may serve a guest"
                          : ": a front-end is connected",
                      "; shut the guest down or unplug the device first, or delete with force")));
   }
-  operations_.emplace(id, std::move(done));
-  Remove(*found);
+  maintenance_.EndDrain(id);
+  operations_.emplace(id, Operation(std::move(done)));
+  if (deletion.mode != Deletion::Mode::kDrain) return Remove(removed);
+  maintenance_.DrainForRemoval(removed, deletion.wait, [this, id](const absl::Status& status) {
+    OnDrainedForRemoval(id, status);
+  });
+}
+
+void SupervisorImpl::OnDrainedForRemoval(const std::string& id, const absl::Status& status) {
+  if (status.ok()) return Remove(*registry_.Find(id));
+  operations_.extract(id).mapped().AnswerFailure(status);
+}
+
+void SupervisorImpl::UpdateExport(std::string id, SpecChange change, bool validate_only,
+                                  Callback<UpdatedExport> done) {
+  OnLoop(
+      [this, id, change, validate_only, done] {
+        const absl::StatusOr<Export*> taken = TakeServed({.id = id, .precondition = nullptr});
+        if (!taken.ok()) return done(taken.status());
+        const auto updated =
+            supervisor::UpdateExport(config_, store_, **taken, change, validate_only);
+        if (!updated.ok() || validate_only) return done(updated);
+        maintenance_.AwaitUpdate(**taken, [updated, done](absl::StatusOr<ExportView> view) {
+          if (!view.ok()) return done(view.status());
+          done(UpdatedExport{.view = *std::move(view), .changed = updated->changed});
+        });
+      },
+      done);
+}
+
+void SupervisorImpl::DrainExport(ExportTarget target, std::optional<DrainWait> wait,
+                                 Callback<ExportView> done) {
+  OnLoop(
+      [this, target, wait, done] {
+        const absl::StatusOr<Export*> taken = TakeServed(target);
+        if (!taken.ok()) return done(taken.status());
+        maintenance_.Drain(**taken, wait, done);
+      },
+      done);
+}
+
+void SupervisorImpl::ResumeExport(ExportTarget target, Callback<ExportView> done) {
+  OnLoop(
+      [this, target, done] {
+        const absl::StatusOr<Export*> taken = TakeServed(target, /*may_drain=*/true);
+        if (!taken.ok()) return done(taken.status());
+        maintenance_.Resume(**taken, done);
+      },
+      done);
+}
+
+void SupervisorImpl::DisconnectExport(ExportTarget target, Callback<ExportView> done) {
+  OnLoop(
+      [this, target, done] {
+        const absl::StatusOr<Export*> taken = TakeServed(target);
+        if (!taken.ok()) return done(taken.status());
+        maintenance_.Disconnect(**taken, done);
+      },
+      done);
+}
+
+void SupervisorImpl::RestartWorker(ExportTarget target, bool force, Callback<ExportView> done) {
+  OnLoop(
+      [this, target, force, done] {
+        const absl::StatusOr<Export*> taken = TakeServed(target);
+        if (!taken.ok()) return done(taken.status());
+        maintenance_.RestartWorker(**taken, force, done);
+      },
+      done);
+}
+
+void SupervisorImpl::SetLogLevel(telemetry::LogLevel level, Callback<telemetry::LogLevel> done) {
+  OnLoop(
+      [this, level, done] {
+        const telemetry::LogLevel before = std::exchange(log_level_, level);
+        telemetry::SetLogLevel(level);
+        for (const auto& [id, entry] : registry_.all()) entry->TellLogLevel();
+        done(before);
+      },
+      done);
 }
 
 void SupervisorImpl::Remove(Export& removed) {
@@ -351,7 +477,11 @@ void SupervisorImpl::FinishRemoval(const std::string& id) {
     removed->Fail(status);
     return operation.mapped().AnswerFailure(status);
   }
-  Tell(*removed);
+  if (observer_ != nullptr) {
+    ExportView last = removed->View();
+    last.gone = true;
+    observer_(last);
+  }
   FSD_LOG(kInfo, id, "removed");
   registry_.Remove(id);
   if (!operation.mapped().failure.ok()) {
@@ -364,6 +494,7 @@ void SupervisorImpl::StopEverything() {
   stopping_ = true;
   FSD_LOG(kInfo, "", "shutting down; workers are %s",
           config_.workers == Config::Workers::kStop ? "stopped" : "kept");
+  maintenance_.Shutdown();
   std::vector<std::string> unfinished;
   for (const auto& [id, operation] : operations_) {
     if (operation.kind() == Operation::Kind::kCreate && operation.failure.ok())

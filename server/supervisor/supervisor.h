@@ -10,20 +10,38 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "proto/fsd/internal/export_spec.pb.h"
 #include "server/supervisor/config.h"
+#include "server/supervisor/export_update.h"
 #include "server/supervisor/export_view.h"
+#include "server/supervisor/maintenance.h"
 #include "server/supervisor/timing.h"
+#include "server/telemetry/log.h"
 
 namespace fsd::supervisor {
 
 template <typename T>
 using Callback = std::function<void(absl::StatusOr<T>)>;
 using StatusCallback = std::function<void(absl::Status)>;
+
+// Which export a call is about.
+struct ExportTarget {
+  std::string id;
+  // Looks at the export's record, on Run's thread, before anything is done, and must not block.
+  // What it says, if not OK, is the answer. Null: whatever it is.
+  std::function<absl::Status(const internal::ExportRecord&)> precondition;
+};
+
+struct Deletion {
+  enum class Mode { kSafe, kDrain, kForce };
+  Mode mode = Mode::kSafe;
+  DrainWait wait;  // for kDrain
+};
 
 class Supervisor {
  public:
@@ -49,15 +67,31 @@ class Supervisor {
   virtual void GetExport(std::string id, Callback<ExportView> done) = 0;
   // All of them, ordered by id.
   virtual void ListExports(Callback<std::vector<ExportView>> done) = 0;
-  // FAILED_PRECONDITION with EXPORT_IN_USE if a front-end is connected and not `force`. Answers
-  // when worker, sockets and record are gone.
-  virtual void DeleteExport(std::string id, bool force, StatusCallback done) = 0;
+  // FAILED_PRECONDITION with EXPORT_IN_USE if a front-end is connected and the mode is kSafe.
+  // Answers when worker, sockets and record are gone. A drain that ends otherwise leaves the export
+  // as it was.
+  virtual void DeleteExport(ExportTarget target, Deletion deletion, StatusCallback done) = 0;
+
+  // `change` runs on Run's thread and must not block. Answers when the new record is on disk and
+  // the next front-end will be served as it says; see export_update.h.
+  virtual void UpdateExport(std::string id, SpecChange change, bool validate_only,
+                            Callback<UpdatedExport> done) = 0;
+  // See maintenance.h.
+  virtual void DrainExport(ExportTarget target, std::optional<DrainWait> wait,
+                           Callback<ExportView> done) = 0;
+  virtual void ResumeExport(ExportTarget target, Callback<ExportView> done) = 0;
+  virtual void DisconnectExport(ExportTarget target, Callback<ExportView> done) = 0;
+  virtual void RestartWorker(ExportTarget target, bool force, Callback<ExportView> done) = 0;
+
+  // Of this process and every worker, also of those to come. Answers with the level before.
+  virtual void SetLogLevel(telemetry::LogLevel level, Callback<telemetry::LogLevel> done) = 0;
 
   // Of the cgroup below which workers have theirs; empty if there is none. Any thread.
   virtual std::string CgroupDirectory() const = 0;
 
-  // Told of each change of an export's state, on Run's thread, in order; an export that is gone has
-  // a view in state kDeleting as its last. Set once, before Run.
+  // Told of each change of an export's record, state, connection or conditions, on Run's thread, in
+  // order; an export that is gone has a view in state kDeleting as its last, and `gone`. Set once,
+  // before Run.
   virtual void SetObserver(std::function<void(const ExportView&)> observer) = 0;
 };
 

@@ -20,6 +20,16 @@ namespace {
 // Generous: only a failing test waits so long.
 constexpr std::chrono::milliseconds kPatience = std::chrono::seconds(120);
 
+using Answer = std::promise<absl::StatusOr<ExportView>>;
+
+Callback<ExportView> Keep(std::shared_ptr<Answer> answer) {
+  return [answer = std::move(answer)](absl::StatusOr<ExportView> view) {
+    answer->set_value(std::move(view));
+  };
+}
+
+ExportTarget TargetOf(const std::string& id) { return {.id = id, .precondition = nullptr}; }
+
 }  // namespace
 
 RunningSupervisor::RunningSupervisor(const Config& config, const Timing& timing)
@@ -63,25 +73,86 @@ std::vector<ExportView> RunningSupervisor::List() {
 }
 
 absl::Status RunningSupervisor::Delete(const std::string& id, bool force) {
+  return StartDelete(id,
+                     {.mode = force ? Deletion::Mode::kForce : Deletion::Mode::kSafe, .wait = {}})
+      .get();
+}
+
+std::future<absl::Status> RunningSupervisor::StartDelete(const std::string& id,
+                                                         const Deletion& deletion) {
   auto promise = std::make_shared<std::promise<absl::Status>>();
-  supervisor_->DeleteExport(id, force,
+  supervisor_->DeleteExport(TargetOf(id), deletion,
                             [promise](absl::Status status) { promise->set_value(status); });
-  return promise->get_future().get();
+  return promise->get_future();
+}
+
+absl::StatusOr<UpdatedExport> RunningSupervisor::Update(const std::string& id,
+                                                        const SpecChange& change,
+                                                        bool validate_only) {
+  std::promise<absl::StatusOr<UpdatedExport>> promise;
+  supervisor_->UpdateExport(
+      id, change, validate_only,
+      [&promise](absl::StatusOr<UpdatedExport> updated) { promise.set_value(std::move(updated)); });
+  return promise.get_future().get();
+}
+
+std::future<absl::StatusOr<ExportView>> RunningSupervisor::StartDrain(const std::string& id,
+                                                                      const DrainWait& wait) {
+  auto answer = std::make_shared<Answer>();
+  supervisor_->DrainExport(TargetOf(id), wait, Keep(answer));
+  return answer->get_future();
+}
+
+absl::StatusOr<ExportView> RunningSupervisor::Drain(const std::string& id) {
+  const auto answer = std::make_shared<Answer>();
+  supervisor_->DrainExport(TargetOf(id), std::nullopt, Keep(answer));
+  return answer->get_future().get();
+}
+
+absl::StatusOr<ExportView> RunningSupervisor::Resume(const std::string& id) {
+  const auto answer = std::make_shared<Answer>();
+  supervisor_->ResumeExport(TargetOf(id), Keep(answer));
+  return answer->get_future().get();
+}
+
+absl::StatusOr<ExportView> RunningSupervisor::Disconnect(const std::string& id) {
+  const auto answer = std::make_shared<Answer>();
+  supervisor_->DisconnectExport(TargetOf(id), Keep(answer));
+  return answer->get_future().get();
+}
+
+absl::StatusOr<ExportView> RunningSupervisor::RestartWorker(const std::string& id, bool force) {
+  const auto answer = std::make_shared<Answer>();
+  supervisor_->RestartWorker(TargetOf(id), force, Keep(answer));
+  return answer->get_future().get();
+}
+
+telemetry::LogLevel RunningSupervisor::SetLogLevel(telemetry::LogLevel level) {
+  std::promise<telemetry::LogLevel> promise;
+  supervisor_->SetLogLevel(level, [&promise](absl::StatusOr<telemetry::LogLevel> before) {
+    promise.set_value(*before);
+  });
+  return promise.get_future().get();
 }
 
 ExportView RunningSupervisor::Await(const std::string& id, ExportState state) {
+  return Await(id, [state](const ExportView& view) { return view.state == state; });
+}
+
+ExportView RunningSupervisor::Await(const std::string& id,
+                                    const std::function<bool(const ExportView&)>& condition) {
   std::unique_lock lock(mutex_);
   ExportView found;
   const bool seen = changed_.wait_for(lock, kPatience, [&] {
     for (size_t& next = next_[id]; next < seen_.size();) {
       const ExportView& view = seen_[next++];
-      if (view.record.spec().id() != id || view.state != state) continue;
+      if (view.record.spec().id() != id || !condition(view)) continue;
       found = view;
       return true;
     }
     return false;
   });
-  EXPECT_TRUE(seen) << "state " << static_cast<int>(state) << " was not seen";
+  EXPECT_TRUE(seen) << "what was waited for was not seen";
   return found;
 }
 
@@ -129,6 +200,15 @@ os::UniqueFd SupervisorTest::Connect(const std::string& id) const {
 
 void SupervisorTest::Write(const os::UniqueFd& front_end, char letter) {
   EXPECT_EQ(::write(front_end.get(), &letter, 1), 1);
+}
+
+std::optional<char> SupervisorTest::Ask(const os::UniqueFd& front_end, char letter) {
+  Write(front_end, letter);
+  pollfd polled{.fd = front_end.get(), .events = POLLIN, .revents = 0};
+  char answer = 0;
+  const bool answered = ::poll(&polled, 1, static_cast<int>(kPatience.count())) == 1 &&
+                        ::read(front_end.get(), &answer, 1) == 1;
+  return answered ? std::optional(answer) : std::nullopt;
 }
 
 bool SupervisorTest::Answers(const os::UniqueFd& front_end) {

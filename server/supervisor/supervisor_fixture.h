@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -27,6 +28,7 @@ class RunningSupervisor {
   ~RunningSupervisor() { Stop(); }
 
   void Stop();
+  Supervisor& supervisor() { return *supervisor_; }
 
   std::future<absl::StatusOr<ExportView>> StartCreate(const internal::ExportSpec& spec,
                                                       bool validate_only = false);
@@ -36,9 +38,21 @@ class RunningSupervisor {
   absl::StatusOr<ExportView> Get(const std::string& id);
   std::vector<ExportView> List();
   absl::Status Delete(const std::string& id, bool force = false);
+  std::future<absl::Status> StartDelete(const std::string& id, const Deletion& deletion);
+  absl::StatusOr<UpdatedExport> Update(const std::string& id, const SpecChange& change,
+                                       bool validate_only = false);
+  std::future<absl::StatusOr<ExportView>> StartDrain(const std::string& id,
+                                                     const DrainWait& wait = {});
+  absl::StatusOr<ExportView> Drain(const std::string& id);  // without waiting
+  absl::StatusOr<ExportView> Resume(const std::string& id);
+  absl::StatusOr<ExportView> Disconnect(const std::string& id);
+  absl::StatusOr<ExportView> RestartWorker(const std::string& id, bool force = false);
+  telemetry::LogLevel SetLogLevel(telemetry::LogLevel level);
 
   // Waits until the export is seen in `state`, after what earlier calls for it have waited for.
   ExportView Await(const std::string& id, ExportState state);
+  // The same for any condition.
+  ExportView Await(const std::string& id, const std::function<bool(const ExportView&)>& condition);
 
  private:
   std::mutex mutex_;
@@ -66,6 +80,8 @@ class SupervisorTest : public ::testing::Test {
   os::UniqueFd Connect(const std::string& id) const;
   // What the fake worker understands.
   static void Write(const os::UniqueFd& front_end, char letter);
+  // What the worker answers a letter with; nothing if it closes the connection.
+  static std::optional<char> Ask(const os::UniqueFd& front_end, char letter);
   // Whether a worker answers on this connection.
   static bool Answers(const os::UniqueFd& front_end);
 

@@ -98,6 +98,38 @@ void WorkerProcess::SayHello() {
   channel_.Send(message).IgnoreError();
 }
 
+void WorkerProcess::Tell(const internal::ToWorker& message) {
+  // One that has hung up is about to end.
+  if (phase_ == Phase::kEnding || !channel_open_) return;
+  if (channel_.Send(message).ok()) return;
+  // Its end may be what is not noticed yet; then this changes nothing.
+  Kill("it does not read what it is told");
+}
+
+void WorkerProcess::SetLogLevel(telemetry::LogLevel level) {
+  internal::ToWorker message;
+  message.mutable_set_log_level()->set_log_level(static_cast<int>(level));
+  Tell(message);
+}
+
+void WorkerProcess::SetDraining(bool draining) {
+  internal::ToWorker message;
+  message.mutable_set_draining()->set_draining(draining);
+  Tell(message);
+}
+
+void WorkerProcess::Disconnect() {
+  internal::ToWorker message;
+  message.mutable_disconnect();
+  Tell(message);
+}
+
+void WorkerProcess::Retire() {
+  internal::ToWorker message;
+  message.mutable_retire();
+  Tell(message);
+}
+
 void WorkerProcess::Stop() {
   if (phase_ == Phase::kEnding) return;
   phase_ = Phase::kEnding;

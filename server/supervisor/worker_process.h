@@ -24,6 +24,7 @@
 #include "server/os/pid_fd.h"
 #include "server/supervisor/event_loop.h"
 #include "server/supervisor/worker_launcher.h"
+#include "server/telemetry/log.h"
 
 namespace fsd::supervisor {
 
@@ -69,6 +70,11 @@ class WorkerProcess {
 
   pid_t pid() const { return pid_; }
 
+  // Each is kept in the order in which they are called, also by a worker that is not ready yet.
+  void SetLogLevel(telemetry::LogLevel level);
+  void SetDraining(bool draining);
+  void Disconnect();
+  void Retire();
   // Asks it to end, and kills it if it does not in time, or says that it cannot.
   void Stop();
   // Kills it for `misdeed`, which goes into WorkerEnd.
@@ -82,6 +88,8 @@ class WorkerProcess {
                 Events events);
   ErrnoOr<void> AddToLoop();
   void SayHello();
+  // Of a worker that is not ending: one that does not read what it is told is killed.
+  void Tell(const internal::ToWorker& message);
   void OnChannel();
   void OnMessage(const internal::FromWorker& message);
   void OnFailure(const internal::FromWorker::Failure& failure);

@@ -131,4 +131,8 @@ void SetLogLevel(LogLevel level) {
   internal::log_level.store(static_cast<int>(level), std::memory_order_relaxed);
 }
 
+LogLevel CurrentLogLevel() {
+  return static_cast<LogLevel>(internal::log_level.load(std::memory_order_relaxed));
+}
+
 }  // namespace fsd::telemetry

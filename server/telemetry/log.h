@@ -34,6 +34,7 @@ struct LogLimit {
 void StartLog(std::string_view program, LogLevel level,
               std::optional<LogLimit> limit = std::nullopt);
 void SetLogLevel(LogLevel level);
+LogLevel CurrentLogLevel();
 
 namespace internal {
 extern std::atomic<int> log_level;

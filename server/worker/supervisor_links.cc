@@ -85,6 +85,15 @@ absl::Status SupervisorLinks::Handle(Link& link, const internal::ToWorker& messa
       telemetry::SetLogLevel(static_cast<telemetry::LogLevel>(level));
       return absl::OkStatus();
     }
+    case ToWorker::kSetDraining:
+      options_.set_draining(message.set_draining().draining());
+      return absl::OkStatus();
+    case ToWorker::kDisconnect:
+      options_.disconnect();
+      return absl::OkStatus();
+    case ToWorker::kRetire:
+      options_.retire();
+      return absl::OkStatus();
     case ToWorker::MESSAGE_NOT_SET:
       break;
   }

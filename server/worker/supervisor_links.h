@@ -29,6 +29,9 @@ class SupervisorLinks {
     std::string export_uid;
     std::function<internal::WorkerStatus()> status;
     std::function<void()> stop;  // a supervisor wants the worker to end
+    std::function<void(bool draining)> set_draining;
+    std::function<void()> disconnect;
+    std::function<void()> retire;
   };
   static constexpr size_t kMaxLinks = 4;
 

@@ -61,7 +61,8 @@ Worker::Worker(Options& options, std::unique_ptr<TaskQueue> tasks, os::Epoll epo
       epoll_(std::move(epoll)),
       filesystem_(std::move(options.filesystem)),
       landlock_lacking_(options.landlock_lacking),
-      devices_refused_(options.devices_refused) {}
+      devices_refused_(options.devices_refused),
+      draining_(spec_.draining()) {}
 
 Worker::~Worker() = default;
 
@@ -88,10 +89,16 @@ absl::Status Worker::SetUp(Options& options) {
                             .on_session_ended = [this] { OnUnmounted(); }},
                            *session_, *tasks_));
   supervisors_ = std::make_unique<SupervisorLinks>(
-      epoll_, SupervisorLinks::Options{.export_name = name_,
-                                       .export_uid = spec_.export_uid(),
-                                       .status = [this] { return Status(); },
-                                       .stop = [this] { tasks_->Post([this] { Stop(); }); }});
+      epoll_,
+      SupervisorLinks::Options{
+          .export_name = name_,
+          .export_uid = spec_.export_uid(),
+          .status = [this] { return Status(); },
+          .stop = [this] { tasks_->Post([this] { Stop(); }); },
+          .set_draining =
+              [this](bool draining) { tasks_->Post([this, draining] { SetDraining(draining); }); },
+          .disconnect = [this] { tasks_->Post([this] { Disconnect(); }); },
+          .retire = [this] { tasks_->Post([this] { Retire(); }); }});
   FSD_ASSIGN_OR_RETURN(status_pacer_,
                        StatusPacer::Create(epoll_, [this] { supervisors_->PushStatus(); }));
   const ErrnoOr<void> watched =
@@ -117,6 +124,11 @@ int Worker::Run() {
 }
 
 void Worker::OnFrontEnd(os::UniqueFd socket) {
+  if (draining_) {
+    ++connections_refused_;
+    FSD_LOG(kWarning, name_, "front-end refused: the export drains");
+    return;
+  }
   if (connection_ != nullptr && !PeerIsGone(connection_->fd())) {
     ++connections_refused_;
     FSD_LOG(kWarning, name_, "second front-end refused: one is connected");
@@ -183,9 +195,14 @@ void Worker::OnConnectionEnded() {
     exit_status_ = 0;
     return;
   }
-  Enter(Phase::kListening);
+  if (!next_front_end_.valid()) {
+    Enter(Phase::kListening);
+    if (!retiring_) vhost_acceptor_->Resume();
+    return;
+  }
+  phase_ = Phase::kListening;
   vhost_acceptor_->Resume();
-  if (next_front_end_.valid()) Connect(std::move(next_front_end_));
+  Connect(std::move(next_front_end_));
 }
 
 void Worker::Enter(Phase phase) {
@@ -231,6 +248,21 @@ void Worker::Stop() {
   if (phase_ == Phase::kListening) ResetDevice();
 }
 
+void Worker::SetDraining(bool draining) {
+  draining_ = draining;
+  status_pacer_->Push();
+}
+
+void Worker::Disconnect() {
+  if (connection_ != nullptr) EndConnection("the supervisor ends its connection");
+}
+
+void Worker::Retire() {
+  retiring_ = true;
+  if (phase_ == Phase::kListening && !stopping_) vhost_acceptor_->Pause();
+  status_pacer_->Push();
+}
+
 internal::WorkerStatus Worker::Status() const {
   internal::WorkerStatus status;
   status.set_state(phase_ == Phase::kListening ? internal::WorkerStatus::STATE_LISTENING
@@ -253,6 +285,8 @@ internal::WorkerStatus Worker::Status() const {
   status.set_handle_lack(HandleLackOf(usage));
   status.set_landlock_lacking(landlock_lacking_);
   status.set_devices_refused(devices_refused_);
+  status.set_draining(draining_);
+  status.set_retiring(retiring_);
   status.set_inodes(usage.inodes);
   status.set_open_files(usage.open_files);
   status.set_inodes_refused(usage.inodes_refused);

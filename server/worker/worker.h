@@ -13,7 +13,9 @@
 //       └── requests done, ───  ending  <── closed ────┘
 //           session ended
 //
-// While ending, who dials next waits in the backlog; while one is connected, a second is refused.
+// While ending, who dials next waits in the backlog; while one is connected, a second is refused,
+// and while the export drains, everybody. A worker that is to be replaced retires: once it is
+// listening it accepts nobody any more, and who dials waits for the next worker.
 #ifndef FSD_SERVER_WORKER_WORKER_H_
 #define FSD_SERVER_WORKER_WORKER_H_
 
@@ -84,6 +86,9 @@ class Worker {
   void OnMounted(const fuse::NegotiatedInit& init);
   void OnUnmounted();
   void Stop();
+  void SetDraining(bool draining);
+  void Disconnect();
+  void Retire();
   void ResetDevice();
   internal::WorkerStatus Status() const;
 
@@ -114,6 +119,8 @@ class Worker {
   fuse::NegotiatedInit init_;
   uint64_t connections_accepted_ = 0;
   uint64_t connections_refused_ = 0;
+  bool draining_;
+  bool retiring_ = false;
   bool stopping_ = false;
   std::optional<int> exit_status_;
 };

@@ -51,6 +51,11 @@ class FakeSupervisor {
   void SendRaw(std::span<const std::byte> bytes) {
     ASSERT_TRUE(os::SendWithFds(channel_.fd(), bytes, {}).ok());
   }
+  void SetDraining(bool draining) {
+    ToWorker message;
+    message.mutable_set_draining()->set_draining(draining);
+    Send(message);
+  }
   // The worker's next message; nothing if it has closed the channel.
   std::optional<FromWorker> Next() {
     if (!AwaitReadable(channel_.fd())) return std::nullopt;
@@ -435,6 +440,65 @@ TEST_F(WorkerTest, AFrontEndThatSendsGarbageIsClosedAndTheNextIsServed) {
 
   FakeFrontEnd good(vhost_path());
   EXPECT_TRUE(good.Features().has_value());
+}
+
+TEST_F(WorkerTest, WhileItDrainsWhoConnectsIsClosedAndWhoIsConnectedGoesOn) {
+  FakeSupervisor supervisor(control_path());
+  supervisor.Hello();
+  FakeFrontEnd first(vhost_path());
+  ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_CONNECTED).has_value());
+  supervisor.SetDraining(true);
+  ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_CONNECTED)->draining());
+
+  FakeFrontEnd second(vhost_path());
+  EXPECT_TRUE(second.AwaitClosed());
+  EXPECT_TRUE(first.Features().has_value());
+  first.Close();
+  ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING)->draining());
+  FakeFrontEnd third(vhost_path());
+  EXPECT_TRUE(third.AwaitClosed());
+
+  supervisor.SetDraining(false);
+  ASSERT_FALSE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING)->draining());
+  FakeFrontEnd fourth(vhost_path());
+  EXPECT_TRUE(fourth.Features().has_value());
+}
+
+TEST_F(WorkerTest, EndsTheConnectionAndListensAgain) {
+  FakeSupervisor supervisor(control_path());
+  supervisor.Hello();
+  FakeFrontEnd front_end(vhost_path());
+  front_end.Mount(guest_, ring_);
+  ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_MOUNTED).has_value());
+  ToWorker disconnect;
+  disconnect.mutable_disconnect();
+
+  supervisor.Send(disconnect);
+
+  EXPECT_TRUE(front_end.AwaitClosed());
+  EXPECT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING).has_value());
+  FakeFrontEnd next(vhost_path());
+  EXPECT_TRUE(next.Features().has_value());
+}
+
+TEST_F(WorkerTest, RetiresOnceNobodyIsConnectedAndThenLeavesNewcomersInTheBacklog) {
+  FakeSupervisor supervisor(control_path());
+  supervisor.Hello();
+  FakeFrontEnd front_end(vhost_path());
+  ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_CONNECTED).has_value());
+  ToWorker retire;
+  retire.mutable_retire();
+  supervisor.Send(retire);
+  ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_CONNECTED)->retiring());
+  EXPECT_TRUE(front_end.Features().has_value());
+
+  front_end.Close();
+
+  EXPECT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING)->retiring());
+  FakeFrontEnd next(vhost_path());
+  const std::optional<WorkerStatus> status = supervisor.Query();
+  EXPECT_EQ(status->state(), WorkerStatus::STATE_LISTENING);
+  EXPECT_EQ(status->connections_accepted(), 1u);
 }
 
 TEST(WorkerCreateTest, ASpecOfAnotherVersionIsRefused) {

@@ -1,18 +1,23 @@
 // A client of the API that asks for anything.
 //
-// The input's first byte says which request the rest is, serialized; or that it is a page token.
+// The input's first byte says which request the rest is, serialized; or that it is a text
+// that has a syntax of its own.
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "google/protobuf/stubs/logging.h"
 #include "proto/fsd/internal/export_spec.pb.h"
 #include "proto/fsd/v1/export_service.pb.h"
+#include "server/control/export_filter.h"
+#include "server/control/export_order.h"
 #include "server/control/export_page.h"
 #include "server/control/export_translation.h"
 #include "server/control/export_validation.h"
+#include "server/control/update_mask.h"
 #include "server/errors/check.h"
 #include "server/supervisor/config.h"
 #include "server/supervisor/export_difference.h"
@@ -68,9 +73,26 @@ void Create(std::string_view bytes) {
   FSD_CHECK(fsd::supervisor::FirstDifference(spec, again).empty());
 }
 
-void PageToken(std::string_view token) {
-  const std::optional<std::string> id = control::ReadPageToken(token);
-  if (id && !token.empty()) FSD_CHECK(control::ReadPageToken(control::MakePageToken(*id)) == id);
+// Texts that have a syntax of their own.
+void Texts(std::string_view text) {
+  const control::ExportQuery query;
+  if (const auto position = control::ReadPageToken(query, text)) {
+    const auto again = control::ReadPageToken(query, control::MakePageToken(query, *position));
+    FSD_CHECK(again && again->id == position->id && again->keys == position->keys);
+  }
+  const auto filter = control::ExportFilter::Parse(text);
+  if (filter.ok()) (void)filter->Matches(fsd::v1::Export());
+  (void)control::ExportOrder::Parse(text);
+}
+
+void Update(const fsd::v1::UpdateExportRequest& request) {
+  std::vector<std::string> fields;
+  const control::FieldViolations violations = control::ValidateUpdate(request, fields);
+  CheckViolations(violations);
+  if (!violations.empty()) return;
+  fsd::v1::Export updated;
+  control::CopyFields(fields, request.export_(), updated);
+  CheckViolations(control::ValidateExport(updated));
 }
 
 }  // namespace
@@ -79,7 +101,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   google::protobuf::SetLogHandler(nullptr);  // of text that is no UTF-8, a line each
   if (size < 1) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 5) {
+  switch (data[0] % 6) {
     case 0:
       Create(bytes);
       break;
@@ -98,8 +120,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         CheckViolations(control::ValidateDelete(*deletion));
       }
       break;
+    case 4:
+      Texts(bytes);
+      break;
     default:
-      PageToken(bytes);
+      if (auto update = Read<fsd::v1::UpdateExportRequest>(bytes)) Update(*update);
   }
   return 0;
 }

@@ -86,8 +86,13 @@ absl::StatusOr<supervisor::ExportView> RunningSupervisor::Get(const std::string&
 }
 
 absl::Status RunningSupervisor::Delete(const std::string& id, bool force) {
-  return Await<absl::Status>(
-      [&](auto done) { supervisor_->DeleteExport(id, force, std::move(done)); });
+  return Await<absl::Status>([&](auto done) {
+    supervisor_->DeleteExport(
+        {.id = id, .precondition = nullptr},
+        {.mode = force ? supervisor::Deletion::Mode::kForce : supervisor::Deletion::Mode::kSafe,
+         .wait = {}},
+        std::move(done));
+  });
 }
 
 absl::StatusOr<supervisor::ExportView> RunningSupervisor::WaitFor(

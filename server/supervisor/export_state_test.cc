@@ -1,21 +1,22 @@
-#include "server/supervisor/export.h"
+#include "server/supervisor/export_state.h"
 
 #include "gtest/gtest.h"
 
 namespace fsd::supervisor {
 namespace {
 
-TEST(ExportStateTest, AFailedExportCanOnlyBeDeleted) {
+TEST(ExportStateTest, AFailedExportCanOnlyBeDeletedOrBroughtBack) {
   EXPECT_TRUE(IsLegalTransition(ExportState::kFailed, ExportState::kDeleting));
+  EXPECT_TRUE(IsLegalTransition(ExportState::kFailed, ExportState::kRecovering));
   EXPECT_FALSE(IsLegalTransition(ExportState::kFailed, ExportState::kListening));
-  EXPECT_FALSE(IsLegalTransition(ExportState::kFailed, ExportState::kRecovering));
+  EXPECT_FALSE(IsLegalTransition(ExportState::kFailed, ExportState::kDraining));
 }
 
 TEST(ExportStateTest, NothingGoesBackToCreating) {
   for (const ExportState from :
        {ExportState::kCreating, ExportState::kListening, ExportState::kConnected,
         ExportState::kMounted, ExportState::kRecovering, ExportState::kFailed,
-        ExportState::kDeleting}) {
+        ExportState::kDeleting, ExportState::kDraining}) {
     EXPECT_FALSE(IsLegalTransition(from, ExportState::kCreating)) << ExportStateName(from);
   }
 }

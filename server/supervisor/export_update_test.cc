@@ -1,0 +1,162 @@
+#include "server/supervisor/export_update.h"
+
+#include <algorithm>
+
+#include "gmock/gmock.h"
+#include "server/supervisor/error_reason.h"
+#include "server/supervisor/supervisor_fixture.h"
+
+namespace fsd::supervisor {
+namespace {
+
+using internal::ExportRecord;
+using internal::ExportSpec;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Optional;
+using ::testing::SizeIs;
+
+// A change by a function of the specification.
+SpecChange By(std::function<void(ExportSpec&)> change) {
+  return [change = std::move(change)](const ExportRecord& record) {
+    ExportSpec spec = record.spec();
+    change(spec);
+    return absl::StatusOr<ExportSpec>(spec);
+  };
+}
+
+const SpecChange kNeverCache =
+    By([](ExportSpec& spec) { spec.set_cache(ExportSpec::CACHE_NEVER); });
+const SpecChange kOwned = By([](ExportSpec& spec) { spec.set_owner_vm_id("7"); });
+
+bool HasPendingUpdate(const ExportView& view) {
+  return std::any_of(view.conditions.begin(), view.conditions.end(),
+                     [](const Condition& c) { return c.reason == "UPDATE_PENDING"; });
+}
+
+class ExportUpdateTest : public SupervisorTest {
+ protected:
+  // As the worker on this connection was told.
+  static ExportSpec::Cache CacheOf(const os::UniqueFd& front_end) {
+    return static_cast<ExportSpec::Cache>(Ask(front_end, 'c').value_or('9') - '0');
+  }
+};
+
+TEST_F(ExportUpdateTest, WhatIsRecordedOnlyIsLiveAndLeavesTheWorkerAlone) {
+  auto& supervisor = Start();
+  const auto before = supervisor.Create(SpecOf("web"));
+
+  const auto updated = supervisor.Update("web", kOwned);
+
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  ASSERT_THAT(updated->changed, SizeIs(1));
+  EXPECT_EQ(updated->changed[0].name, "owner.vm_id");
+  EXPECT_EQ(updated->changed[0].effect, ChangeEffect::kLive);
+  const auto after = supervisor.Get("web");
+  EXPECT_EQ(after->record.spec().owner_vm_id(), "7");
+  EXPECT_GT(after->record.update_time_unix_nanos(), before->record.update_time_unix_nanos());
+  EXPECT_EQ(after->worker_pid, before->worker_pid);
+  supervisor.Await("web",
+                   [](const ExportView& view) { return view.record.spec().owner_vm_id() == "7"; });
+}
+
+TEST_F(ExportUpdateTest, AnIdleExportsWorkerIsExchangedForWhatItReadsAtItsStart) {
+  auto& supervisor = Start();
+  const pid_t worker = supervisor.Create(SpecOf("web"))->worker_pid;
+
+  const auto updated = supervisor.Update("web", kNeverCache);
+
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_EQ(updated->changed.at(0).effect, ChangeEffect::kNextConnection);
+  // Whoever connects, whenever, is served by it.
+  EXPECT_EQ(CacheOf(Connect("web")), ExportSpec::CACHE_NEVER);
+  EXPECT_NE(supervisor.Get("web")->worker_pid, worker);
+}
+
+TEST_F(ExportUpdateTest, AConnectedFrontEndIsLeftAloneAndTheNextOneHasTheChange) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  os::UniqueFd front_end = Connect("web");
+  supervisor.Await("web", ExportState::kConnected);
+
+  ASSERT_TRUE(supervisor.Update("web", kNeverCache).ok());
+  ASSERT_TRUE(
+      supervisor.Update("web", By([](ExportSpec& spec) { spec.set_read_only(true); })).ok());
+
+  EXPECT_EQ(CacheOf(front_end), ExportSpec::CACHE_AUTO);
+  const auto view = supervisor.Get("web");
+  ASSERT_THAT(view->conditions, SizeIs(1));
+  EXPECT_EQ(view->conditions[0].reason, "UPDATE_PENDING");
+  EXPECT_THAT(view->conditions[0].message, HasSubstr("cache.policy, read_only"));
+  front_end.reset();
+  EXPECT_EQ(CacheOf(Connect("web")), ExportSpec::CACHE_NEVER);
+  EXPECT_THAT(supervisor.Get("web")->conditions, IsEmpty());
+}
+
+TEST_F(ExportUpdateTest, AnUpdateSurvivesTheSupervisor) {
+  auto* supervisor = &Start();
+  const auto created = supervisor->Create(SpecOf("web"));
+  ASSERT_TRUE(supervisor->Update("web", kNeverCache).ok());
+  supervisor->Stop();
+
+  supervisor = &Start();
+
+  supervisor->Await("web", ExportState::kListening);
+  const auto view = supervisor->Get("web");
+  EXPECT_EQ(view->record.uid(), created->record.uid());
+  EXPECT_EQ(view->record.spec().cache(), ExportSpec::CACHE_NEVER);
+  EXPECT_FALSE(HasPendingUpdate(*view));
+  EXPECT_EQ(CacheOf(Connect("web")), ExportSpec::CACHE_NEVER);
+}
+
+TEST_F(ExportUpdateTest, WhatCannotChangeIsNamedAndNothingOfTheUpdateIsDone) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+
+  const auto updated = supervisor.Update("web", By([](ExportSpec& spec) {
+                                           spec.set_tag("other");
+                                           spec.set_socket_mode(0666);
+                                           spec.set_owner_vm_id("7");
+                                         }));
+
+  EXPECT_EQ(updated.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(ReasonOf(updated.status()), Optional(std::string("FIELD_NOT_LIVE")));
+  EXPECT_THAT(std::string(updated.status().message()), HasSubstr("tag, socket.mode cannot"));
+  EXPECT_EQ(supervisor.Get("web")->record.spec().owner_vm_id(), "");
+}
+
+TEST_F(ExportUpdateTest, WhatTheConfigurationForbidsIsRefused) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  const auto updated = supervisor.Update(
+      "web", By([](ExportSpec& spec) { spec.set_sandbox_mode(ExportSpec::SANDBOX_NONE); }));
+  EXPECT_THAT(ReasonOf(updated.status()), Optional(std::string("SANDBOX_NOT_ALLOWED")));
+}
+
+TEST_F(ExportUpdateTest, ValidatingOnlyShowsWhatWouldBeAndDoesNothing) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+
+  const auto updated = supervisor.Update("web", kNeverCache, /*validate_only=*/true);
+
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_EQ(updated->view.record.spec().cache(), ExportSpec::CACHE_NEVER);
+  EXPECT_THAT(updated->changed, SizeIs(1));
+  EXPECT_EQ(supervisor.Get("web")->record.spec().cache(), ExportSpec::CACHE_AUTO);
+}
+
+TEST_F(ExportUpdateTest, AnUpdateToWhatIsChangesNothing) {
+  auto& supervisor = Start();
+  const auto created = supervisor.Create(SpecOf("web"));
+  const auto updated = supervisor.Update("web", By([](ExportSpec&) {}));
+  ASSERT_TRUE(updated.ok());
+  EXPECT_THAT(updated->changed, IsEmpty());
+  EXPECT_EQ(updated->view.record.SerializeAsString(), created->record.SerializeAsString());
+}
+
+TEST_F(ExportUpdateTest, AMissingExportIsNotFound) {
+  EXPECT_EQ(Start().Update("web", kOwned).status().code(), absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace fsd::supervisor
