@@ -25,6 +25,7 @@ class FakeSupervisor final : public supervisor::Supervisor {
   void ListExports(supervisor::Callback<std::vector<supervisor::ExportView>> done) override;
   void DeleteExport(std::string id, bool force, supervisor::StatusCallback done) override;
   std::string CgroupDirectory() const override { return "/sys/fs/cgroup/fake"; }
+  void SetHeartbeat(absl::Duration, std::function<void()>) override {}
   void SetObserver(std::function<void(const supervisor::ExportView&)> observer) override;
 
   // Puts an export into a state, telling the observer.

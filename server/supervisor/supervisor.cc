@@ -62,6 +62,10 @@ class SupervisorImpl final : public Supervisor {
   std::string CgroupDirectory() const override {
     return cgroups_ == nullptr ? "" : cgroups_->directory();
   }
+  void SetHeartbeat(absl::Duration period, std::function<void()> beat) override {
+    heartbeat_period_ = period;
+    heartbeat_ = std::move(beat);
+  }
   void SetObserver(std::function<void(const ExportView&)> observer) override {
     observer_ = std::move(observer);
   }
@@ -73,6 +77,11 @@ class SupervisorImpl final : public Supervisor {
   }
   void Tell(const Export& changed) {
     if (observer_ != nullptr) observer_(changed.View());
+  }
+
+  void Beat() {
+    heartbeat_();
+    loop_->CallAfter(heartbeat_period_, [this] { Beat(); });
   }
 
   void Restore(Export& restored);
@@ -106,6 +115,8 @@ class SupervisorImpl final : public Supervisor {
   ExportRegistry registry_;
   std::map<std::string, Operation> operations_;  // by export id
   std::function<void(const ExportView&)> observer_;
+  absl::Duration heartbeat_period_;
+  std::function<void()> heartbeat_;
   std::atomic<bool> shutdown_{false};
   bool stopping_ = false;
 };
@@ -121,6 +132,7 @@ absl::Status SupervisorImpl::LoadRecords() {
 
 void SupervisorImpl::Run() {
   for (const auto& [id, entry] : registry_.all()) Restore(*entry);
+  if (heartbeat_ != nullptr) Beat();
   while (!shutdown_.load()) loop_->RunOnce();
   StopEverything();
 }
