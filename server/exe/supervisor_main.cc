@@ -20,6 +20,8 @@
 #include "server/control/grpc_server.h"
 #include "server/exe/service_manager.h"
 #include "server/exe/supervisor_flags.h"
+#include "server/host/host_check.h"
+#include "server/host/host_facts.h"
 #include "server/supervisor/supervisor.h"
 #include "server/telemetry/log.h"
 
@@ -122,6 +124,15 @@ int Serve(const supervisor::Config& config) {
   return 0;
 }
 
+int CheckThisHost(const supervisor::Config& config) {
+  const std::vector<host::HostCheck> checks = host::CheckHost(host::ReadHostFacts(config));
+  std::fputs(host::HostCheckTable(checks).c_str(), stdout);
+  const bool works = std::none_of(checks.begin(), checks.end(), [](const auto& check) {
+    return check.level == host::HostCheck::Level::kError;
+  });
+  return works ? 0 : kFailure;
+}
+
 int Main(int argc, const char* const* argv) {
   auto parsed = ParseSupervisorFlags(argc, argv, FSD_VERSION);
   if (const auto* exit = std::get_if<EarlyExit>(&parsed)) {
@@ -133,6 +144,7 @@ int Main(int argc, const char* const* argv) {
     std::puts("the configuration is valid");
     return 0;
   }
+  if (flags.task == SupervisorTask::kCheckHost) return CheckThisHost(flags.config);
   return Serve(flags.config);
 }
 

@@ -30,12 +30,13 @@ WALLS = {
     "server/worker/": FLOOR + TELEMETRY + BACKEND_INTERFACE + INTERNAL_PROTO + [
         "server/virtqueue/", "server/vhost_user/", "server/fuse/", "server/ipc/"],
     "server/supervisor/": FLOOR + TELEMETRY + INTERNAL_PROTO + ["server/ipc/"],
+    "server/host/": FLOOR + ["server/supervisor/"],
     "server/access/": FLOOR + TELEMETRY + PUBLIC_PROTO + ["server/supervisor/listener.h"],
     "server/control/": FLOOR + TELEMETRY + INTERNAL_PROTO + PUBLIC_PROTO + [
-        "server/supervisor/", "server/access/"],
+        "server/supervisor/", "server/access/", "server/host/"],
     "server/exe/": FLOOR + TELEMETRY + INTERNAL_PROTO + BACKEND_INTERFACE + [
         "backends/", "server/sandbox/", "server/ipc/", "server/worker/", "server/supervisor/",
-        "server/access/", "server/control/"],
+        "server/access/", "server/control/", "server/host/"],
     "backends/passthrough/": FLOOR + BACKEND_INTERFACE + ["backends/lock_ranges.h"],
     "backends/memory/": FLOOR + BACKEND_INTERFACE + ["backends/lock_ranges.h"],
     "backends/": FLOOR,
