@@ -115,6 +115,45 @@ class ServiceTest(unittest.TestCase):
         self.assertEqual(manager.heard("READY"), [])
         wait_for("the reason", lambda: "fsd.yaml:5: workers: must be stop or keep" in manager.log_text())
 
+    # The checks
+
+    def run_check(self, *arguments):
+        done = subprocess.run([binary("server/exe/fsd"), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, timeout=WAIT_SECONDS, check=False)
+        self.assertFalse(os.path.exists(os.path.join(self.directory, "run")), "a check starts nothing")
+        self.assertFalse(os.path.exists(os.path.join(self.directory, "state")), "a check starts nothing")
+        return done.returncode, done.stdout, done.stderr
+
+    def test_a_configuration_is_checked_as_a_start_would_read_it(self):
+        self.assertEqual(self.run_check("--check-config", "--config", self.config),
+                         (0, "the configuration is valid\n", ""))
+
+        self.configure("colour: red\nworkers: maybe\n")
+        status, out, err = self.run_check("--check-config", "--config", self.config, "--weakest-seccomp", "none")
+        self.assertEqual((status, out), (2, ""))
+        lines = err.splitlines()
+        self.assertEqual(len(lines), 3, err)
+        self.assertRegex(lines[0], r"^fsd: \S+/fsd.yaml:5: unknown key 'colour'; known keys: listen, ")
+        self.assertRegex(lines[1], r"^fsd: \S+/fsd.yaml:6: workers: must be stop or keep$")
+        self.assertEqual(lines[2], "fsd: --weakest-seccomp: must be kill, errno, log or off")
+
+    def test_the_host_is_checked(self):
+        status, out, err = self.run_check("--check-host", "--config", self.config)
+        self.assertEqual((status, err), (0, ""), out)
+        for check in ("KERNEL", "NAMESPACES", "SECCOMP", "LANDLOCK", "OPEN_FILES", "HOST_FILES", "PROCESSES", "CGROUP",
+                      "SUBORDINATE_IDS", "SOURCE", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "LEFTOVER_SOCKETS",
+                      "DAMAGED_RECORDS"):
+            self.assertRegex(out, rf"(?m)^(ok|warning) +{check} ")
+
+    def test_a_host_that_lacks_what_is_needed_is_told(self):
+        with open(os.path.join(self.directory, "file"), "w", encoding="ascii"):
+            pass
+        status, out, _ = self.run_check("--check-host", "--config", self.config, "--allow-source",
+                                        os.path.join(self.directory, "file"))
+        self.assertEqual(status, 1)
+        self.assertRegex(out, r"(?m)^ERROR +SOURCE +\S+/file: it is not a directory\n"
+                              r" +costs: no export below it can be served\n +do: +\S")
+
     # The watchdog
 
     def test_it_lives_as_long_as_its_loop_does(self):
