@@ -260,6 +260,13 @@ class ServiceTest(unittest.TestCase):
         wait_for("the reason", lambda: 'socket "web"' in manager.log_text() and
                  "FileDescriptorName=admin or reader" in manager.log_text())
 
+    def test_a_socket_whose_name_is_not_the_configured_role_stops_the_start(self):
+        manager = self.manager([("fsd-reader.socket", self.socket)])
+        manager.spawn()
+
+        self.assertNotEqual(manager.main.wait(timeout=WAIT_SECONDS), 0)
+        wait_for("the reason", lambda: "let them agree" in manager.log_text())
+
     def test_sockets_for_another_process_are_left_alone(self):
         manager = self.manager([("fsd-reader.socket", self.reader_socket)])
         manager.forget()
