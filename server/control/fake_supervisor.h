@@ -39,6 +39,7 @@ class FakeSupervisor final : public supervisor::Supervisor {
   void SetLogLevel(telemetry::LogLevel level,
                    supervisor::Callback<telemetry::LogLevel> done) override;
   std::string CgroupDirectory() const override { return "/sys/fs/cgroup/fake"; }
+  void SetHeartbeat(absl::Duration, std::function<void()>) override {}
   void SetObserver(std::function<void(const supervisor::ExportView&)> observer) override;
 
   // Puts an export into a state, telling the observer.

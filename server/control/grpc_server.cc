@@ -3,12 +3,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
-#include "server/control/api_socket.h"
+#include "server/access/api_listeners.h"
 #include "server/control/export_health.h"
 #include "server/control/export_service.h"
 #include "server/control/server_service.h"
@@ -16,13 +15,6 @@
 #include "server/errors/status_macros.h"
 
 namespace fsd::control {
-namespace {
-
-// A request is a few kilobytes; labels and paths at their limits stay below this.
-constexpr int kMaxRequestBytes = 256 << 10;
-
-}  // namespace
-
 class GrpcServer::Services {
  public:
   Services(const supervisor::Config& config, const std::string& version,
@@ -31,20 +23,17 @@ class GrpcServer::Services {
 
   ~Services() { Shutdown(absl::ZeroDuration()); }
 
-  absl::Status Listen(const std::string& path) {
-    // Both apply to every server built afterwards, and this process builds one.
+  absl::Status Listen(const supervisor::Config& config, std::vector<access::PassedSocket> passed) {
+    // Both apply to every server built afterwards, but for those before the gates.
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
-    builder.AddListeningPort(absl::StrCat("unix:", path), grpc::InsecureServerCredentials());
     builder.RegisterService(&exports_);
     builder.RegisterService(&server_);
-    builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
-    FSD_ASSIGN_OR_RETURN(const ApiSocketGuard guard, ApiSocketGuard::Prepare(path));
     grpc_ = builder.BuildAndStart();
-    if (grpc_ == nullptr) {
-      return absl::UnavailableError(absl::StrCat("cannot listen on ", path));
-    }
+    if (grpc_ == nullptr) return absl::InternalError("gRPC starts no server");
+    FSD_ASSIGN_OR_RETURN(listeners_, access::ApiListeners::Open(config.listen, std::move(passed),
+                                                                grpc_->InProcessChannel({})));
     return absl::OkStatus();
   }
 
@@ -69,7 +58,10 @@ class GrpcServer::Services {
     health_->Attach(nullptr);
     watchers_->Close();
     grpc_->GetHealthCheckService()->Shutdown();
-    grpc_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+    const auto deadline = absl::ToChronoTime(absl::Now() + grace);
+    if (listeners_ != nullptr) listeners_->Shutdown(deadline);
+    grpc_->Shutdown(deadline);
+    listeners_.reset();
     grpc_.reset();
   }
 
@@ -78,18 +70,19 @@ class GrpcServer::Services {
   ExportService exports_;
   ServerService server_;
   std::shared_ptr<ExportHealth> health_ = std::make_shared<ExportHealth>();
+  // Nobody reaches it but through the listeners' gates.
   std::unique_ptr<grpc::Server> grpc_;
+  std::unique_ptr<access::ApiListeners> listeners_;
 };
 
 GrpcServer::GrpcServer(std::unique_ptr<Services> services) : services_(std::move(services)) {}
 GrpcServer::~GrpcServer() = default;
 
-absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const supervisor::Config& config,
-                                                              const std::string& version,
-                                                              supervisor::Supervisor& supervisor) {
-  FSD_ASSIGN_OR_RETURN(const std::string path, ApiSocketPath(config.listen));
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
+    const supervisor::Config& config, const std::string& version,
+    supervisor::Supervisor& supervisor, std::vector<access::PassedSocket> passed) {
   auto services = std::make_unique<Services>(config, version, supervisor);
-  FSD_RETURN_IF_ERROR(services->Listen(path));
+  FSD_RETURN_IF_ERROR(services->Listen(config, std::move(passed)));
   services->Observe(supervisor);
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(services)));
 }

@@ -1,4 +1,4 @@
-// GrpcServer: the control API on its socket, with the standard health and reflection services.
+// GrpcServer: the control API behind its gates, with the standard health and reflection services.
 //
 // Health: "" is SERVING until Shutdown, "exports/<id>" as export_health.h says.
 #ifndef FSD_SERVER_CONTROL_GRPC_SERVER_H_
@@ -6,23 +6,23 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/access/passed_socket.h"
 #include "server/supervisor/supervisor.h"
 
 namespace fsd::control {
 
 class GrpcServer {
  public:
-  // Listens on config.listen, a unix socket for root alone. Takes the supervisor's observer, so
-  // call it before Run; calls that come before Run wait for it. `supervisor` outlives the server.
-  //
-  // Sets the process's umask for a moment (see api_socket.h). ALREADY_EXISTS: somebody listens
-  // there.
-  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const supervisor::Config& config,
-                                                           const std::string& version,
-                                                           supervisor::Supervisor& supervisor);
+  // Listens as config.listen and `passed` say (see access/api_listeners.h). Takes the supervisor's
+  // observer, so call it before Run; calls that come before Run wait for it. `supervisor` outlives
+  // the server.
+  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(
+      const supervisor::Config& config, const std::string& version,
+      supervisor::Supervisor& supervisor, std::vector<access::PassedSocket> passed = {});
   ~GrpcServer();
 
   // Takes no new call, gives those that run `grace` to end, and cancels the rest. Blocks until none

@@ -9,9 +9,11 @@
 
 namespace fsd::exe {
 
+enum class SupervisorTask { kServe, kCheckConfig, kCheckHost };
+
 struct SupervisorFlags {
   supervisor::Config config;  // valid: from the file, overridden by the flags
-  bool check_only = false;    // say that it is valid, and end
+  SupervisorTask task = SupervisorTask::kServe;
 };
 
 // What to do instead of serving: print `text` (to stderr if `code` is not 0) and exit with `code`.
@@ -22,7 +24,8 @@ struct EarlyExit {
 
 inline constexpr int kUsageError = 2;
 
-// A list that is given as flags replaces the file's list of the same name.
+// A list that is given as flags replaces the file's list of the same name. All that is wrong with
+// flags' values and file is told at once, whatever the task.
 std::variant<SupervisorFlags, EarlyExit> ParseSupervisorFlags(int argc, const char* const* argv,
                                                               const std::string& version);
 

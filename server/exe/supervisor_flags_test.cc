@@ -15,7 +15,6 @@ namespace {
 
 using supervisor::Config;
 using testing::ElementsAre;
-using testing::EndsWith;
 using testing::HasSubstr;
 
 std::variant<SupervisorFlags, EarlyExit> Parse(std::vector<const char*> args) {
@@ -45,14 +44,19 @@ std::string WriteFile(const std::string& text) {
   return path;
 }
 
-TEST(SupervisorFlags, DefaultsNeedOnlyASource) {
-  const Config config = Accepted({"--allow-source", "/srv"});
+TEST(SupervisorFlags, DefaultsNeedOnlyASourceAndAWorker) {
+  const Config config = Accepted({"--allow-source", "/srv", "--worker-binary", "/bin/true"});
 
-  EXPECT_EQ(config.listen, "unix:///run/fsd/fsd.sock");
+  EXPECT_EQ(config.listen.at(0).address, "unix:///run/fsd/fsd.sock");
   EXPECT_THAT(config.allow_source, ElementsAre("/srv"));
   EXPECT_EQ(config.workers, Config::Workers::kStop);
   EXPECT_EQ(config.log_level, telemetry::LogLevel::kInfo);
-  EXPECT_THAT(config.worker_binary, EndsWith("/fsd-worker"));
+}
+
+TEST(SupervisorFlags, AWorkerThatIsNotThereIsNamed) {
+  EXPECT_EQ(Ended({"--allow-source", "/srv", "--worker-binary", "/nonexistent/fsd-worker"}).text,
+            "fsd: --worker-binary: /nonexistent/fsd-worker cannot be executed: No such file or "
+            "directory\n");
 }
 
 TEST(SupervisorFlags, EveryFlagIsTaken) {
@@ -89,7 +93,7 @@ TEST(SupervisorFlags, EveryFlagIsTaken) {
                                   "--subordinate-ids",
                                   "true"});
 
-  EXPECT_EQ(config.listen, "unix:///tmp/a.sock");
+  EXPECT_EQ(config.listen.at(0).address, "unix:///tmp/a.sock");
   EXPECT_EQ(config.state_dir, "/tmp/state");
   EXPECT_EQ(config.runtime_dir, "/tmp/run");
   EXPECT_THAT(config.allow_source, ElementsAre("/srv", "/home"));
@@ -113,10 +117,10 @@ TEST(SupervisorFlags, FlagsOverrideTheFile) {
       "listen: unix:///tmp/file.sock\nstate_dir: /tmp/file\nallow_source: [/a, /b]\n"
       "workers: keep\n");
 
-  const Config config =
-      Accepted({"--config", file.c_str(), "--state-dir", "/tmp/flag", "--allow-source", "/c"});
+  const Config config = Accepted({"--config", file.c_str(), "--state-dir", "/tmp/flag",
+                                  "--allow-source", "/c", "--worker-binary", "/bin/true"});
 
-  EXPECT_EQ(config.listen, "unix:///tmp/file.sock");
+  EXPECT_EQ(config.listen.at(0).address, "unix:///tmp/file.sock");
   EXPECT_EQ(config.state_dir, "/tmp/flag");
   EXPECT_THAT(config.allow_source, ElementsAre("/c"));
   EXPECT_EQ(config.workers, Config::Workers::kKeep);
@@ -131,21 +135,39 @@ TEST(SupervisorFlags, WhatCannotWorkEndsWithUsageError) {
   EXPECT_EQ(Ended({"--allow-source", "/srv", "--workers", "maybe"}).code, kUsageError);
   EXPECT_EQ(Ended({"--allow-source", "/srv", "stray"}).code, kUsageError);
   EXPECT_THAT(Ended({"--allow-source", "/srv", "--allow-socket-uid", "root"}).text,
-              HasSubstr("'root' is neither an id nor an interval"));
+              HasSubstr("--allow-socket-uid: must be a list of ids"));
   EXPECT_EQ(Ended({"--allow-source", "/srv", "--weakest-sandbox", "off"}).code, kUsageError);
   EXPECT_EQ(Ended({"--allow-source", "/srv", "--weakest-seccomp", "none"}).code, kUsageError);
   EXPECT_THAT(Ended({"--allow-source", "/srv", "--allow-capabilities", "CAP_X"}).text,
-              HasSubstr("allow_capabilities: 'CAP_X' is no capability"));
+              HasSubstr("--allow-capabilities: 'CAP_X' is no capability"));
   EXPECT_EQ(Ended({"--no-such-flag"}).code, kUsageError);
   EXPECT_THAT(Ended({"--config", bad_key.c_str()}).text, HasSubstr("listen_on"));
   EXPECT_THAT(Ended({"--config", "/nonexistent.yaml"}).text, HasSubstr("/nonexistent.yaml"));
 }
 
-TEST(SupervisorFlags, CheckConfigIsToldToTheCaller) {
-  auto result = Parse({"--allow-source", "/srv", "--check-config"});
+TEST(SupervisorFlags, AllThatIsWrongIsToldAtOnceWithItsPlace) {
+  const std::string file = WriteFile("workers: maybe\nallow_source: [srv]\n");
 
-  ASSERT_TRUE(std::holds_alternative<SupervisorFlags>(result));
-  EXPECT_TRUE(std::get<SupervisorFlags>(result).check_only);
+  const EarlyExit exit = Ended({"--config", file.c_str(), "--log-level", "loud", "--worker-binary",
+                                "/bin/true", "--check-config"});
+
+  EXPECT_EQ(exit.code, kUsageError);
+  EXPECT_EQ(exit.text, "fsd: " + file + ":1: workers: must be stop or keep\n" +
+                           "fsd: --log-level: must be debug, info, warning or error\n" +
+                           "fsd: " + file +
+                           ":2: allow_source: 'srv' must be an absolute path "
+                           "without . and ..\n");
+}
+
+TEST(SupervisorFlags, TheTaskIsToldToTheCaller) {
+  const auto task = [](const char* flag) {
+    auto result = Parse({"--allow-source", "/srv", "--worker-binary", "/bin/true", flag});
+    return std::get<SupervisorFlags>(result).task;
+  };
+
+  EXPECT_EQ(task("--check-config"), SupervisorTask::kCheckConfig);
+  EXPECT_EQ(task("--check-host"), SupervisorTask::kCheckHost);
+  EXPECT_EQ(task("--workers=keep"), SupervisorTask::kServe);
 }
 
 TEST(SupervisorFlags, HelpAndVersionEndWell) {

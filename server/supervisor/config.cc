@@ -1,15 +1,21 @@
 #include "server/supervisor/config.h"
 
+#include <unistd.h>
+
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <optional>
 #include <set>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/errors/check.h"
 #include "server/errors/status_macros.h"
 #include "server/os/capability_name.h"
 #include "server/os/unix_socket.h"
+#include "server/supervisor/listener_yaml.h"
 #include "server/supervisor/paths.h"
 #include "server/supervisor/sandbox_words.h"
 #include "yaml-cpp/yaml.h"
@@ -91,6 +97,7 @@ struct Key {
   std::string_view expected;
   // False if the node is not what is expected.
   bool (*read)(const YAML::Node& node, Config& config);
+  bool is_list = false;
 };
 
 constexpr std::string_view kText = "a text";
@@ -98,23 +105,25 @@ constexpr std::string_view kTexts = "a list of texts";
 constexpr std::string_view kIntervals =
     "a list of ids, each from 0 to 4294967294, and of intervals, as 1000-1999";
 
+constexpr std::string_view kListen = "listen";
+
 constexpr std::array<Key, 15> kKeys = {{
-    {"listen", kText, [](const YAML::Node& n, Config& c) { return ReadString(n, c.listen); }},
+    {kListen, kText, nullptr},  // ReadListeners
     {"state_dir", kText, [](const YAML::Node& n, Config& c) { return ReadString(n, c.state_dir); }},
     {"runtime_dir", kText,
      [](const YAML::Node& n, Config& c) { return ReadString(n, c.runtime_dir); }},
     {"allow_source", kTexts,
-     [](const YAML::Node& n, Config& c) { return ReadStrings(n, c.allow_source); }},
+     [](const YAML::Node& n, Config& c) { return ReadStrings(n, c.allow_source); }, true},
     {"allow_socket", kTexts,
-     [](const YAML::Node& n, Config& c) { return ReadStrings(n, c.allow_socket); }},
+     [](const YAML::Node& n, Config& c) { return ReadStrings(n, c.allow_socket); }, true},
     {"allow_socket_uid", kIntervals,
-     [](const YAML::Node& n, Config& c) { return ReadIntervals(n, c.allow_socket_uid); }},
+     [](const YAML::Node& n, Config& c) { return ReadIntervals(n, c.allow_socket_uid); }, true},
     {"allow_socket_gid", kIntervals,
-     [](const YAML::Node& n, Config& c) { return ReadIntervals(n, c.allow_socket_gid); }},
+     [](const YAML::Node& n, Config& c) { return ReadIntervals(n, c.allow_socket_gid); }, true},
     {"weakest_sandbox", "namespace, chroot or none", ReadWeakestSandbox},
     {"weakest_seccomp", "kill, errno, log or off", ReadWeakestSeccomp},
     {"allow_capabilities", kTexts,
-     [](const YAML::Node& n, Config& c) { return ReadStrings(n, c.allow_capabilities); }},
+     [](const YAML::Node& n, Config& c) { return ReadStrings(n, c.allow_capabilities); }, true},
     {"cgroup", kText, [](const YAML::Node& n, Config& c) { return ReadString(n, c.cgroup); }},
     {"subordinate_ids", "true or false", ReadSubordinateIds},
     {"worker_binary", kText,
@@ -134,121 +143,157 @@ std::string KeyNames() {
   return absl::StrJoin(kKeys, ", ", [](std::string* out, const Key& key) { *out += key.name; });
 }
 
-absl::Status FileError(const std::string& path, const YAML::Mark& mark, std::string_view what) {
-  const std::string line = mark.is_null() ? "" : absl::StrCat(":", mark.line + 1);
-  return absl::InvalidArgumentError(absl::StrCat(path, line, ": ", Absl(what)));
+void ReadValue(const Key& key, const YAML::Node& node, std::string_view file, Config& config,
+               ConfigProblems& problems) {
+  if (key.read == nullptr) return ReadListeners(node, file, config.listen, problems);
+  if (!key.read(node, config)) {
+    problems.Add(key.name, absl::StrCat("must be ", Absl(key.expected)));
+  }
 }
 
-absl::Status ReadKeys(const std::string& path, const YAML::Node& root, Config& config) {
-  if (root.IsNull()) return absl::OkStatus();  // nothing but comments
+void ReadKeys(const std::string& path, const YAML::Node& root, Config& config,
+              ConfigProblems& problems) {
+  const auto place = [&path](const YAML::Mark& mark) {
+    return absl::StrCat(path, ":", mark.line + 1);
+  };
+  if (root.IsNull()) return;  // nothing but comments
   if (!root.IsMap()) {
-    return FileError(path, root.Mark(),
-                     absl::StrCat("expected keys and values; known keys: ", KeyNames()));
+    return problems.AddAt(place(root.Mark()),
+                          absl::StrCat("expected keys and values; known keys: ", KeyNames()));
   }
   std::set<std::string> seen;
   for (const auto& item : root) {
-    const YAML::Mark mark = item.first.Mark();
-    if (!item.first.IsScalar()) return FileError(path, mark, "a key must be a text");
+    const std::string where = place(item.first.Mark());
+    if (!item.first.IsScalar()) {
+      problems.AddAt(where, "a key must be a text");
+      continue;
+    }
     const std::string& name = item.first.Scalar();
     const Key* const key = FindKey(name);
     if (key == nullptr) {
-      return FileError(path, mark,
-                       absl::StrCat("unknown key '", name, "'; known keys: ", KeyNames()));
+      problems.AddAt(where, absl::StrCat("unknown key '", name, "'; known keys: ", KeyNames()));
+      continue;
     }
+    problems.SetPlace(name, where);
     if (!seen.insert(name).second) {
-      return FileError(path, mark, absl::StrCat("key '", name, "' is given twice"));
+      problems.Add(name, "is given twice; leave one out");
+      continue;
     }
-    if (!key->read(item.second, config)) {
-      return FileError(path, mark, absl::StrCat("key '", name, "' must be ", Absl(key->expected)));
-    }
+    ReadValue(*key, item.second, path, config, problems);
   }
-  return absl::OkStatus();
 }
 
-absl::Status CheckDirectory(std::string_view key, const std::string& path) {
-  if (NormalPath(path).has_value()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(Absl(key), ": '", path, "' must be an absolute path without . and .."));
+void CheckDirectory(std::string_view key, const std::string& path, ConfigProblems& problems) {
+  if (NormalPath(path).has_value()) return;
+  problems.Add(key, absl::StrCat("'", path, "' must be an absolute path without . and .."));
 }
 
-absl::Status CheckOwners(std::string_view key, const std::vector<IdInterval>& allowed) {
-  if (!allowed.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(Absl(key), ": allow at least one id, as 0, or no export could have a socket"));
+void CheckOwners(std::string_view key, const std::vector<IdInterval>& allowed,
+                 ConfigProblems& problems) {
+  if (!allowed.empty()) return;
+  problems.Add(key, "allow at least one id, as 0, or no export could have a socket");
 }
 
-absl::Status CheckCapabilities(const std::vector<std::string>& names) {
+void CheckCapabilities(const std::vector<std::string>& names, ConfigProblems& problems) {
   for (const std::string& name : names) {
     if (os::CapabilityNumber(name).has_value()) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("allow_capabilities: '", name,
+    problems.Add(
+        "allow_capabilities",
+        absl::StrCat("'", name,
                      "' is no capability; write it as capabilities(7) does, as CAP_CHOWN"));
   }
-  return absl::OkStatus();
 }
 
-absl::Status CheckListen(const std::string& listen) {
-  constexpr std::string_view kScheme = "unix://";
-  if (!std::string_view(listen).starts_with(kScheme) ||
-      !NormalPath(std::string_view(listen).substr(kScheme.size())).has_value()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("listen: '", listen,
-                     "' must be unix:// and an absolute path, as unix:///run/fsd/fsd.sock"));
+void CheckRuntimeDirectory(const std::string& path, ConfigProblems& problems) {
+  CheckDirectory("runtime_dir", path, problems);
+  // The shortest that an export can need.
+  if (JoinPath(path, "exports/x.sock").size() <= os::kMaxSocketPathBytes) return;
+  problems.Add("runtime_dir", absl::StrCat(path,
+                                           " is too long: a socket's path in it would be "
+                                           "longer than ",
+                                           os::kMaxSocketPathBytes, " bytes"));
+}
+
+void CheckSources(const std::vector<std::string>& allowed, ConfigProblems& problems) {
+  if (allowed.empty()) {
+    problems.Add("allow_source", "name at least one directory below which exports may lie");
   }
-  if (listen.size() - kScheme.size() > os::kMaxSocketPathBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("listen: the socket's path is longer than ",
-                                                   os::kMaxSocketPathBytes, " bytes: ", listen));
-  }
-  return absl::OkStatus();
+  for (const std::string& path : allowed) CheckDirectory("allow_source", path, problems);
 }
 
 }  // namespace
 
-absl::Status ReadConfigFile(const std::string& path, Config& config) {
-  // Into a copy: a file that fails half-way changes nothing.
-  Config read = config;
+void ReadConfigFile(const std::string& path, Config& config, ConfigProblems& problems) {
   try {
-    FSD_RETURN_IF_ERROR(ReadKeys(path, YAML::LoadFile(path), read));
+    ReadKeys(path, YAML::LoadFile(path), config, problems);
   } catch (const YAML::BadFile&) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": cannot be read"));
+    problems.AddAt(path, "cannot be read");
   } catch (const YAML::Exception& error) {
-    return FileError(path, error.mark, error.msg);
+    const std::string line = error.mark.is_null() ? "" : absl::StrCat(":", error.mark.line + 1);
+    problems.AddAt(absl::StrCat(path, line), error.msg);
   }
-  config = std::move(read);
-  return absl::OkStatus();
+}
+
+std::vector<ConfigKey> ConfigKeys() {
+  std::vector<ConfigKey> keys;
+  for (const Key& key : kKeys) keys.push_back({.name = key.name, .is_list = key.is_list});
+  return keys;
+}
+
+void SetConfigValue(std::string_view key, const std::vector<std::string>& values, std::string place,
+                    Config& config, ConfigProblems& problems) {
+  const Key* const found = FindKey(key);
+  FSD_CHECK(found != nullptr);
+  problems.SetPlace(key, place);
+  YAML::Node node;
+  if (found->is_list) {
+    for (const std::string& value : values) node.push_back(value);
+  } else if (values.size() == 1) {
+    node = values.front();
+  } else {
+    return problems.Add(key, "is given twice; leave one out");
+  }
+  ReadValue(*found, node, place, config, problems);
+}
+
+void CheckConfig(const Config& config, ConfigProblems& problems) {
+  const ConfigProblems before = problems;
+  const auto unless_known = [&before](std::string_view key, const auto& check) {
+    if (!before.Has(key)) check();
+  };
+  unless_known(kListen, [&] { CheckListeners(config.listen, problems); });
+  unless_known("state_dir", [&] { CheckDirectory("state_dir", config.state_dir, problems); });
+  unless_known("runtime_dir", [&] { CheckRuntimeDirectory(config.runtime_dir, problems); });
+  unless_known("allow_source", [&] { CheckSources(config.allow_source, problems); });
+  for (const std::string& path : config.allow_socket) {
+    CheckDirectory("allow_socket", path, problems);
+  }
+  unless_known("allow_socket_uid",
+               [&] { CheckOwners("allow_socket_uid", config.allow_socket_uid, problems); });
+  unless_known("allow_socket_gid",
+               [&] { CheckOwners("allow_socket_gid", config.allow_socket_gid, problems); });
+  CheckCapabilities(config.allow_capabilities, problems);
+  if (!config.cgroup.empty() && config.cgroup != kAutoCgroup) {
+    CheckDirectory("cgroup", config.cgroup, problems);
+  }
+  if (!config.worker_binary.empty()) {
+    CheckDirectory("worker_binary", config.worker_binary, problems);
+  }
+}
+
+void CheckConfigFiles(const Config& config, ConfigProblems& problems) {
+  if (!config.worker_binary.empty() && !problems.Has("worker_binary") &&
+      ::access(config.worker_binary.c_str(), X_OK) != 0) {
+    problems.Add("worker_binary",
+                 absl::StrCat(config.worker_binary, " cannot be executed: ", std::strerror(errno)));
+  }
+  if (!problems.Has(kListen)) CheckListenerFiles(config.listen, problems);
 }
 
 absl::Status ValidateConfig(const Config& config) {
-  FSD_RETURN_IF_ERROR(CheckListen(config.listen));
-  FSD_RETURN_IF_ERROR(CheckDirectory("state_dir", config.state_dir));
-  FSD_RETURN_IF_ERROR(CheckDirectory("runtime_dir", config.runtime_dir));
-  // The shortest that an export can need.
-  if (JoinPath(config.runtime_dir, "exports/x.sock").size() > os::kMaxSocketPathBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("runtime_dir: ", config.runtime_dir,
-                                                   " is too long: a socket's path in it "
-                                                   "would be longer than ",
-                                                   os::kMaxSocketPathBytes, " bytes"));
-  }
-  if (config.allow_source.empty()) {
-    return absl::InvalidArgumentError(
-        "allow_source: name at least one directory below which exports may lie");
-  }
-  for (const std::string& path : config.allow_source) {
-    FSD_RETURN_IF_ERROR(CheckDirectory("allow_source", path));
-  }
-  for (const std::string& path : config.allow_socket) {
-    FSD_RETURN_IF_ERROR(CheckDirectory("allow_socket", path));
-  }
-  FSD_RETURN_IF_ERROR(CheckOwners("allow_socket_uid", config.allow_socket_uid));
-  FSD_RETURN_IF_ERROR(CheckOwners("allow_socket_gid", config.allow_socket_gid));
-  FSD_RETURN_IF_ERROR(CheckCapabilities(config.allow_capabilities));
-  if (!config.cgroup.empty() && config.cgroup != kAutoCgroup) {
-    FSD_RETURN_IF_ERROR(CheckDirectory("cgroup", config.cgroup));
-  }
-  if (!config.worker_binary.empty()) {
-    FSD_RETURN_IF_ERROR(CheckDirectory("worker_binary", config.worker_binary));
-  }
-  return absl::OkStatus();
+  ConfigProblems problems;
+  CheckConfig(config, problems);
+  return problems.ToStatus();
 }
 
 }  // namespace fsd::supervisor

@@ -3,11 +3,14 @@
 #define FSD_SERVER_SUPERVISOR_CONFIG_H_
 
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "proto/fsd/internal/export_spec.pb.h"
+#include "server/supervisor/config_problems.h"
 #include "server/supervisor/id_interval.h"
+#include "server/supervisor/listener.h"
 #include "server/telemetry/log.h"
 
 namespace fsd::supervisor {
@@ -19,9 +22,9 @@ struct Config {
   // What becomes of workers, and their sockets, when the supervisor is told to stop.
   enum class Workers { kStop, kKeep };
 
-  std::string listen = "unix:///run/fsd/fsd.sock";  // of the gRPC API; unix sockets only
-  std::string state_dir = "/var/lib/fsd";           // export records
-  std::string runtime_dir = "/run/fsd";             // vhost-user and control sockets
+  std::vector<Listener> listen = {{.address = "unix:///run/fsd/fsd.sock"}};  // of the gRPC API
+  std::string state_dir = "/var/lib/fsd";                                    // export records
+  std::string runtime_dir = "/run/fsd";  // vhost-user and control sockets
   // An export's source must be one of these directories or lie below one. At least one.
   std::vector<std::string> allow_source;
   // Sockets that clients name themselves must lie below one of these; the runtime directory always
@@ -47,12 +50,30 @@ struct Config {
   telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
 };
 
-// Reads a YAML file of the same keys (with '_' for '-' in flags) into `config`, over what it holds.
-// INVALID_ARGUMENT names the file, the line and the key that is unknown or of the wrong type.
-absl::Status ReadConfigFile(const std::string& path, Config& config);
+// Reads a YAML file of the same keys into `config`, over what it holds. All that is wrong with it
+// (unknown keys, wrong types) is added to `problems` with file and line; then `config` has what
+// could be read.
+void ReadConfigFile(const std::string& path, Config& config, ConfigProblems& problems);
 
-// INVALID_ARGUMENT if a value cannot work: relative paths, no allow_source, a socket path too long,
-// no such capability.
+// The keys that a file can have, in the order of Config; `is_list` if they take more than one
+// value.
+struct ConfigKey {
+  std::string_view name;
+  bool is_list = false;
+};
+std::vector<ConfigKey> ConfigKeys();
+
+// As if the file had `values` under `key`, which is one of ConfigKeys, at `place`.
+void SetConfigValue(std::string_view key, const std::vector<std::string>& values, std::string place,
+                    Config& config, ConfigProblems& problems);
+
+// Adds what cannot work: relative paths, no allow_source, a socket path too long, no such
+// capability. Not of keys that have a problem already.
+void CheckConfig(const Config& config, ConfigProblems& problems);
+// Adds what the host lacks of what the configuration names: the worker's program, TLS files.
+void CheckConfigFiles(const Config& config, ConfigProblems& problems);
+
+// INVALID_ARGUMENT if CheckConfig finds something.
 absl::Status ValidateConfig(const Config& config);
 
 }  // namespace fsd::supervisor

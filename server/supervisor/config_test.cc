@@ -17,14 +17,20 @@ std::string WriteFile(std::string_view text) {
   return path;
 }
 
+absl::Status Read(const std::string& path, Config& config) {
+  ConfigProblems problems;
+  ReadConfigFile(path, config, problems);
+  return problems.ToStatus();
+}
+
 std::string ErrorFor(std::string_view text) {
   Config config;
-  return std::string(ReadConfigFile(WriteFile(text), config).message());
+  return std::string(Read(WriteFile(text), config).message());
 }
 
 TEST(ConfigTest, ReadsEveryKey) {
   Config config;
-  const absl::Status status = ReadConfigFile(WriteFile(R"(# an example
+  const absl::Status status = Read(WriteFile(R"(# an example
 listen: unix:///run/x.sock
 state_dir: /var/lib/x
 runtime_dir: /run/x
@@ -42,9 +48,9 @@ worker_binary: /usr/libexec/fsd-worker
 workers: keep
 log_level: debug
 )"),
-                                             config);
+                                   config);
   ASSERT_TRUE(status.ok()) << status;
-  EXPECT_EQ(config.listen, "unix:///run/x.sock");
+  EXPECT_EQ(config.listen.at(0).address, "unix:///run/x.sock");
   EXPECT_EQ(config.state_dir, "/var/lib/x");
   EXPECT_EQ(config.runtime_dir, "/run/x");
   EXPECT_THAT(config.allow_source, ElementsAre("/srv", "/home"));
@@ -67,9 +73,9 @@ log_level: debug
 TEST(ConfigTest, KeysThatAreAbsentKeepTheirValue) {
   Config config;
   config.state_dir = "/elsewhere";
-  ASSERT_TRUE(ReadConfigFile(WriteFile("workers: keep\n"), config).ok());
+  ASSERT_TRUE(Read(WriteFile("workers: keep\n"), config).ok());
   EXPECT_EQ(config.state_dir, "/elsewhere");
-  ASSERT_TRUE(ReadConfigFile(WriteFile("# nothing\n"), config).ok());
+  ASSERT_TRUE(Read(WriteFile("# nothing\n"), config).ok());
 }
 
 TEST(ConfigTest, AnUnknownKeyIsNamedWithItsLineAndTheKnownOnes) {
@@ -80,9 +86,9 @@ TEST(ConfigTest, AnUnknownKeyIsNamedWithItsLineAndTheKnownOnes) {
 
 TEST(ConfigTest, AWrongTypeIsNamedWithItsLineAndWhatIsExpected) {
   EXPECT_THAT(ErrorFor("\nallow_source: /srv\n"),
-              EndsWith("fsd.yaml:2: key 'allow_source' must be a list of texts"));
+              EndsWith("fsd.yaml:2: allow_source: must be a list of texts"));
   EXPECT_THAT(ErrorFor("allow_source: [[/srv]]\n"), HasSubstr("must be a list of texts"));
-  EXPECT_THAT(ErrorFor("listen: [a]\n"), HasSubstr("must be a text"));
+  EXPECT_THAT(ErrorFor("listen: {a: b}\n"), HasSubstr("must be an address, or a list"));
   EXPECT_THAT(ErrorFor("state_dir:\n"), HasSubstr("must be a text"));
   EXPECT_THAT(ErrorFor("workers: yes\n"), HasSubstr("must be stop or keep"));
   EXPECT_THAT(ErrorFor("allow_socket_uid: [root]\n"),
@@ -97,7 +103,7 @@ TEST(ConfigTest, AWrongTypeIsNamedWithItsLineAndWhatIsExpected) {
 
 TEST(ConfigTest, AKeyGivenTwiceIsRefused) {
   EXPECT_THAT(ErrorFor("workers: stop\nworkers: keep\n"),
-              HasSubstr("fsd.yaml:2: key 'workers' is given twice"));
+              HasSubstr("fsd.yaml:2: workers: is given twice"));
 }
 
 TEST(ConfigTest, WhatIsNotYamlIsRefusedWithItsLine) {
@@ -105,15 +111,59 @@ TEST(ConfigTest, WhatIsNotYamlIsRefusedWithItsLine) {
   EXPECT_THAT(ErrorFor("- a\n- b\n"), HasSubstr("fsd.yaml:1: expected keys"));
 }
 
-TEST(ConfigTest, AFileThatFailsChangesNothing) {
+TEST(ConfigTest, AllThatIsWrongIsToldAtOnce) {
   Config config;
-  EXPECT_FALSE(ReadConfigFile(WriteFile("workers: keep\nbogus: 1\n"), config).ok());
-  EXPECT_EQ(config.workers, Config::Workers::kStop);
+  ConfigProblems problems;
+  const std::string path =
+      WriteFile("workers: maybe\nbogus: 1\nallow_source: srv\nstate_dir: lib\n");
+
+  ReadConfigFile(path, config, problems);
+  CheckConfig(config, problems);
+
+  EXPECT_THAT(problems.lines(),
+              ElementsAre(path + ":1: workers: must be stop or keep",
+                          ::testing::StartsWith(path + ":2: unknown key 'bogus'"),
+                          path + ":3: allow_source: must be a list of texts",
+                          path + ":4: state_dir: 'lib' must be an absolute path without . and .."));
+}
+
+TEST(ConfigTest, AValueOfTheCommandLineIsReadAsTheFilesAndNamedByItsFlag) {
+  Config config;
+  ConfigProblems problems;
+
+  SetConfigValue("workers", {"keep"}, "--workers", config, problems);
+  SetConfigValue("allow_source", {"/a", "/b"}, "--allow-source", config, problems);
+  SetConfigValue("log_level", {"loud"}, "--log-level", config, problems);
+  SetConfigValue("state_dir", {"/a", "/b"}, "--state-dir", config, problems);
+
+  EXPECT_EQ(config.workers, Config::Workers::kKeep);
+  EXPECT_THAT(config.allow_source, ElementsAre("/a", "/b"));
+  EXPECT_THAT(problems.lines(), ElementsAre("--log-level: must be debug, info, warning or error",
+                                            "--state-dir: is given twice; leave one out"));
+}
+
+TEST(ConfigTest, FilesThatTheHostLacksAreNamed) {
+  Config config;
+  config.worker_binary = "/nonexistent/fsd-worker";
+  config.listen = {{.address = "tcp://127.0.0.1:7443",
+                    .certificate = "/nonexistent/server.crt",
+                    .key = WriteFile("no key\n"),
+                    .client_ca = "/nonexistent/ca.crt",
+                    .clients = {{.role = Role::kReader, .common_name = "x"}}}};
+  ConfigProblems problems;
+
+  CheckConfigFiles(config, problems);
+
+  EXPECT_THAT(problems.lines(),
+              ElementsAre(HasSubstr("fsd-worker cannot be executed: No such file"),
+                          HasSubstr("server.crt cannot be read: No such file"),
+                          HasSubstr("fsd.yaml has no PEM block 'PRIVATE KEY-----'"),
+                          HasSubstr("ca.crt cannot be read")));
 }
 
 TEST(ConfigTest, AMissingFileIsAnError) {
   Config config;
-  const absl::Status status = ReadConfigFile("/nonexistent/fsd.yaml", config);
+  const absl::Status status = Read("/nonexistent/fsd.yaml", config);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("/nonexistent/fsd.yaml"));
 }
@@ -141,9 +191,10 @@ TEST(ConfigTest, ValuesThatCannotWorkAreRefused) {
   EXPECT_TRUE(refused([](Config& c) { c.runtime_dir = ""; }));
   EXPECT_TRUE(refused([](Config& c) { c.runtime_dir = "/" + std::string(100, 'r'); }));
   EXPECT_TRUE(refused([](Config& c) { c.worker_binary = "fsd-worker"; }));
-  EXPECT_TRUE(refused([](Config& c) { c.listen = "0.0.0.0:80"; }));
-  EXPECT_TRUE(refused([](Config& c) { c.listen = "unix://fsd.sock"; }));
-  EXPECT_TRUE(refused([](Config& c) { c.listen = "unix:///" + std::string(107, 's'); }));
+  EXPECT_TRUE(refused([](Config& c) { c.listen = {{.address = "0.0.0.0:80"}}; }));
+  EXPECT_TRUE(refused([](Config& c) { c.listen = {{.address = "unix://fsd.sock"}}; }));
+  EXPECT_TRUE(
+      refused([](Config& c) { c.listen = {{.address = "unix:///" + std::string(107, 's')}}; }));
 }
 
 }  // namespace

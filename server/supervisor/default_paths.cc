@@ -42,7 +42,9 @@ absl::Status CompletePaths(const SupervisorUser& user, Config& config) {
           "user's sockets: start fsd in a login session, or say listen and runtime_dir");
     }
     const std::string directory = absl::StrCat(user.xdg_runtime_dir, "/fsd");
-    if (config.listen.empty()) config.listen = absl::StrCat("unix://", directory, "/fsd.sock");
+    if (config.listen.empty()) {
+      config.listen = {{.address = absl::StrCat("unix://", directory, "/fsd.sock")}};
+    }
     if (config.runtime_dir.empty()) config.runtime_dir = directory;
   }
   if (config.state_dir.empty()) {

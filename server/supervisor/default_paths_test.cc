@@ -20,7 +20,7 @@ absl::Status Complete(const SupervisorUser& user, Config& config) {
 TEST(DefaultPathsTest, RootHasTheSystems) {
   Config config;
   ASSERT_TRUE(Complete({.uid = 0, .xdg_runtime_dir = "/run/user/0"}, config).ok());
-  EXPECT_EQ(config.listen, "unix:///run/fsd/fsd.sock");
+  EXPECT_EQ(config.listen.at(0).address, "unix:///run/fsd/fsd.sock");
   EXPECT_EQ(config.runtime_dir, "/run/fsd");
   EXPECT_EQ(config.state_dir, "/var/lib/fsd");
 }
@@ -28,7 +28,7 @@ TEST(DefaultPathsTest, RootHasTheSystems) {
 TEST(DefaultPathsTest, AnOrdinaryUserHasItsOwn) {
   Config config;
   ASSERT_TRUE(Complete(kAlice, config).ok());
-  EXPECT_EQ(config.listen, "unix:///run/user/1000/fsd/fsd.sock");
+  EXPECT_EQ(config.listen.at(0).address, "unix:///run/user/1000/fsd/fsd.sock");
   EXPECT_EQ(config.runtime_dir, "/run/user/1000/fsd");
   EXPECT_EQ(config.state_dir, "/home/alice/state/fsd");
 }
@@ -44,10 +44,10 @@ TEST(DefaultPathsTest, TheStateIsBelowTheHomeUnlessTheEnvironmentSaysWhere) {
 TEST(DefaultPathsTest, WhatIsConfiguredStays) {
   Config config;
   SetDefaultPaths(kAlice, config);
-  config.listen = "unix:///tmp/a.sock";
+  config.listen = {{.address = "unix:///tmp/a.sock"}};
   config.state_dir = "/tmp/state";
   ASSERT_TRUE(CompletePaths(kAlice, config).ok());
-  EXPECT_EQ(config.listen, "unix:///tmp/a.sock");
+  EXPECT_EQ(config.listen.at(0).address, "unix:///tmp/a.sock");
   EXPECT_EQ(config.runtime_dir, "/run/user/1000/fsd");
   EXPECT_EQ(config.state_dir, "/tmp/state");
 }
@@ -65,7 +65,7 @@ TEST(DefaultPathsTest, WithoutARuntimeDirectoryAllMustBeConfigured) {
   const SupervisorUser alice{.uid = 1000, .home = "/home/alice"};
   Config config;
   SetDefaultPaths(alice, config);
-  config.listen = "unix:///tmp/a.sock";
+  config.listen = {{.address = "unix:///tmp/a.sock"}};
   EXPECT_FALSE(CompletePaths(alice, config).ok());
   config.runtime_dir = "/tmp/run";
   EXPECT_TRUE(CompletePaths(alice, config).ok());

@@ -82,6 +82,10 @@ class SupervisorImpl final : public Supervisor {
   std::string CgroupDirectory() const override {
     return cgroups_ == nullptr ? "" : cgroups_->directory();
   }
+  void SetHeartbeat(absl::Duration period, std::function<void()> beat) override {
+    heartbeat_period_ = period;
+    heartbeat_ = std::move(beat);
+  }
   void SetObserver(std::function<void(const ExportView&)> observer) override {
     observer_ = std::move(observer);
   }
@@ -100,6 +104,11 @@ class SupervisorImpl final : public Supervisor {
   absl::StatusOr<Export*> Take(const ExportTarget& target, bool may_drain = false);
   // One whose removal has not failed half way besides.
   absl::StatusOr<Export*> TakeServed(const ExportTarget& target, bool may_drain = false);
+
+  void Beat() {
+    heartbeat_();
+    loop_->CallAfter(heartbeat_period_, [this] { Beat(); });
+  }
 
   void Restore(Export& restored);
   void Create(ExportSpec spec, std::string request_id, bool validate_only,
@@ -136,6 +145,8 @@ class SupervisorImpl final : public Supervisor {
   ExportWaits waits_;
   Maintenance maintenance_;
   std::function<void(const ExportView&)> observer_;
+  absl::Duration heartbeat_period_;
+  std::function<void()> heartbeat_;
   std::atomic<bool> shutdown_{false};
   bool stopping_ = false;
 };
@@ -151,6 +162,7 @@ absl::Status SupervisorImpl::LoadRecords() {
 
 void SupervisorImpl::Run() {
   for (const auto& [id, entry] : registry_.all()) Restore(*entry);
+  if (heartbeat_ != nullptr) Beat();
   while (!shutdown_.load()) loop_->RunOnce();
   StopEverything();
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "proto/fsd/internal/export_spec.pb.h"
 #include "server/supervisor/config.h"
 #include "server/supervisor/export_update.h"
@@ -88,6 +89,10 @@ class Supervisor {
 
   // Of the cgroup below which workers have theirs; empty if there is none. Any thread.
   virtual std::string CgroupDirectory() const = 0;
+
+  // Calls `beat` on Run's thread when it begins to serve, and every `period` from then on until Run
+  // returns; so not while that thread hangs. Set once, before Run.
+  virtual void SetHeartbeat(absl::Duration period, std::function<void()> beat) = 0;
 
   // Told of each change of an export's record, state, connection or conditions, on Run's thread, in
   // order; an export that is gone has a view in state kDeleting as its last, and `gone`. Set once,

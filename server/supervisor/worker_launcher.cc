@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +23,7 @@
 #include "server/ipc/inherited_fds.h"
 #include "server/os/unique_fd.h"
 #include "server/supervisor/error_reason.h"
+#include "server/telemetry/journal.h"
 
 namespace fsd::supervisor {
 namespace {
@@ -38,7 +40,7 @@ struct ChildPlan {
   const char* binary_path;
   int binary;
   std::array<char*, 2> arguments;
-  std::array<char*, 1> environment;
+  std::array<char*, 2> environment;
   std::array<FdMove, 5> moves;
   int user_namespace = -1;
   int cgroup_procs = -1;
@@ -251,11 +253,16 @@ absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch) {
                         absl::StrCat("start the worker ", launch.binary));
   }
   std::string title = absl::StrCat("fsd-worker: ", launch.export_id);
+  // All that it is told of where it was started: its stderr is ours.
+  std::string journal_stream;
+  if (const char* const stream = std::getenv(telemetry::kJournalStream)) {
+    journal_stream = absl::StrCat(telemetry::kJournalStream, "=", stream);
+  }
   ChildPlan plan{
       .binary_path = launch.binary.c_str(),
       .binary = binary.get(),
       .arguments = {title.data(), nullptr},
-      .environment = {nullptr},
+      .environment = {journal_stream.empty() ? nullptr : journal_stream.data(), nullptr},
       .moves = {{{null.get(), STDIN_FILENO},
                  {launch.spec, ipc::kWorkerSpecFd},
                  {launch.control_listener, ipc::kControlListenerFd},

@@ -122,6 +122,19 @@ TEST_F(WorkerLauncherTest, TheWorkerIsBornWithExactlyWhatIsDocumented) {
   ::signal(SIGPIPE, SIG_DFL);
 }
 
+TEST_F(WorkerLauncherTest, TheWorkerIsToldWhetherItsLogIsTheJournals) {
+  ::setenv("JOURNAL_STREAM", "8:17", 1);
+  const os::UniqueFd spec = SpecWithTag("report");
+  CapturedOutput output;
+
+  const auto worker = LaunchWorker(Launch(spec.get()));
+
+  ::unsetenv("JOURNAL_STREAM");
+  ASSERT_TRUE(worker.ok()) << worker.status();
+  EXPECT_EQ(WaitForEnd(worker->process).code, 0);
+  EXPECT_THAT(output.Text(), testing::HasSubstr("environment: JOURNAL_STREAM=8:17\n"));
+}
+
 TEST_F(WorkerLauncherTest, InAUserNamespaceItIsRootThereAndOurChildAllTheSame) {
   const os::UniqueFd proc(::open("/proc", O_PATH | O_CLOEXEC));
   const auto user_namespace =

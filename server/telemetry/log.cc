@@ -1,11 +1,15 @@
 #include "server/telemetry/log.h"
 
+#include <unistd.h>
+
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
 
+#include "server/telemetry/journal.h"
 #include "server/telemetry/rate_limit.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
@@ -13,11 +17,14 @@
 namespace fsd::telemetry {
 namespace {
 
+constexpr char kPattern[] = "%Y-%m-%dT%H:%M:%S.%e%z %l %n[%P]: %v";
+constexpr char kJournalPattern[] = "%v";
+
 spdlog::logger& Logger() {
   // Leaked: lines may still be written while statics are destroyed.
   static spdlog::logger& logger = *[] {
     auto* made = new spdlog::logger("fsd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %n[%P]: %v");
+    made->set_pattern(kPattern);
     made->set_level(spdlog::level::trace);  // internal::log_level decides
     made->flush_on(spdlog::level::trace);
     return made;
@@ -73,6 +80,9 @@ std::unique_ptr<Gate>& Limited() {
   return limited;
 }
 
+// The journal knows time and process of each line by itself.
+bool to_journal = false;
+
 void AppendEscaped(std::string& out, std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
   for (const char c : text) {
@@ -98,6 +108,7 @@ void WriteLine(LogLevel level, std::string_view export_name, std::string_view me
   if (level > LogLevel::kDebug && Limited() != nullptr && !Limited()->Pass(left_out)) return;
   std::string line;
   line.reserve(export_name.size() + message.size() + 16);
+  if (to_journal) line += JournalPrefix(level);
   if (!export_name.empty()) {
     line += "export ";
     AppendEscaped(line, export_name);
@@ -106,7 +117,8 @@ void WriteLine(LogLevel level, std::string_view export_name, std::string_view me
   AppendEscaped(line, message);
   spdlog::logger& logger = Named() ? *Named() : Logger();
   if (left_out > 0) {
-    logger.log(spdlog::level::warn, "{} lines were left out, as they were too many", left_out);
+    logger.log(spdlog::level::warn, "{}{} lines were left out, as they were too many",
+               to_journal ? JournalPrefix(LogLevel::kWarning) : "", left_out);
   }
   logger.log(SpdlogLevel(level), line);
 }
@@ -122,7 +134,10 @@ std::optional<LogLevel> ParseLogLevel(std::string_view text) {
 }
 
 void StartLog(std::string_view program, LogLevel level, std::optional<LogLimit> limit) {
+  to_journal = IsJournal(STDERR_FILENO, std::getenv(kJournalStream));
   Named() = Logger().clone(std::string(program));
+  // The clone shares its sink with Logger.
+  Named()->set_pattern(to_journal ? kJournalPattern : kPattern);
   if (limit) Limited() = std::make_unique<Gate>(*limit);
   SetLogLevel(level);
 }

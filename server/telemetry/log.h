@@ -1,4 +1,5 @@
-// The process's log: lines to stderr, which the host's service manager collects.
+// The process's log: lines to stderr, which the host's service manager collects. If that is
+// systemd's journal, a line begins with its priority and leaves the time to the journal.
 //
 // A message is lower case without a full stop; the export's name stands in every line that concerns
 // one. Newlines and control characters in the text are escaped, so foreign bytes cannot forge a
@@ -56,5 +57,10 @@ inline bool LogEnabled(LogLevel level) {
                                             ::absl::StrFormat(__VA_ARGS__));                \
     }                                                                                       \
   } while (false)
+
+// For what is to be on record, as who has changed something: written whatever the log's level is.
+#define FSD_LOG_ALWAYS(level, export_name, ...)                                         \
+  ::fsd::telemetry::internal::WriteLine(::fsd::telemetry::LogLevel::level, export_name, \
+                                        ::absl::StrFormat(__VA_ARGS__))
 
 #endif  // FSD_SERVER_TELEMETRY_LOG_H_

@@ -37,7 +37,7 @@ absl::StatusOr<std::unique_ptr<RunningSupervisor>> RunningSupervisor::Start(
   std::unique_ptr<RunningSupervisor> running(new RunningSupervisor(path));
   std::filesystem::create_directory(running->directory_ + "/shares");
   supervisor::Config config;
-  config.listen = absl::StrCat("unix://", path, "/fsd.sock");
+  config.listen = {{.address = absl::StrCat("unix://", path, "/fsd.sock")}};
   config.state_dir = running->directory_ + "/state";
   config.runtime_dir = running->directory_ + "/run";
   config.allow_source = {running->directory_ + "/shares"};

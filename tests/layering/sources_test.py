@@ -30,10 +30,13 @@ WALLS = {
     "server/worker/": FLOOR + TELEMETRY + BACKEND_INTERFACE + INTERNAL_PROTO + [
         "server/virtqueue/", "server/vhost_user/", "server/fuse/", "server/ipc/"],
     "server/supervisor/": FLOOR + TELEMETRY + INTERNAL_PROTO + ["server/ipc/"],
-    "server/control/": FLOOR + TELEMETRY + INTERNAL_PROTO + PUBLIC_PROTO + ["server/supervisor/"],
+    "server/host/": FLOOR + ["server/supervisor/"],
+    "server/access/": FLOOR + TELEMETRY + PUBLIC_PROTO + ["server/supervisor/listener.h"],
+    "server/control/": FLOOR + TELEMETRY + INTERNAL_PROTO + PUBLIC_PROTO + [
+        "server/supervisor/", "server/access/", "server/host/"],
     "server/exe/": FLOOR + TELEMETRY + INTERNAL_PROTO + BACKEND_INTERFACE + [
         "backends/", "server/sandbox/", "server/ipc/", "server/worker/", "server/supervisor/",
-        "server/control/"],
+        "server/access/", "server/control/", "server/host/"],
     "backends/passthrough/": FLOOR + BACKEND_INTERFACE + ["backends/lock_ranges.h"],
     "backends/memory/": FLOOR + BACKEND_INTERFACE + ["backends/lock_ranges.h"],
     "backends/": FLOOR,
@@ -86,7 +89,8 @@ class Sources(unittest.TestCase):
                          ["server/telemetry/log.cc"])
 
     def test_only_the_grpc_rooms_name_grpc(self):
-        allowed = ("server/control/", "server/exe/supervisor_main.cc", "cli/", "tests/")
+        allowed = ("server/access/", "server/control/", "server/exe/supervisor_main.cc", "cli/",
+                   "tests/")
         self.assertEqual([path for path in tracked() if path.endswith((".cc", ".h"))
                           and re.search(r"#include [<\"]grpc", read(path))
                           and not path.startswith(allowed)], [])

@@ -1,4 +1,4 @@
-#include "server/control/api_socket.h"
+#include "server/access/api_socket.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,10 +15,9 @@
 #include "server/errors/status_macros.h"
 #include "server/os/unix_socket.h"
 
-namespace fsd::control {
+namespace fsd::access {
 namespace {
 
-constexpr mode_t kOwnerOnly = 0177;  // as a umask
 // Another server's start at the same path holds the lock for milliseconds.
 constexpr int kLockAttempts = 100;
 constexpr absl::Duration kLockPause = absl::Milliseconds(50);
@@ -43,15 +42,16 @@ absl::StatusOr<os::UniqueFd> LockDirectory(const std::string& directory) {
 }
 
 // Under the directory's lock.
-absl::Status RemoveDeadSocket(const std::string& path) {
+absl::Status RemoveDeadSocket(const std::string& path, uid_t given_to) {
   struct stat found;
   if (lstat(path.c_str(), &found) != 0) {
     if (errno == ENOENT) return absl::OkStatus();
     return ErrnoStatus(Errno::Last(), absl::StrCat("cannot examine ", path));
   }
-  if (!S_ISSOCK(found.st_mode) || found.st_uid != geteuid()) {
+  const bool ours = found.st_uid == geteuid() || found.st_uid == given_to;
+  if (!S_ISSOCK(found.st_mode) || !ours) {
     return absl::AlreadyExistsError(
-        absl::StrCat(path, " is not a socket of this user; remove it or listen somewhere else"));
+        absl::StrCat(path, " is not a socket of this server; remove it or listen somewhere else"));
   }
   const auto peer = os::ConnectUnix(path, os::SocketType::kStream);
   if (peer.ok() || peer.error().value() != ECONNREFUSED) {
@@ -66,40 +66,25 @@ absl::Status RemoveDeadSocket(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::string> ApiSocketPath(std::string_view address) {
-  std::string_view path = address;
-  if (path.starts_with("unix://")) {
-    path.remove_prefix(7);
-  } else if (path.starts_with("unix:")) {
-    path.remove_prefix(5);
-  } else {
-    path = {};
-  }
-  if (!path.starts_with('/') || path.ends_with('/')) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "\"", Absl(address), "\" is not an address to listen on; \"unix:///run/fsd/fsd.sock\" is"));
-  }
-  if (path.size() > os::kMaxSocketPathBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the path of ", Absl(address), " is longer than ", os::kMaxSocketPathBytes, " bytes"));
-  }
-  return std::string(path);
+absl::StatusOr<ApiSocket> ApiSocket::Listen(const supervisor::Listener& listener) {
+  const std::string path = listener.path();
+  FSD_ASSIGN_OR_RETURN(const os::UniqueFd locked, LockDirectory(DirectoryOf(path)));
+  FSD_RETURN_IF_ERROR(RemoveDeadSocket(path, listener.uid));
+  auto fd = os::ListenUnix(path, os::SocketType::kStream,
+                           {.uid = listener.uid, .gid = listener.gid, .mode = listener.mode});
+  if (!fd.ok()) return ErrnoStatus(fd.error(), absl::StrCat("cannot listen on ", path));
+  return ApiSocket(*std::move(fd), path);
 }
 
-absl::StatusOr<ApiSocketGuard> ApiSocketGuard::Prepare(const std::string& path) {
-  FSD_ASSIGN_OR_RETURN(os::UniqueFd directory, LockDirectory(DirectoryOf(path)));
-  FSD_RETURN_IF_ERROR(RemoveDeadSocket(path));
-  return ApiSocketGuard(std::move(directory));
+ApiSocket::~ApiSocket() {
+  if (!fd_.valid() || path_.empty()) return;
+  // Under the lock, and only while the path still leads to this socket: a listener that is there
+  // may be the next server's.
+  fd_.reset();
+  const auto locked = LockDirectory(DirectoryOf(path_));
+  if (!locked.ok()) return;
+  const auto peer = os::ConnectUnix(path_, os::SocketType::kStream);
+  if (!peer.ok() && peer.error().value() == ECONNREFUSED) unlink(path_.c_str());
 }
 
-ApiSocketGuard::ApiSocketGuard(os::UniqueFd directory)
-    : directory_(std::move(directory)), umask_before_(umask(kOwnerOnly)) {}
-
-ApiSocketGuard::ApiSocketGuard(ApiSocketGuard&& other) noexcept
-    : directory_(std::move(other.directory_)), umask_before_(other.umask_before_) {}
-
-ApiSocketGuard::~ApiSocketGuard() {
-  if (directory_.valid()) umask(umask_before_);
-}
-
-}  // namespace fsd::control
+}  // namespace fsd::access
