@@ -4,38 +4,45 @@
 #include <iostream>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "cli/apply_command.h"
+#include "cli/args_command.h"
 #include "cli/create_command.h"
 #include "cli/delete_command.h"
 #include "cli/maintenance_commands.h"
 #include "cli/output.h"
 #include "cli/printable.h"
-#include "cli/qemu_arguments.h"
 #include "cli/resource_name.h"
 #include "cli/selector.h"
 #include "cli/stats_commands.h"
 #include "cli/update_command.h"
+#include "cli/wait_command.h"
 #include "cli/watch_command.h"
 
 namespace fsd::cli {
 namespace {
 
-ExitCode FetchExport(Client& client, const std::string& name, v1::Export& found) {
-  v1::GetExportRequest request;
-  request.set_name(ResourceName(name));
-  return client.Call("get " + Printable(request.name()), [&](grpc::ClientContext& context) {
-    return client.exports().GetExport(&context, request, &found);
-  });
-}
-
-ExitCode Get(const std::string& name, const Options& options) {
+ExitCode Get(const std::vector<std::string>& names, const Options& options) {
   Client client(options);
-  v1::Export found;
-  const ExitCode code = FetchExport(client, name, found);
-  if (code == ExitCode::kOk) std::cout << ExportText(found, options.style);
-  return code;
+  ExitCode first_failure = ExitCode::kOk;
+  bool is_first = true;
+  for (const std::string& name : names) {
+    v1::GetExportRequest request;
+    request.set_name(ResourceName(name));
+    v1::Export found;
+    const ExitCode code =
+        client.Call("get " + Printable(request.name()), [&](grpc::ClientContext& context) {
+          return client.exports().GetExport(&context, request, &found);
+        });
+    if (first_failure == ExitCode::kOk) first_failure = code;
+    if (code != ExitCode::kOk) continue;
+    if (!is_first && IsTable(options.style.format)) std::cout << "\n";
+    if (!is_first && options.style.format == Format::kYaml) std::cout << "---\n";
+    is_first = false;
+    std::cout << ExportText(found, options.style);
+  }
+  return first_failure;
 }
 
 ExitCode List(v1::ListExportsRequest request, const Options& options) {
@@ -70,20 +77,6 @@ ExitCode List(v1::ListExportsRequest request, const Options& options) {
   return ExitCode::kOk;
 }
 
-ExitCode Args(const std::string& name, const std::string& memory, const Options& options) {
-  Client client(options);
-  v1::Export found;
-  const ExitCode code = FetchExport(client, name, found);
-  if (code != ExitCode::kOk) return code;
-  const std::vector<std::string> arguments = QemuArguments(found, memory);
-  if (options.style.format == Format::kJson) {
-    std::cout << JsonList(arguments);
-  } else {
-    std::cout << ShellLine(arguments) << "\n";
-  }
-  return code;
-}
-
 void AddList(CLI::App& exports, const Options& options, ExitCode& result) {
   struct Arguments {
     Selection selection;
@@ -104,32 +97,6 @@ void AddList(CLI::App& exports, const Options& options, ExitCode& result) {
   });
 }
 
-void AddArgs(CLI::App& exports, const Options& options, ExitCode& result) {
-  struct Arguments {
-    std::string name;
-    std::string vmm;
-    std::string memory = "1G";
-  };
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App& command =
-      *exports.add_subcommand("args", "Print what attaches a virtual machine to the export");
-  command.add_option("NAME", arguments->name, "The export")->required();
-  command.add_option("--for", arguments->vmm, "The virtual machine monitor: qemu")
-      ->type_name("VMM")
-      ->required()
-      ->check(CLI::IsMember({"qemu"}).description(""));
-  command.add_option("--memory", arguments->memory, "The guest's memory, the same as -m (1G)")
-      ->type_name("SIZE")
-      ->check(CLI::Validator(
-          [](const std::string& size) {
-            return IsMemorySize(size) ? "" : "'" + size + "' is no size such as 512M or 4G";
-          },
-          ""));
-  command.callback([arguments, &options, &result] {
-    result = Args(arguments->name, arguments->memory, options);
-  });
-}
-
 }  // namespace
 
 void AddExportCommands(CLI::App& app, const Options& options, ExitCode& result) {
@@ -137,18 +104,20 @@ void AddExportCommands(CLI::App& app, const Options& options, ExitCode& result) 
   exports.require_subcommand(1);
   AddCreateCommand(exports, options, result);
 
-  auto name = std::make_shared<std::string>();
-  CLI::App& get = *exports.add_subcommand("get", "Show one export");
-  get.add_option("NAME", *name, "The export")->required();
-  get.callback([name, &options, &result] { result = Get(*name, options); });
+  const auto names = std::make_shared<std::vector<std::string>>();
+  CLI::App& get = *exports.add_subcommand("get", "Show exports in full");
+  get.add_option("NAME", *names, "The exports")->required();
+  get.callback([names, &options, &result] { result = Get(*names, options); });
 
   AddList(exports, options, result);
   AddUpdateCommand(exports, options, result);
   AddDeleteCommand(exports, options, result);
   AddMaintenanceCommands(exports, options, result);
+  AddApplyCommand(exports, options, result);
+  AddWaitCommand(exports, options, result);
   AddWatchCommand(exports, options, result);
   AddStatsCommands(exports, options, result);
-  AddArgs(exports, options, result);
+  AddArgsCommand(exports, options, result);
 }
 
 }  // namespace fsd::cli

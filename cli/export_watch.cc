@@ -61,6 +61,7 @@ class Watch {
         request_.clear_resume_token();
         return true;
       case grpc::StatusCode::OK:
+      case grpc::StatusCode::CANCELLED:  // by a server that ends
       case grpc::StatusCode::UNAVAILABLE:
         if (!was_connected_) return false;
         if (!is_broken_) {

@@ -11,6 +11,7 @@
 
 #include "CLI/CLI.hpp"
 #include "cli/client.h"
+#include "cli/client_commands.h"
 #include "cli/client_version.h"
 #include "cli/exit_code.h"
 #include "cli/export_commands.h"
@@ -89,6 +90,11 @@ ExitCode Main(int argc, const char* const* argv) {
   AddOptions(app, options);
   AddExportCommands(app, options, result);
   AddServerCommands(app, options, result);
+  AddClientCommands(app, options, result);
+  if (argc > 1 && std::string_view(argv[1]) == "__complete") {
+    PrintCompletions(app, {argv + 2, argv + argc}, options);
+    return ExitCode::kOk;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -113,7 +113,7 @@ TEST(ExportTable, WideAddsWhatElseAnOperatorAsksFor) {
   const std::string text = ExportTable({resource}, {.format = Format::kWide, .headers = false},
                                        std::chrono::system_clock::from_time_t(1'700'000'000 + 180));
 
-  EXPECT_THAT(text, HasSubstr("metadata  3m  42      0"));
+  EXPECT_THAT(text, HasSubstr("metadata  3m  42  0  0  0  "));
   EXPECT_THAT(text, HasSubstr("libvirt/7  tier=front  UPDATE_PENDING\n"));
 }
 
