@@ -57,13 +57,13 @@ ExitCode ForEach(const Target& target, const std::string& verb, Request request,
   return first_failure;
 }
 
-// What fsctl waits at most when nobody says how long. The API has no "for ever".
-constexpr std::chrono::hours kTenYears(24 * 3650);
+// What fsctl waits at most when nobody says how long: the API has no "for ever", and takes no more.
+constexpr std::chrono::hours kOneYear(24 * 365);
 
 ExitCode Drain(const Target& target, bool waits,
                const std::optional<std::chrono::nanoseconds>& timeout, const Options& options) {
   v1::DrainExportRequest request;
-  if (waits) *request.mutable_timeout() = ToProto(timeout.value_or(kTenYears));
+  if (waits) *request.mutable_timeout() = ToProto(timeout.value_or(kOneYear));
   const auto wait = waits ? timeout : std::chrono::nanoseconds(0);
   return ForEach<v1::DrainExportRequest>(
       target, "drain", request, options, wait,

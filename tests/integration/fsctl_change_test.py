@@ -26,10 +26,10 @@ class FsctlChangeTest(FsctlTestCase):
             self.fsctl("export", "update", "web", "--label", "tier=front", "--remove-label", "old",
                        "--attr-timeout", "5s", "--writeback=false", "--reset", "lock-wait"),
             "updated exports/web\n"
-            "  labels: old=1, tier=back -> tier=front (live)\n"
             "  cache.attr_timeout: unset -> 5s (next connection)\n"
             "  cache.writeback: true -> unset (next connection)\n"
-            "  semantics.lock_wait: 5s -> unset (next connection)\n")
+            "  semantics.lock_wait: 5s -> unset (next connection)\n"
+            "  labels: old=1, tier=back -> tier=front (live)\n")
         shown = self.get("web")
         self.assertEqual((shown["labels"], shown["cache"]["attrTimeout"], shown["cache"]["writeback"],
                           shown["semantics"]["locks"]), ({"tier": "front"}, "5s", False, "SHARED"))
@@ -65,7 +65,8 @@ class FsctlChangeTest(FsctlTestCase):
         self.fails(NOT_FOUND, "export", "update", "none", "--read-only")
         text = self.fails(INVALID, "export", "update", "web", "--lock-wait", "1s")
         self.assertIn("\n  export.semantics.lock_wait: ", text)
-        text = self.fails(PRECONDITION, "export", "update", "web", "--reset", "socket.path")
+        self.create("wide", "--socket-mode", "0660")
+        text = self.fails(PRECONDITION, "export", "update", "wide", "--reset", "socket.mode")
         self.assertIn("\nhint: delete the export and create another", text)
 
     # delete
@@ -104,6 +105,7 @@ class FsctlChangeTest(FsctlTestCase):
         self.create("web")
         front_end = self.connect("web")
         self.fails(TIMED_OUT, "export", "drain", "web", "--timeout", "50ms")
+        self.fails(NOT_FOUND, "export", "drain", "none")
         waiting = self.start("export", "drain", "web")
         self.wait_for_state("web", "DRAINING")
         front_end.close()
@@ -119,7 +121,7 @@ class FsctlChangeTest(FsctlTestCase):
                          "draining exports/web; a virtual machine is still connected\n")
         self.assertEqual(self.get("web")["status"]["state"], "DRAINING")
         self.fails(USAGE, "export", "drain", "web", "--no-wait", "--timeout", "1s")
-        self.fails(NOT_FOUND, "export", "drain", "none")
+        self.fails(NOT_FOUND, "export", "drain", "none", "--no-wait")
 
     def test_a_drain_that_is_interrupted_leaves_the_export_as_it_was(self):
         self.create("web")
