@@ -1,6 +1,5 @@
 #include "cli/export_changes.h"
 
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -17,17 +16,6 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 constexpr char kUnset[] = "unset";
-
-std::string LabelsText(const v1::Export& resource) {
-  const std::map<std::string, std::string> sorted(resource.labels().begin(),
-                                                  resource.labels().end());
-  std::string text;
-  for (const auto& [key, value] : sorted) {
-    if (!text.empty()) text += ", ";
-    text += Printable(key) + "=" + Printable(value);
-  }
-  return text.empty() ? kUnset : text;
-}
 
 // The JSON of the one field of `message` that is `field`, of a list or a message.
 std::string StructureText(const Message& message, const FieldDescriptor& field) {
@@ -67,7 +55,7 @@ std::string ScalarText(const Message& message, const FieldDescriptor& field) {
 }  // namespace
 
 std::string FieldText(const v1::Export& resource, std::string_view path) {
-  if (path == "labels") return LabelsText(resource);
+  if (path == "labels") return resource.labels().empty() ? kUnset : LabelsText(resource);
   const Message* message = &resource;
   for (;;) {
     const size_t dot = path.find('.');

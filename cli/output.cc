@@ -31,17 +31,6 @@ std::string SocketAccess(const v1::Socket& socket) {
          ", mode " + mode;
 }
 
-std::string Labels(const v1::Export& resource) {
-  const std::map<std::string, std::string> sorted(resource.labels().begin(),
-                                                  resource.labels().end());
-  std::string text;
-  for (const auto& [key, value] : sorted) {
-    if (!text.empty()) text += ", ";
-    text += Printable(key) + "=" + Printable(value);
-  }
-  return text;
-}
-
 // Terminals show UTF-8's continuation bytes as nothing, and the colours that Colored puts around a
 // cell neither; other escape sequences do not get past Printable.
 size_t Width(std::string_view text) {
@@ -169,6 +158,17 @@ std::string JsonList(const std::vector<std::string>& strings) {
   return Json(list);
 }
 
+std::string LabelsText(const v1::Export& resource) {
+  const std::map<std::string, std::string> sorted(resource.labels().begin(),
+                                                  resource.labels().end());
+  std::string text;
+  for (const auto& [key, value] : sorted) {
+    if (!text.empty()) text += ", ";
+    text += Printable(key) + "=" + Printable(value);
+  }
+  return text;
+}
+
 std::string ExportTable(const std::vector<v1::Export>& exports, const Style& style,
                         std::chrono::system_clock::time_point now) {
   std::vector<std::string> heading = {"NAME", "STATE", "TAG", "SOURCE", "SOCKET"};
@@ -196,7 +196,7 @@ std::string ExportTable(const std::vector<v1::Export>& exports, const Style& sty
             AgeText(std::chrono::duration_cast<std::chrono::seconds>(age)),
             std::to_string(status.worker_pid()), std::to_string(status.restarts()),
             std::to_string(status.open_files()), std::to_string(status.inodes()),
-            OrDash(std::move(owner_text)), OrDash(Labels(resource)),
+            OrDash(std::move(owner_text)), OrDash(LabelsText(resource)),
             Colored(OrDash(Reasons(status)), Color::kYellow, style)}) {
         row.push_back(std::move(cell));
       }
@@ -223,7 +223,7 @@ std::string ExportFields(const v1::Export& resource, const Style& style) {
     if (!value.empty()) fields.emplace_back(name, std::move(value));
   };
   for (auto& [name, value] : OptionFields(resource)) fields.emplace_back(name, std::move(value));
-  add("Labels", Labels(resource));
+  add("Labels", LabelsText(resource));
   add("Owner system", Printable(resource.owner().system()));
   add("Owner vm", Printable(resource.owner().vm_id()));
   add("Created", Time(resource.create_time()));

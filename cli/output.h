@@ -57,6 +57,8 @@ std::string JsonList(const std::vector<std::string>& strings);
 std::string ExportTable(const std::vector<v1::Export>& exports, const Style& style,
                         std::chrono::system_clock::time_point now);
 std::string ExportFields(const v1::Export& resource, const Style& style);
+// "a=1, b=2", by key; empty if there are none.
+std::string LabelsText(const v1::Export& resource);
 // One export in any format.
 std::string ExportText(const v1::Export& resource, const Style& style);
 std::string ServerFields(const std::string& address, const v1::ServerInfo& info);

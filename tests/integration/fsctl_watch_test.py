@@ -117,7 +117,11 @@ class FsctlWatchTest(FsctlTestCase):
 
         wait = self.on_terminal("export", "wait", "web", "--for=deleted", stdout=False)
         wait.read_until("waiting for exports/web: it is DRAINING ... 1s")
+        self.fsctl("export", "resume", "web")
+        front_end = self.connect("web")
         delete = self.on_terminal("export", "delete", "web", "--drain", stdout=False)
+        delete.read_until("waiting for the virtual machine to leave exports/web ... 1s")
+        front_end.close()
         self.assertEqual(delete.finish()[0], OK)
         self.assertEqual(wait.finish()[0], OK)
 
