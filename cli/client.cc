@@ -66,27 +66,49 @@ std::string DefaultServer() {
 }
 
 Client::Client(const Options& options) : options_(options) {
-  const auto channel = grpc::CreateChannel(options.server, grpc::InsecureChannelCredentials());
+  grpc::ChannelArguments arguments;
+  // A watch goes on soon after the server is back.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  const auto channel =
+      grpc::CreateCustomChannel(options.server, grpc::InsecureChannelCredentials(), arguments);
   exports_ = v1::ExportService::NewStub(channel);
   server_ = v1::ServerService::NewStub(channel);
 }
 
-ExitCode Client::Call(const std::string& doing,
-                      const std::function<grpc::Status(grpc::ClientContext&)>& rpc) {
+ExitCode Client::FindServer() {
   if (options_.server.empty()) {
     std::cerr << "fsctl: XDG_RUNTIME_DIR is not set to a directory, and so the server's address is "
                  "not known\nhint: name one with --server or FSCTL_SERVER\n";
     return ExitCode::kUsage;
   }
-  if (const int error = Probe(options_.server); error != 0) {
-    std::cerr << DescribeUnreachable(options_.server, error);
-    return error == EACCES || error == EPERM ? ExitCode::kPermission : ExitCode::kUnavailable;
-  }
+  const int error = Probe(options_.server);
+  if (error == 0) return ExitCode::kOk;
+  std::cerr << DescribeUnreachable(options_.server, error);
+  return error == EACCES || error == EPERM ? ExitCode::kPermission : ExitCode::kUnavailable;
+}
+
+ExitCode Client::Call(const std::string& doing, const Rpc& rpc) {
+  return WaitingCall(doing, std::chrono::nanoseconds(0), rpc);
+}
+
+ExitCode Client::WaitingCall(const std::string& doing,
+                             const std::optional<std::chrono::nanoseconds>& wait, const Rpc& rpc) {
+  if (const ExitCode found = FindServer(); found != ExitCode::kOk) return found;
   grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + options_.timeout);
+  if (wait.has_value()) {
+    context.set_deadline(std::chrono::system_clock::now() + *wait + options_.timeout);
+  }
   const grpc::Status status = rpc(context);
   if (!status.ok()) std::cerr << DescribeFailure(status, doing);
   return ToExitCode(status.error_code());
+}
+
+grpc::Status Client::Try(const Rpc& rpc) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + options_.timeout);
+  return rpc(context);
 }
 
 bool IsServerAddress(const std::string& address) {

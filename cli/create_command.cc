@@ -4,12 +4,11 @@
 #include <iostream>
 #include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "cli/create_options.h"
 #include "cli/decimal_number.h"
 #include "cli/output.h"
+#include "cli/owner_options.h"
 #include "cli/printable.h"
 #include "cli/resource_name.h"
 
@@ -39,14 +38,6 @@ uint32_t ParseMode(const std::string& text) {
   return static_cast<uint32_t>(mode);
 }
 
-std::pair<std::string, std::string> ParseLabel(const std::string& text) {
-  const size_t equals = text.find('=');
-  if (equals == std::string::npos) {
-    throw CLI::ValidationError("--label", "'" + text + "' is not KEY=VALUE");
-  }
-  return {text.substr(0, equals), text.substr(equals + 1)};
-}
-
 ExitCode Create(const v1::CreateExportRequest& request, const Options& options) {
   Client client(options);
   v1::Export created;
@@ -54,7 +45,7 @@ ExitCode Create(const v1::CreateExportRequest& request, const Options& options) 
       "create exports/" + Printable(request.export_id()), [&](grpc::ClientContext& context) {
         return client.exports().CreateExport(&context, request, &created);
       });
-  if (code == ExitCode::kOk) std::cout << ExportText(created, options.format);
+  if (code == ExitCode::kOk) std::cout << ExportText(created, options.style);
   return code;
 }
 
@@ -92,35 +83,6 @@ void AddSocketOptions(CLI::App& command, const std::shared_ptr<v1::Export>& reso
       ->group(kGroup);
 }
 
-void AddOwnerOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
-  constexpr char kGroup[] = "Labels and owner";
-  command
-      .add_option_function<std::vector<std::string>>(
-          "--label",
-          [resource](const std::vector<std::string>& texts) {
-            for (const std::string& text : texts) {
-              auto [key, value] = ParseLabel(text);
-              resource->mutable_labels()->insert({std::move(key), std::move(value)});
-            }
-          },
-          "A label; may be repeated")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false)
-      ->group(kGroup);
-  command
-      .add_option_function<std::string>(
-          "--owner-system",
-          [resource](const std::string& name) { resource->mutable_owner()->set_system(name); },
-          "The system that the export is for")
-      ->group(kGroup);
-  command
-      .add_option_function<std::string>(
-          "--owner-vm",
-          [resource](const std::string& id) { resource->mutable_owner()->set_vm_id(id); },
-          "That system's name of the virtual machine")
-      ->group(kGroup);
-}
-
 }  // namespace
 
 void AddCreateCommand(CLI::App& exports, const Options& options, ExitCode& result) {
@@ -147,16 +109,12 @@ void AddCreateCommand(CLI::App& exports, const Options& options, ExitCode& resul
           "The name that the guest mounts by")
       ->type_name("TAG")
       ->required();
-  command.add_flag_callback(
-      "--advertise-tag", [resource] { resource->set_advertise_tag(true); },
-      "Tell the front-end the tag too (crosvm, User Mode Linux; not for QEMU)");
-  command.add_flag_callback(
-      "--read-only", [resource] { resource->set_read_only(true); }, "The guest can change nothing");
+  AddDeviceOptions(command, resource);
   command.add_option_function<std::string>(
       "--request-id", [request](const std::string& id) { request->set_request_id(id); },
       "Names this call: repeated, it gets the same answer");
   command.add_flag_callback(
-      "--validate-only", [request] { request->set_validate_only(true); },
+      "--validate-only,--dry-run", [request] { request->set_validate_only(true); },
       "Check, and create nothing");
   AddSocketOptions(command, resource);
   AddCacheOptions(command, resource);

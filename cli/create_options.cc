@@ -216,6 +216,14 @@ void AddLimitOptions(Group& group, const std::shared_ptr<v1::Export>& resource) 
 
 }  // namespace
 
+void AddDeviceOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
+  command.add_flag_callback(
+      "--advertise-tag", [resource] { resource->set_advertise_tag(true); },
+      "Tell the front-end the tag too (crosvm, User Mode Linux; not for QEMU)");
+  command.add_flag_callback(
+      "--read-only", [resource] { resource->set_read_only(true); }, "The guest can change nothing");
+}
+
 void AddCacheOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
   Group group(command, "Caching");
   group.Choice<v1::Cache::Policy>(

@@ -1,5 +1,5 @@
-// The options of `fsctl export create` that shape what the guest sees and what its worker may, in
-// groups for the help.
+// The options of `fsctl export create` and `update` that shape what the guest sees and what its
+// worker may, in groups for the help.
 //
 // Each sets its field of the resource while the command line is parsed; one that is not given
 // leaves its field unset, so that the server's default holds.
@@ -13,6 +13,7 @@
 
 namespace fsd::cli {
 
+void AddDeviceOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
 void AddCacheOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
 void AddSemanticsOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
 void AddIdOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <string>
 
 namespace fsd::cli {
 namespace {
@@ -69,6 +70,14 @@ std::optional<google::protobuf::Duration> ParseDuration(std::string_view text) {
   duration.set_seconds(static_cast<int64_t>(nanos / kNanosPerSecond));
   duration.set_nanos(static_cast<int32_t>(nanos % kNanosPerSecond));
   return duration;
+}
+
+std::optional<std::chrono::nanoseconds> ParseTimeout(std::string_view text) {
+  const bool is_bare = !text.empty() && text.find_first_not_of("0123456789") == text.npos;
+  const auto duration = ParseDuration(is_bare ? std::string(text) + "s" : std::string(text));
+  constexpr int64_t kMaxSeconds = 10LL * 365 * 86'400;  // ten years fit
+  if (!duration || duration->seconds() > kMaxSeconds) return std::nullopt;
+  return std::chrono::seconds(duration->seconds()) + std::chrono::nanoseconds(duration->nanos());
 }
 
 std::string DurationText(const google::protobuf::Duration& duration) {

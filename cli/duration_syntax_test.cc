@@ -43,5 +43,14 @@ INSTANTIATE_TEST_SUITE_P(Durations, BadDuration,
                                          ".5s", "1.5.5s", "1e3s", "1S", "1sec", "1us", "1h30m",
                                          "0x1s", "0.0000000001s", "0.0000001ms", "1000000000000d"));
 
+TEST(ParseTimeout, TakesSecondsWithoutAUnitToo) {
+  EXPECT_EQ(ParseTimeout("30"), std::chrono::seconds(30));
+  EXPECT_EQ(ParseTimeout("250ms"), std::chrono::milliseconds(250));
+  EXPECT_EQ(ParseTimeout("1h"), std::chrono::hours(1));
+  for (const char* text : {"", "-1", "1.5", "soon", "11000d"}) {
+    EXPECT_EQ(ParseTimeout(text), std::nullopt) << text;
+  }
+}
+
 }  // namespace
 }  // namespace fsd::cli

@@ -18,8 +18,11 @@ ExitCode ToExitCode(grpc::StatusCode code) {
     case grpc::StatusCode::UNAUTHENTICATED:
       return ExitCode::kPermission;
     case grpc::StatusCode::UNAVAILABLE:
-    case grpc::StatusCode::DEADLINE_EXCEEDED:
       return ExitCode::kUnavailable;
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return ExitCode::kTimedOut;
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return ExitCode::kNotServed;
     case grpc::StatusCode::FAILED_PRECONDITION:
       return ExitCode::kPrecondition;
     default:

@@ -16,13 +16,15 @@ enum class ExitCode : int {
   kPermission = 6,
   kUnavailable = 7,
   kPrecondition = 8,
+  kTimedOut = 9,
+  kNotServed = 10,  // the server has no such call
 };
 
 // For --help.
 inline constexpr char kExitCodeHelp[] =
     "Exit status: 0 ok, 1 failure, 2 wrong usage, 3 not found, 4 already exists or in conflict, "
     "5 invalid argument,\n6 permission denied, 7 server unavailable, 8 failed precondition (in "
-    "use).";
+    "use; server check: the host lacks\nsomething), 9 timed out, 10 not served by this server.";
 
 ExitCode ToExitCode(grpc::StatusCode code);
 

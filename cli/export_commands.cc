@@ -1,39 +1,52 @@
 #include "cli/export_commands.h"
 
+#include <chrono>
 #include <iostream>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "cli/apply_command.h"
+#include "cli/args_command.h"
 #include "cli/create_command.h"
+#include "cli/delete_command.h"
+#include "cli/maintenance_commands.h"
 #include "cli/output.h"
 #include "cli/printable.h"
-#include "cli/qemu_arguments.h"
 #include "cli/resource_name.h"
+#include "cli/selector.h"
+#include "cli/stats_commands.h"
+#include "cli/update_command.h"
+#include "cli/wait_command.h"
+#include "cli/watch_command.h"
 
 namespace fsd::cli {
 namespace {
 
-ExitCode FetchExport(Client& client, const std::string& name, v1::Export& found) {
-  v1::GetExportRequest request;
-  request.set_name(ResourceName(name));
-  return client.Call("get " + Printable(request.name()), [&](grpc::ClientContext& context) {
-    return client.exports().GetExport(&context, request, &found);
-  });
+ExitCode Get(const std::vector<std::string>& names, const Options& options) {
+  Client client(options);
+  ExitCode first_failure = ExitCode::kOk;
+  bool is_first = true;
+  for (const std::string& name : names) {
+    v1::GetExportRequest request;
+    request.set_name(ResourceName(name));
+    v1::Export found;
+    const ExitCode code =
+        client.Call("get " + Printable(request.name()), [&](grpc::ClientContext& context) {
+          return client.exports().GetExport(&context, request, &found);
+        });
+    if (first_failure == ExitCode::kOk) first_failure = code;
+    if (code != ExitCode::kOk) continue;
+    if (!is_first && IsTable(options.style.format)) std::cout << "\n";
+    if (!is_first && options.style.format == Format::kYaml) std::cout << "---\n";
+    is_first = false;
+    std::cout << ExportText(found, options.style);
+  }
+  return first_failure;
 }
 
-ExitCode Get(const std::string& name, const Options& options) {
+ExitCode List(v1::ListExportsRequest request, const Options& options) {
   Client client(options);
-  v1::Export found;
-  const ExitCode code = FetchExport(client, name, found);
-  if (code == ExitCode::kOk) std::cout << ExportText(found, options.format);
-  return code;
-}
-
-ExitCode List(const Options& options) {
-  Client client(options);
-  v1::ListExportsRequest request;
   v1::ListExportsResponse all;
   do {
     v1::ListExportsResponse page;
@@ -45,103 +58,42 @@ ExitCode List(const Options& options) {
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
 
-  switch (options.format) {
+  switch (options.style.format) {
     case Format::kTable:
-      std::cout << ExportTable({all.exports().begin(), all.exports().end()});
+    case Format::kWide:
+      std::cout << ExportTable({all.exports().begin(), all.exports().end()}, options.style,
+                               std::chrono::system_clock::now());
       break;
     case Format::kJson:
-      std::cout << Json(all);
+    case Format::kYaml:
+      std::cout << Structured(all, options.style.format);
       break;
     case Format::kName:
-      for (const v1::Export& resource : all.exports()) std::cout << resource.name() << "\n";
+      for (const v1::Export& resource : all.exports()) {
+        std::cout << Printable(resource.name()) << "\n";
+      }
       break;
   }
   return ExitCode::kOk;
 }
 
-struct DeleteArguments {
-  std::string name;
-  std::string etag;
-  bool force = false;
-  bool allow_missing = false;
-};
-
-ExitCode Delete(const DeleteArguments& arguments, const Options& options) {
-  v1::DeleteExportRequest request;
-  request.set_name(ResourceName(arguments.name));
-  request.set_etag(arguments.etag);
-  request.set_allow_missing(arguments.allow_missing);
-  request.set_mode(arguments.force ? v1::DeleteExportRequest::FORCE
-                                   : v1::DeleteExportRequest::SAFE);
-  Client client(options);
-  google::protobuf::Empty empty;
-  const ExitCode code =
-      client.Call("delete " + Printable(request.name()), [&](grpc::ClientContext& context) {
-        return client.exports().DeleteExport(&context, request, &empty);
-      });
-  if (code != ExitCode::kOk) return code;
-  switch (options.format) {
-    case Format::kTable:
-      std::cout << "deleted " << request.name() << "\n";
-      break;
-    case Format::kJson:
-      std::cout << Json(empty) << "\n";
-      break;
-    case Format::kName:
-      std::cout << request.name() << "\n";
-      break;
-  }
-  return code;
-}
-
-ExitCode Args(const std::string& name, const std::string& memory, const Options& options) {
-  Client client(options);
-  v1::Export found;
-  const ExitCode code = FetchExport(client, name, found);
-  if (code != ExitCode::kOk) return code;
-  const std::vector<std::string> arguments = QemuArguments(found, memory);
-  if (options.format == Format::kJson) {
-    std::cout << JsonList(arguments);
-  } else {
-    std::cout << ShellLine(arguments) << "\n";
-  }
-  return code;
-}
-
-void AddDelete(CLI::App& exports, const Options& options, ExitCode& result) {
-  auto arguments = std::make_shared<DeleteArguments>();
-  CLI::App& command =
-      *exports.add_subcommand("delete", "Stop sharing; the directory stays as it is");
-  command.add_option("NAME", arguments->name, "The export")->required();
-  command.add_flag("--force", arguments->force, "Cut off the virtual machine that uses it");
-  command.add_flag("--allow-missing", arguments->allow_missing, "No error if it does not exist");
-  command.add_option("--etag", arguments->etag, "Only if its etag still is this");
-  command.callback([arguments, &options, &result] { result = Delete(*arguments, options); });
-}
-
-void AddArgs(CLI::App& exports, const Options& options, ExitCode& result) {
+void AddList(CLI::App& exports, const Options& options, ExitCode& result) {
   struct Arguments {
-    std::string name;
-    std::string vmm;
-    std::string memory = "1G";
+    Selection selection;
+    std::string sort;
   };
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App& command =
-      *exports.add_subcommand("args", "Print what attaches a virtual machine to the export");
-  command.add_option("NAME", arguments->name, "The export")->required();
-  command.add_option("--for", arguments->vmm, "The virtual machine monitor: qemu")
-      ->type_name("VMM")
-      ->required()
-      ->check(CLI::IsMember({"qemu"}).description(""));
-  command.add_option("--memory", arguments->memory, "The guest's memory, the same as -m (1G)")
-      ->type_name("SIZE")
-      ->check(CLI::Validator(
-          [](const std::string& size) {
-            return IsMemorySize(size) ? "" : "'" + size + "' is no size such as 512M or 4G";
-          },
-          ""));
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App& command = *exports.add_subcommand("list", "Show all exports");
+  AddSelectionOptions(command, arguments->selection);
+  command
+      .add_option("--sort", arguments->sort,
+                  "By name, created, updated, state; -created: the latest first (name)")
+      ->type_name("FIELDS");
   command.callback([arguments, &options, &result] {
-    result = Args(arguments->name, arguments->memory, options);
+    v1::ListExportsRequest request;
+    request.set_filter(arguments->selection.Filter());
+    if (!arguments->sort.empty()) request.set_order_by(OrderBy(arguments->sort));
+    result = List(request, options);
   });
 }
 
@@ -152,16 +104,20 @@ void AddExportCommands(CLI::App& app, const Options& options, ExitCode& result) 
   exports.require_subcommand(1);
   AddCreateCommand(exports, options, result);
 
-  auto name = std::make_shared<std::string>();
-  CLI::App& get = *exports.add_subcommand("get", "Show one export");
-  get.add_option("NAME", *name, "The export")->required();
-  get.callback([name, &options, &result] { result = Get(*name, options); });
+  const auto names = std::make_shared<std::vector<std::string>>();
+  CLI::App& get = *exports.add_subcommand("get", "Show exports in full");
+  get.add_option("NAME", *names, "The exports")->required();
+  get.callback([names, &options, &result] { result = Get(*names, options); });
 
-  exports.add_subcommand("list", "Show all exports")->callback([&options, &result] {
-    result = List(options);
-  });
-  AddDelete(exports, options, result);
-  AddArgs(exports, options, result);
+  AddList(exports, options, result);
+  AddUpdateCommand(exports, options, result);
+  AddDeleteCommand(exports, options, result);
+  AddMaintenanceCommands(exports, options, result);
+  AddApplyCommand(exports, options, result);
+  AddWaitCommand(exports, options, result);
+  AddWatchCommand(exports, options, result);
+  AddStatsCommands(exports, options, result);
+  AddArgsCommand(exports, options, result);
 }
 
 }  // namespace fsd::cli

@@ -1,4 +1,4 @@
-// fsctl export create|get|list|delete|args
+// fsctl export get|list, and the other commands of export, each in a file of its own
 #ifndef FSD_CLI_EXPORT_COMMANDS_H_
 #define FSD_CLI_EXPORT_COMMANDS_H_
 

@@ -21,12 +21,33 @@ grpc::Status WithDetails(grpc::StatusCode code, const std::string& message,
 }
 
 TEST(DescribeFailure, SaysWhatWasWrongAndWhatToDo) {
-  const grpc::Status status = WithDetails(grpc::StatusCode::FAILED_PRECONDITION,
-                                          "a front-end is connected", "EXPORT_IN_USE");
+  const grpc::Status status =
+      WithDetails(grpc::StatusCode::ABORTED, "another operation is pending", "EXPORT_BUSY");
+
+  EXPECT_EQ(DescribeFailure(status, "delete exports/web"),
+            "fsctl: cannot delete exports/web: another operation is pending\n"
+            "hint: another call works on this export; try again\n");
+}
+
+TEST(DescribeFailure, NamesTheExportThatIsInUse) {
+  google::rpc::ErrorInfo info;
+  info.set_reason("EXPORT_IN_USE");
+  (*info.mutable_metadata())["export"] = "exports/web";
+  google::rpc::Status details;
+  details.add_details()->PackFrom(info);
+  const grpc::Status status(grpc::StatusCode::FAILED_PRECONDITION, "a front-end is connected",
+                            details.SerializeAsString());
 
   EXPECT_EQ(DescribeFailure(status, "delete exports/web"),
             "fsctl: cannot delete exports/web: a front-end is connected\n"
-            "hint: stop or unplug its virtual machine, or cut it off with --force\n");
+            "hint: export \"web\" is in use by a connected VM; drain it first ('fsctl export drain "
+            "web'), or use --force\n");
+}
+
+TEST(DescribeFailure, SaysThatAnOlderServerLacksACall) {
+  EXPECT_EQ(DescribeFailure(grpc::Status(grpc::StatusCode::UNIMPLEMENTED, ""), "check the host"),
+            "fsctl: cannot check the host: this server does not serve that call\n"
+            "hint: 'fsctl version' shows the versions of both; a newer fsd may serve it\n");
 }
 
 TEST(DescribeFailure, ListsEachBadField) {

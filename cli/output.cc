@@ -2,23 +2,21 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <map>
 #include <string_view>
 
 #include "cli/option_fields.h"
 #include "cli/printable.h"
+#include "cli/yaml_text.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
 #include "google/protobuf/util/time_util.h"
 
 namespace fsd::cli {
 namespace {
-
-std::string StateName(v1::ExportStatus::State state) {
-  const std::string name = v1::ExportStatus::State_Name(state);
-  return name.empty() ? "UNKNOWN" : name;  // of a newer server
-}
 
 std::string YesOrNo(bool value) { return value ? "yes" : "no"; }
 
@@ -33,22 +31,17 @@ std::string SocketAccess(const v1::Socket& socket) {
          ", mode " + mode;
 }
 
-std::string Labels(const v1::Export& resource) {
-  const std::map<std::string, std::string> sorted(resource.labels().begin(),
-                                                  resource.labels().end());
-  std::string text;
-  for (const auto& [key, value] : sorted) {
-    if (!text.empty()) text += ", ";
-    text += Printable(key) + "=" + Printable(value);
-  }
-  return text;
-}
-
-// Terminals show UTF-8's continuation bytes as nothing.
+// Terminals show UTF-8's continuation bytes as nothing, and the colours that Colored puts around a
+// cell neither; other escape sequences do not get past Printable.
 size_t Width(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  }));
+  size_t width = 0;
+  bool in_escape = false;
+  for (const char c : text) {
+    if (c == '\x1b') in_escape = true;
+    if (!in_escape && (static_cast<unsigned char>(c) & 0xc0) != 0x80) ++width;
+    if (c == 'm') in_escape = false;
+  }
+  return width;
 }
 
 template <typename Strings>
@@ -62,6 +55,27 @@ std::string Joined(const Strings& strings) {
 }
 
 std::string OrNone(std::string text) { return text.empty() ? "none" : text; }
+
+std::string ToJson(const google::protobuf::Message& message, bool indented) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = indented;
+  options.always_print_primitive_fields = true;
+  std::string text;
+  // Fails only for an Any of unknown type, and the API has no Any.
+  static_cast<void>(google::protobuf::util::MessageToJsonString(message, &text, options));
+  return text;
+}
+
+std::string OrDash(std::string text) { return text.empty() ? "-" : text; }
+
+std::string Reasons(const v1::ExportStatus& status) {
+  std::string text;
+  for (const v1::Condition& condition : status.conditions()) {
+    if (!text.empty()) text += ",";
+    text += Printable(condition.reason());
+  }
+  return text;
+}
 
 }  // namespace
 
@@ -88,14 +102,54 @@ std::string AlignedFields(const std::vector<std::pair<std::string, std::string>>
   return AlignedTable(rows);
 }
 
-std::string Json(const google::protobuf::Message& message) {
+std::string HeadedTable(std::vector<std::string> heading,
+                        const std::vector<std::vector<std::string>>& rows, const Style& style) {
+  std::vector<std::vector<std::string>> table;
+  if (style.headers) {
+    for (std::string& name : heading) name = Colored(std::move(name), Color::kBold, style);
+    table.push_back(std::move(heading));
+  }
+  table.insert(table.end(), rows.begin(), rows.end());
+  return AlignedTable(table);
+}
+
+std::string Colored(std::string text, Color color, const Style& style) {
+  if (!style.color || text.empty()) return text;
+  constexpr const char* kCodes[] = {"32", "33", "31", "1"};
+  return std::string("\x1b[") + kCodes[static_cast<size_t>(color)] + "m" + text + "\x1b[0m";
+}
+
+std::string StateText(v1::ExportStatus::State state, const Style& style) {
+  const std::string name = v1::ExportStatus::State_Name(state);
+  if (name.empty()) return "UNKNOWN";  // of a newer server
+  switch (state) {
+    case v1::ExportStatus::LISTENING:
+    case v1::ExportStatus::CONNECTED:
+    case v1::ExportStatus::MOUNTED:
+      return Colored(name, Color::kGreen, style);
+    case v1::ExportStatus::FAILED:
+      return Colored(name, Color::kRed, style);
+    default:
+      return Colored(name, Color::kYellow, style);
+  }
+}
+
+std::string Json(const google::protobuf::Message& message) { return ToJson(message, true); }
+
+std::string JsonLine(const google::protobuf::Message& message) {
+  return ToJson(message, false) + "\n";
+}
+
+std::string JsonOfSetFields(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.always_print_primitive_fields = true;
+  options.preserve_proto_field_names = true;
   std::string text;
-  // Fails only for an Any of unknown type, and the API has no Any.
   static_cast<void>(google::protobuf::util::MessageToJsonString(message, &text, options));
   return text;
+}
+
+std::string Structured(const google::protobuf::Message& message, Format format) {
+  return format == Format::kYaml ? YamlDocument(JsonLine(message)) : Json(message);
 }
 
 std::string JsonList(const std::vector<std::string>& strings) {
@@ -104,21 +158,59 @@ std::string JsonList(const std::vector<std::string>& strings) {
   return Json(list);
 }
 
-std::string ExportTable(const std::vector<v1::Export>& exports) {
-  std::vector<std::vector<std::string>> rows = {{"NAME", "STATE", "TAG", "SOURCE", "SOCKET"}};
-  for (const v1::Export& resource : exports) {
-    rows.push_back({Printable(resource.name()), StateName(resource.status().state()),
-                    Printable(resource.tag()), Printable(resource.source().passthrough().path()),
-                    Printable(resource.socket().path())});
+std::string LabelsText(const v1::Export& resource) {
+  const std::map<std::string, std::string> sorted(resource.labels().begin(),
+                                                  resource.labels().end());
+  std::string text;
+  for (const auto& [key, value] : sorted) {
+    if (!text.empty()) text += ", ";
+    text += Printable(key) + "=" + Printable(value);
   }
-  return AlignedTable(rows);
+  return text;
 }
 
-std::string ExportFields(const v1::Export& resource) {
+std::string ExportTable(const std::vector<v1::Export>& exports, const Style& style,
+                        std::chrono::system_clock::time_point now) {
+  std::vector<std::string> heading = {"NAME", "STATE", "TAG", "SOURCE", "SOCKET"};
+  const bool wide = style.format == Format::kWide;
+  if (wide) {
+    for (const char* name : {"CACHE", "AGE", "WORKER", "RESTARTS", "OPEN", "INODES", "OWNER",
+                             "LABELS", "CONDITIONS"}) {
+      heading.emplace_back(name);
+    }
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::Export& resource : exports) {
+    const v1::ExportStatus& status = resource.status();
+    std::vector<std::string> row = {
+        Printable(resource.name()), StateText(status.state(), style), Printable(resource.tag()),
+        Printable(resource.source().passthrough().path()), Printable(resource.socket().path())};
+    if (wide) {
+      const auto age = now - std::chrono::system_clock::from_time_t(
+                                 static_cast<time_t>(resource.create_time().seconds()));
+      const v1::Owner& owner = resource.owner();
+      std::string owner_text = Printable(owner.system());
+      if (!owner.vm_id().empty()) owner_text += "/" + Printable(owner.vm_id());
+      for (std::string cell :
+           {ChoiceName(v1::Cache::Policy_Name(resource.cache().policy())),
+            AgeText(std::chrono::duration_cast<std::chrono::seconds>(age)),
+            std::to_string(status.worker_pid()), std::to_string(status.restarts()),
+            std::to_string(status.open_files()), std::to_string(status.inodes()),
+            OrDash(std::move(owner_text)), OrDash(LabelsText(resource)),
+            Colored(OrDash(Reasons(status)), Color::kYellow, style)}) {
+        row.push_back(std::move(cell));
+      }
+    }
+    rows.push_back(std::move(row));
+  }
+  return HeadedTable(std::move(heading), rows, style);
+}
+
+std::string ExportFields(const v1::Export& resource, const Style& style) {
   const v1::ExportStatus& status = resource.status();
   std::vector<std::pair<std::string, std::string>> fields = {
       {"Name", Printable(resource.name())},
-      {"State", StateName(status.state())},
+      {"State", StateText(status.state(), style)},
       {"Source", Printable(resource.source().passthrough().path())},
       {"Tag", Printable(resource.tag())},
       {"Advertise tag", YesOrNo(resource.advertise_tag())},
@@ -131,7 +223,7 @@ std::string ExportFields(const v1::Export& resource) {
     if (!value.empty()) fields.emplace_back(name, std::move(value));
   };
   for (auto& [name, value] : OptionFields(resource)) fields.emplace_back(name, std::move(value));
-  add("Labels", Labels(resource));
+  add("Labels", LabelsText(resource));
   add("Owner system", Printable(resource.owner().system()));
   add("Owner vm", Printable(resource.owner().vm_id()));
   add("Created", Time(resource.create_time()));
@@ -156,16 +248,26 @@ std::string ExportFields(const v1::Export& resource) {
   return AlignedFields(fields);
 }
 
-std::string ExportText(const v1::Export& resource, Format format) {
-  switch (format) {
+std::string ExportText(const v1::Export& resource, const Style& style) {
+  switch (style.format) {
     case Format::kTable:
-      return ExportFields(resource);
+    case Format::kWide:
+      return ExportFields(resource, style);
     case Format::kJson:
-      return Json(resource);
+    case Format::kYaml:
+      return Structured(resource, style.format);
     case Format::kName:
-      return resource.name() + "\n";
+      return Printable(resource.name()) + "\n";
   }
   return "";
+}
+
+std::string AgeText(std::chrono::seconds age) {
+  const auto seconds = std::max<int64_t>(age.count(), 0);
+  if (seconds < 100) return std::to_string(seconds) + "s";
+  if (seconds < 100 * 60) return std::to_string(seconds / 60) + "m";
+  if (seconds < 100 * 3600) return std::to_string(seconds / 3600) + "h";
+  return std::to_string(seconds / 86400) + "d";
 }
 
 std::string ServerFields(const std::string& address, const v1::ServerInfo& info) {
@@ -186,6 +288,7 @@ std::string ServerFields(const std::string& address, const v1::ServerInfo& info)
       {"Weakest seccomp", ChoiceName(v1::Sandbox::Seccomp_Name(info.weakest_seccomp()))},
       {"Addable caps", OrNone(Joined(info.allowed_capabilities()))},
       {"Cgroup", OrNone(Printable(info.cgroup_directory()))},
+      {"Log level", ChoiceName(v1::LogLevel_Name(info.log_level()), "LOG_LEVEL_")},
       {"Served fields", Joined(info.served_export_fields())},
   });
 }

@@ -1,5 +1,6 @@
 #include "cli/output.h"
 
+#include <chrono>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -33,7 +34,7 @@ TEST(AlignedTable, PadsEachColumnToItsWidestCellInCharacters) {
 }
 
 TEST(ExportTable, HasARowForEachExport) {
-  EXPECT_EQ(ExportTable({Web()}),
+  EXPECT_EQ(ExportTable({Web()}, {}, {}),
             "NAME         STATE      TAG  SOURCE    SOCKET\n"
             "exports/web  LISTENING  web  /srv/web  /run/fsd/exports/web.sock\n");
 }
@@ -49,7 +50,7 @@ TEST(ExportFields, ShowsTheSpecificationAndWhatGoesOn) {
   status.set_inodes(12);
   status.add_conditions()->set_reason("WORKER_CRASHED");
 
-  const std::string text = ExportFields(resource);
+  const std::string text = ExportFields(resource, {});
 
   EXPECT_THAT(text, HasSubstr("State:            MOUNTED\n"));
   EXPECT_THAT(text, HasSubstr("Cache:            metadata\n"));
@@ -63,7 +64,7 @@ TEST(ExportFields, ShowsTheSpecificationAndWhatGoesOn) {
 }
 
 TEST(ExportFields, LeavesOutWhatThereIsNot) {
-  const std::string text = ExportFields(Web());
+  const std::string text = ExportFields(Web(), {});
 
   EXPECT_THAT(text, Not(HasSubstr("Labels")));
   EXPECT_THAT(text, Not(HasSubstr("FUSE")));
@@ -89,9 +90,48 @@ TEST(ServerFields, ShowTheBoundsOfWhatExportsMayAskFor) {
 }
 
 TEST(ExportText, IsInTheFormatAskedFor) {
-  EXPECT_EQ(ExportText(Web(), Format::kTable), ExportFields(Web()));
-  EXPECT_EQ(ExportText(Web(), Format::kJson), Json(Web()));
-  EXPECT_EQ(ExportText(Web(), Format::kName), "exports/web\n");
+  EXPECT_EQ(ExportText(Web(), {}), ExportFields(Web(), {}));
+  EXPECT_EQ(ExportText(Web(), {.format = Format::kWide}), ExportFields(Web(), {}));
+  EXPECT_EQ(ExportText(Web(), {.format = Format::kJson}), Json(Web()));
+  EXPECT_EQ(ExportText(Web(), {.format = Format::kName}), "exports/web\n");
+  EXPECT_THAT(ExportText(Web(), {.format = Format::kYaml}), HasSubstr("readOnly: false\n"));
+}
+
+TEST(ExportTable, CanLeaveOutTheHeading) {
+  EXPECT_EQ(ExportTable({Web()}, {.headers = false}, {}),
+            "exports/web  LISTENING  web  /srv/web  /run/fsd/exports/web.sock\n");
+}
+
+TEST(ExportTable, WideAddsWhatElseAnOperatorAsksFor) {
+  v1::Export resource = Web();
+  (*resource.mutable_labels())["tier"] = "front";
+  resource.mutable_owner()->set_system("libvirt");
+  resource.mutable_owner()->set_vm_id("7");
+  resource.mutable_status()->set_worker_pid(42);
+  resource.mutable_status()->add_conditions()->set_reason("UPDATE_PENDING");
+
+  const std::string text = ExportTable({resource}, {.format = Format::kWide, .headers = false},
+                                       std::chrono::system_clock::from_time_t(1'700'000'000 + 180));
+
+  EXPECT_THAT(text, HasSubstr("metadata  3m  42  0  0  0  "));
+  EXPECT_THAT(text, HasSubstr("libvirt/7  tier=front  UPDATE_PENDING\n"));
+}
+
+TEST(ExportTable, ColoursTakeNoSpace) {
+  v1::Export failed = Web();
+  failed.mutable_status()->set_state(v1::ExportStatus::FAILED);
+
+  EXPECT_EQ(ExportTable({Web(), failed}, {.headers = false, .color = true}, {}),
+            "exports/web  \x1b[32mLISTENING\x1b[0m  web  /srv/web  /run/fsd/exports/web.sock\n"
+            "exports/web  \x1b[31mFAILED\x1b[0m     web  /srv/web  /run/fsd/exports/web.sock\n");
+}
+
+TEST(AgeText, HasTwoDigitsAndAUnit) {
+  EXPECT_EQ(AgeText(std::chrono::seconds(99)), "99s");
+  EXPECT_EQ(AgeText(std::chrono::seconds(100)), "1m");
+  EXPECT_EQ(AgeText(std::chrono::hours(99)), "99h");
+  EXPECT_EQ(AgeText(std::chrono::hours(100)), "4d");
+  EXPECT_EQ(AgeText(std::chrono::seconds(-5)), "0s");  // the clocks differ
 }
 
 TEST(Json, KeepsFieldsAtTheirDefault) {

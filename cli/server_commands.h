@@ -1,4 +1,4 @@
-// fsctl server info
+// fsctl server info|log-level|check
 #ifndef FSD_CLI_SERVER_COMMANDS_H_
 #define FSD_CLI_SERVER_COMMANDS_H_
 

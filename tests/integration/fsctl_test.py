@@ -12,40 +12,15 @@ import unittest
 sys.dont_write_bytecode = True  # this directory is the checkout itself
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "harness"))
 
-from running_fsd import RunningFsd, binary, wait_for
+from fsctl_case import (CONFLICT, FAILURE, INVALID, NOT_FOUND, OK, PERMISSION, PRECONDITION,
+                        UNAVAILABLE, USAGE, FsctlTestCase)
+from running_fsd import binary, wait_for
 
-OK, FAILURE, USAGE, NOT_FOUND, CONFLICT, INVALID, PERMISSION, UNAVAILABLE, PRECONDITION = range(9)
 
-
-class FsctlTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.fsd = cls.enterClassContext(RunningFsd(
-            "--weakest-sandbox", "chroot", "--weakest-seccomp", "log",
-            "--allow-capabilities", "CAP_LINUX_IMMUTABLE", "--allow-capabilities", "CAP_SYS_RESOURCE",
-            "--allow-socket-uid", "0-999", "--allow-socket-gid", "0-999"))
-
-    def tearDown(self):
-        for name in self.fsctl("export", "list", "-o", "name").split():
-            self.fsctl("export", "delete", name, "--force")
-
-    def run_fsctl(self, *arguments, server=None, env=None, stdout=subprocess.PIPE):
-        return subprocess.run([binary("cli/fsctl"), "--server", server or self.fsd.address, *arguments],
-                              stdout=stdout, stderr=subprocess.PIPE, text=True, env=env, timeout=60)
-
-    def fsctl(self, *arguments):
-        done = self.run_fsctl(*arguments)
-        self.assertEqual((done.returncode, done.stderr), (OK, ""), arguments)
-        return done.stdout
-
-    def fails(self, code, *arguments, **named):
-        done = self.run_fsctl(*arguments, **named)
-        self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
-        return done.stderr
-
-    def create(self, name, *flags):
-        return self.fsctl("export", "create", name, "--source", self.fsd.share(name), "--tag", "myfs",
-                          *flags)
+class FsctlTest(FsctlTestCase):
+    FSD_FLAGS = ("--weakest-sandbox", "chroot", "--weakest-seccomp", "log",
+                 "--allow-capabilities", "CAP_LINUX_IMMUTABLE", "--allow-capabilities", "CAP_SYS_RESOURCE",
+                 "--allow-socket-uid", "0-999", "--allow-socket-gid", "0-999")
 
     # create and get
 

@@ -1,0 +1,16 @@
+// fsctl export args
+#ifndef FSD_CLI_ARGS_COMMAND_H_
+#define FSD_CLI_ARGS_COMMAND_H_
+
+#include "CLI/CLI.hpp"
+#include "cli/client.h"
+#include "cli/exit_code.h"
+
+namespace fsd::cli {
+
+// As AddCreateCommand.
+void AddArgsCommand(CLI::App& exports, const Options& options, ExitCode& result);
+
+}  // namespace fsd::cli
+
+#endif  // FSD_CLI_ARGS_COMMAND_H_
