@@ -9,6 +9,7 @@
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "server/control/api_socket.h"
+#include "server/control/call_counting.h"
 #include "server/control/export_health.h"
 #include "server/control/export_service.h"
 #include "server/control/server_service.h"
@@ -39,6 +40,10 @@ class GrpcServer::Services {
     builder.AddListeningPort(absl::StrCat("unix:", path), grpc::InsecureServerCredentials());
     builder.RegisterService(&exports_);
     builder.RegisterService(&server_);
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
+        interceptors;
+    interceptors.push_back(CallCounting(calls_));
+    builder.experimental().SetInterceptorCreators(std::move(interceptors));
     builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
     FSD_ASSIGN_OR_RETURN(const ApiSocketGuard guard, ApiSocketGuard::Prepare(path));
     grpc_ = builder.BuildAndStart();
@@ -73,7 +78,11 @@ class GrpcServer::Services {
     grpc_.reset();
   }
 
+  std::shared_ptr<const telemetry::CallCounters> calls() const { return calls_; }
+
  private:
+  const std::shared_ptr<telemetry::CallCounters> calls_ =
+      std::make_shared<telemetry::CallCounters>();
   const std::shared_ptr<WatchHub> watchers_ = WatchHub::Create({});
   ExportService exports_;
   ServerService server_;
@@ -83,6 +92,10 @@ class GrpcServer::Services {
 
 GrpcServer::GrpcServer(std::unique_ptr<Services> services) : services_(std::move(services)) {}
 GrpcServer::~GrpcServer() = default;
+
+std::shared_ptr<const telemetry::CallCounters> GrpcServer::calls() const {
+  return services_->calls();
+}
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const supervisor::Config& config,
                                                               const std::string& version,

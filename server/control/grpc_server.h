@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/supervisor/supervisor.h"
+#include "server/telemetry/call_counters.h"
 
 namespace fsd::control {
 
@@ -24,6 +25,9 @@ class GrpcServer {
                                                            const std::string& version,
                                                            supervisor::Supervisor& supervisor);
   ~GrpcServer();
+
+  // Every call that has ended.
+  std::shared_ptr<const telemetry::CallCounters> calls() const;
 
   // Takes no new call, gives those that run `grace` to end, and cancels the rest. Blocks until none
   // is left. Any thread; once.

@@ -8,6 +8,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "server/errors/status_macros.h"
 #include "server/supervisor/default_paths.h"
 #include "server/supervisor/id_interval.h"
@@ -36,6 +37,8 @@ struct Given {
   std::optional<std::string> subordinate_ids;
   std::optional<std::string> worker_binary;
   std::optional<std::string> workers;
+  std::optional<std::string> slow_request;
+  std::optional<std::string> metrics_listen;
   std::optional<std::string> log_level;
   bool check_config = false;
 };
@@ -47,6 +50,17 @@ CLI::Validator IdIntervals() {
         return supervisor::ParseIdInterval(text).has_value()
                    ? std::string()
                    : "'" + text + "' is neither an id nor an interval such as 1000-1999";
+      },
+      "");
+}
+
+CLI::Validator Durations() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        absl::Duration parsed;
+        return absl::ParseDuration(text, &parsed)
+                   ? std::string()
+                   : "'" + text + "' is no time, such as 500ms or 2s";
       },
       "");
 }
@@ -119,6 +133,13 @@ void Declare(CLI::App& app, Given& given) {
   app.add_option("--workers", given.workers,
                  "What becomes of the workers when fsd stops (stop); kept ones serve on")
       ->check(CLI::IsMember({"stop", "keep"}));
+  app.add_option("--slow-request", given.slow_request,
+                 "Requests of guests that take longer are logged and counted as slow (1s); 0: none")
+      ->type_name("TIME")
+      ->check(Durations());
+  app.add_option("--metrics-listen", given.metrics_listen,
+                 "Where Prometheus finds metrics, at /metrics, as 127.0.0.1:9750 (nowhere)")
+      ->type_name("ADDRESS:PORT");
   app.add_option("--log-level", given.log_level, "The least that is logged (info)")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   app.add_flag("--check-config", given.check_config,
@@ -160,6 +181,8 @@ absl::Status Apply(const Given& given, Config& config) {
   if (given.workers) {
     config.workers = *given.workers == "keep" ? Config::Workers::kKeep : Config::Workers::kStop;
   }
+  if (given.slow_request) absl::ParseDuration(*given.slow_request, &config.slow_request);
+  if (given.metrics_listen) config.metrics_listen = *given.metrics_listen;
   if (given.log_level) config.log_level = *telemetry::ParseLogLevel(*given.log_level);
   if (config.worker_binary.empty()) {
     std::error_code error;

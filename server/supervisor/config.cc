@@ -1,10 +1,15 @@
 #include "server/supervisor/config.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <set>
 #include <string_view>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/errors/status_macros.h"
@@ -86,6 +91,11 @@ bool ReadLogLevel(const YAML::Node& node, Config& config) {
   return true;
 }
 
+bool ReadSlowRequest(const YAML::Node& node, Config& config) {
+  std::string text;
+  return ReadString(node, text) && absl::ParseDuration(text, &config.slow_request);
+}
+
 struct Key {
   std::string_view name;
   std::string_view expected;
@@ -98,7 +108,7 @@ constexpr std::string_view kTexts = "a list of texts";
 constexpr std::string_view kIntervals =
     "a list of ids, each from 0 to 4294967294, and of intervals, as 1000-1999";
 
-constexpr std::array<Key, 15> kKeys = {{
+constexpr std::array<Key, 17> kKeys = {{
     {"listen", kText, [](const YAML::Node& n, Config& c) { return ReadString(n, c.listen); }},
     {"state_dir", kText, [](const YAML::Node& n, Config& c) { return ReadString(n, c.state_dir); }},
     {"runtime_dir", kText,
@@ -120,6 +130,9 @@ constexpr std::array<Key, 15> kKeys = {{
     {"worker_binary", kText,
      [](const YAML::Node& n, Config& c) { return ReadString(n, c.worker_binary); }},
     {"workers", "stop or keep", ReadWorkers},
+    {"slow_request", "a time, as 500ms or 2s, or 0", ReadSlowRequest},
+    {"metrics_listen", kText,
+     [](const YAML::Node& n, Config& c) { return ReadString(n, c.metrics_listen); }},
     {"log_level", "debug, info, warning or error", ReadLogLevel},
 }};
 
@@ -202,6 +215,26 @@ absl::Status CheckListen(const std::string& listen) {
   return absl::OkStatus();
 }
 
+// An address, in brackets if it is of IPv6, and a port; 0 is any that is free.
+absl::Status CheckMetricsListen(const std::string& listen) {
+  if (listen.empty()) return absl::OkStatus();
+  const size_t colon = listen.rfind(':');
+  uint32_t port = 0;
+  bool valid = colon != std::string::npos && colon > 0 &&
+               absl::SimpleAtoi(listen.substr(colon + 1), &port) && port <= UINT16_MAX;
+  if (valid) {
+    std::string address = listen.substr(0, colon);
+    const bool bracketed = address.front() == '[' && address.back() == ']';
+    if (bracketed) address = address.substr(1, address.size() - 2);
+    in6_addr parsed;
+    valid = ::inet_pton(bracketed ? AF_INET6 : AF_INET, address.c_str(), &parsed) == 1;
+  }
+  if (valid) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("metrics_listen: '", listen,
+                   "' must be an address and a port, as 127.0.0.1:9750 or [::1]:9750"));
+}
+
 }  // namespace
 
 absl::Status ReadConfigFile(const std::string& path, Config& config) {
@@ -245,6 +278,10 @@ absl::Status ValidateConfig(const Config& config) {
   if (!config.cgroup.empty() && config.cgroup != kAutoCgroup) {
     FSD_RETURN_IF_ERROR(CheckDirectory("cgroup", config.cgroup));
   }
+  if (config.slow_request < absl::ZeroDuration() || config.slow_request > absl::Hours(24)) {
+    return absl::InvalidArgumentError("slow_request: must be a time from 0 to 24h");
+  }
+  FSD_RETURN_IF_ERROR(CheckMetricsListen(config.metrics_listen));
   if (!config.worker_binary.empty()) {
     FSD_RETURN_IF_ERROR(CheckDirectory("worker_binary", config.worker_binary));
   }

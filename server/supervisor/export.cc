@@ -58,6 +58,8 @@ Export::Export(const Surroundings& surroundings, internal::ExportRecord record, 
     : surroundings_(surroundings),
       record_(std::move(record)),
       origin_(origin),
+      inflight_calls_(surroundings.loop, surroundings.timing.worker.list,
+                      [this](uint64_t number) { worker_->ListInflight(number); }),
       restart_policy_(surroundings.timing.restart),
       draining_(record_.draining()) {}
 
@@ -70,6 +72,21 @@ ExportView Export::View() const {
           .worker_pid = worker_ == nullptr ? 0 : worker_->pid(),
           .restarts = restarts_,
           .worker = status_};
+}
+
+ExportSample Export::Sample() const {
+  if (worker_ != nullptr) worker_->RefreshStatus();
+  return counting_.Sample(View(), surroundings_.config.slow_request);
+}
+
+void Export::ListInflight(InflightCalls::Done done) {
+  if (worker_ == nullptr) {
+    return done(ReasonedError(
+        absl::StatusCode::kUnavailable, ErrorReason::kWorkerFailed,
+        absl::StrCat("export ", id(), " has no worker now, and so nothing in flight; it is ",
+                     Absl(ExportStateName(state_)))));
+  }
+  inflight_calls_.Add(std::move(done));
 }
 
 absl::Status Export::CheckSocket(const Config& config, const internal::ExportSpec& spec) {
@@ -118,6 +135,7 @@ absl::StatusOr<os::UniqueFd> Export::MakeWorkerSpec(bool in_user_namespace) cons
   *spec.mutable_spec() = record_.spec();
   spec.set_log_level(static_cast<int>(surroundings_.log_level));
   spec.set_draining(draining_);
+  spec.set_slow_request_nanos(absl::ToInt64Nanoseconds(surroundings_.config.slow_request));
   spec.set_in_user_namespace(in_user_namespace);
   const std::string bytes = spec.SerializeAsString();
   auto file = os::CreateSealedFile("fsd-worker-spec", std::as_bytes(std::span(bytes)));
@@ -136,6 +154,7 @@ absl::Status Export::LaunchWorker() {
   FSD_ASSIGN_OR_RETURN(const auto user_namespace,
                        surroundings_.user_namespaces.For(record_.spec()));
   FSD_ASSIGN_OR_RETURN(const os::UniqueFd spec, MakeWorkerSpec(user_namespace != nullptr));
+  FSD_ASSIGN_OR_RETURN(const int counters, counting_.FileFor(record_.spec()));
   WorkerCgroup cgroup = MakeWorkerCgroup(surroundings_.cgroups, record_.spec());
   FSD_ASSIGN_OR_RETURN(
       LaunchedWorker launched,
@@ -146,6 +165,7 @@ absl::Status Export::LaunchWorker() {
            .control_listener = control_->fd(),
            .vhost_listener = vhost_->fd(),
            .source_directory = source_.get(),
+           .counters = counters,
            .pid_namespace = HasPidNamespace(record_.spec()),
            .user_namespace = user_namespace == nullptr ? -1 : user_namespace->get(),
            .cgroup_procs = cgroup.procs.get()}));
@@ -158,6 +178,10 @@ absl::Status Export::LaunchWorker() {
                    surroundings_.loop, surroundings_.timing.worker, id(), record_.uid(),
                    std::move(launched), ipc::WorkerChannel(*std::move(channel)),
                    {.on_status = [this](const internal::WorkerStatus& status) { OnStatus(status); },
+                    .on_inflight =
+                        [this](const internal::FromWorker::InflightRequests& requests) {
+                          inflight_calls_.OnAnswer(requests);
+                        },
                     .on_kill =
                         [this] {
                           if (const auto killed = std::exchange(killed_, nullptr)) killed();
@@ -252,6 +276,8 @@ void Export::ReportLack(std::string_view reason, bool lacking, std::string_view 
 void Export::OnWorkerEnd(const WorkerEnd& end) {
   const pid_t pid = worker_->pid();
   worker_.reset();
+  counting_.OnWorkerEnd(status_);
+  inflight_calls_.OnWorkerEnd();
   status_.Clear();
   if (stopping_) {
     FSD_LOG(kInfo, id(), "worker %d stopped: %s", pid, end.Describe());

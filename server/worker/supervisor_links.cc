@@ -96,7 +96,7 @@ absl::Status SupervisorLinks::Handle(Link& link, const internal::ToWorker& messa
       options_.retire();
       return absl::OkStatus();
     case ToWorker::kListInflight:
-      return SendInflight(link, message.list_inflight().max_requests());
+      return SendInflight(link, message.list_inflight());
     case ToWorker::MESSAGE_NOT_SET:
       break;
   }
@@ -123,10 +123,12 @@ absl::Status SupervisorLinks::SendStatus(Link& link) {
   return link.channel.Send(message);
 }
 
-absl::Status SupervisorLinks::SendInflight(Link& link, uint32_t max_requests) {
+absl::Status SupervisorLinks::SendInflight(Link& link,
+                                           const internal::ToWorker::ListInflight& query) {
   internal::FromWorker message;
   *message.mutable_inflight() =
-      options_.inflight(std::min(max_requests, ipc::kMaxInflightRequests));
+      options_.inflight(std::min(query.max_requests(), ipc::kMaxInflightRequests));
+  message.mutable_inflight()->set_number(query.number());
   return link.channel.Send(message);
 }
 

@@ -58,7 +58,7 @@ class SupervisorLinks {
   absl::Status Handle(Link& link, const internal::ToWorker& message);
   absl::Status Greet(Link& link, const internal::ToWorker::Hello& hello);
   absl::Status SendStatus(Link& link);
-  absl::Status SendInflight(Link& link, uint32_t max_requests);
+  absl::Status SendInflight(Link& link, const internal::ToWorker::ListInflight& query);
   void Close(int fd, const absl::Status& why);
 
   os::Epoll& epoll_;

@@ -31,9 +31,10 @@ WALLS = {
         "server/virtqueue/", "server/vhost_user/", "server/fuse/", "server/ipc/"],
     "server/supervisor/": FLOOR + TELEMETRY + INTERNAL_PROTO + ["server/ipc/"],
     "server/control/": FLOOR + TELEMETRY + INTERNAL_PROTO + PUBLIC_PROTO + ["server/supervisor/"],
+    "server/metrics/": FLOOR + TELEMETRY + INTERNAL_PROTO + ["server/supervisor/"],
     "server/exe/": FLOOR + TELEMETRY + INTERNAL_PROTO + BACKEND_INTERFACE + [
         "backends/", "server/sandbox/", "server/ipc/", "server/worker/", "server/supervisor/",
-        "server/control/"],
+        "server/control/", "server/metrics/"],
     "backends/passthrough/": FLOOR + BACKEND_INTERFACE + ["backends/lock_ranges.h"],
     "backends/memory/": FLOOR + BACKEND_INTERFACE + ["backends/lock_ranges.h"],
     "backends/": FLOOR,
@@ -90,6 +91,11 @@ class Sources(unittest.TestCase):
         self.assertEqual([path for path in tracked() if path.endswith((".cc", ".h"))
                           and re.search(r"#include [<\"]grpc", read(path))
                           and not path.startswith(allowed)], [])
+
+    def test_only_the_metrics_room_names_prometheus(self):
+        self.assertEqual([path for path in tracked() if path.endswith((".cc", ".h"))
+                          and re.search(r"#include [<\"]prometheus", read(path))
+                          and not path.startswith("server/metrics/")], [])
 
     def test_no_test_links_a_composition_root_as_a_library(self):
         self.assertEqual([path for path in tracked() if path.endswith((".cc", ".h"))
