@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What is counted of a guest's work, by the API and by Prometheus; over a real fsd."""
+import json
 import os
 import re
 import signal
@@ -165,6 +166,27 @@ class MetricsTest(ApiTestCase):
         failure = self.failure(self.inflight)
         self.assertEqual((failure.code, failure.reason), (Code.UNAVAILABLE, "WORKER_FAILED"))
         self.assertIn("does not answer", failure.message)
+
+    def test_dashboard_and_alerts_name_metrics_that_exist(self):
+        self.guest()
+        _, types = self.scrape()
+        names = set(types)
+        for name, kind in types.items():
+            if kind == "histogram":
+                names.update(f"{name}_{part}" for part in ("bucket", "count", "sum"))
+        for path in ("deploy/grafana/fsd.json", "deploy/prometheus/fsd.rules.yaml"):
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            named = set(re.findall(r"\bfsd_\w+", text))
+            self.assertTrue(named, path)
+            self.assertEqual(named - names, set(), path)
+        with open("deploy/grafana/fsd.json", encoding="utf-8") as file:
+            panels = json.load(file)["panels"]
+        self.assertEqual(len({panel["id"] for panel in panels}), len(panels))
+        # And the other way round: what is told is shown.
+        shown = json.dumps(panels)
+        self.assertEqual([name for name in types if name.startswith("fsd_export_")
+                          and name not in shown and name != "fsd_export_state"], [])
 
     def test_calls_of_the_api_are_counted_by_how_they_ended(self):
         def calls(method, code):
