@@ -157,10 +157,9 @@ class MetricsTest(ApiTestCase):
     def test_a_hung_worker_holds_up_no_scrape(self):
         self.guest()
         pid = self.get("exports/web").status.worker_pid
-        children = open(f"/proc/{pid}/task/{pid}/children", encoding="ascii").read().split()
-        for stopped in map(int, children):
-            os.kill(stopped, signal.SIGSTOP)
-            self.addCleanup(os.kill, stopped, signal.SIGCONT)
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
+            for stopped in map(int, children.read().split()):
+                os.kill(stopped, signal.SIGSTOP)  # killed when the export is deleted
         self.assertEqual(self.of_web("requests_total", opcode="GETATTR"), 10)
         self.assertEqual(self.value("up"), 1)
         failure = self.failure(self.inflight)
