@@ -109,7 +109,7 @@ class QueueCounters {
   QueueCounters(QueueTotals& totals, QueueTables& tables) : totals_(&totals), tables_(&tables) {}
 
   void Take() { Add(totals_->taken, 1); }
-  void Answer(const AnsweredRequest& request) {
+  [[gnu::always_inline]] void Answer(const AnsweredRequest& request) {
     OpcodeCounters& row =
         tables_->opcodes[request.opcode < kMaxCountedOpcodes ? request.opcode : 0];
     Add(row.latency[LatencyBucketOf(request.nanoseconds)], 1);
@@ -117,8 +117,10 @@ class QueueCounters {
     Add(totals_->answered, 1);
     if (request.bytes_read != 0) Add(totals_->bytes_read, request.bytes_read);
     if (request.bytes_written != 0) Add(totals_->bytes_written, request.bytes_written);
-    if (request.error != 0) CountError(request.opcode, request.error);
-    if (request.slow) Add(totals_->slow, 1);
+    if (request.error != 0) [[unlikely]]
+      CountError(request.opcode, request.error);
+    if (request.slow) [[unlikely]]
+      Add(totals_->slow, 1);
   }
   // Nothing is in flight: whoever was to answer what was, is no more. Nobody else may call
   // anything.
@@ -131,7 +133,7 @@ class QueueCounters {
   static void Add(CounterWord& counter, uint64_t count) {
     counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
   }
-  void CountError(uint32_t opcode, int error);
+  [[gnu::noinline]] void CountError(uint32_t opcode, int error);
 
   QueueTotals* totals_;
   QueueTables* tables_;

@@ -441,7 +441,9 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
   const uint64_t now = services_.clock.Now();
   last_look_at_clock = now;
   const uint64_t nanoseconds = services_.clock.NanosecondsBetween(slot.since(), now);
-  TellIfSlow(slot, nanoseconds);
+  if (services_.slow_requests.IsSlow(slot.header().opcode, nanoseconds)) [[unlikely]] {
+    TellSlow(slot, nanoseconds);
+  }
   // Once the slot is free, its request no longer keeps this queue from being destroyed.
   if (!in_batch) Hold();
   MemoryLease lease;
@@ -466,8 +468,7 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
   if (!in_batch) Release();
 }
 
-void QueueThread::TellIfSlow(const RequestSlot& slot, uint64_t nanoseconds) {
-  if (!services_.slow_requests.IsSlow(slot.header().opcode, nanoseconds)) return;
+void QueueThread::TellSlow(const RequestSlot& slot, uint64_t nanoseconds) {
   services_.slow_requests.Tell({.queue = index_,
                                 .opcode = slot.header().opcode,
                                 .node = slot.header().nodeid,

@@ -191,7 +191,7 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   void Count(const RequestSlot& slot, uint64_t nanoseconds)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
-  void TellIfSlow(const RequestSlot& slot, uint64_t nanoseconds);
+  [[gnu::cold]] void TellSlow(const RequestSlot& slot, uint64_t nanoseconds);
   // Copies a reply out of revoked memory to where the guest expects it. `written`, or 0 if that is
   // no longer shared with us.
   uint32_t PutBack(const RequestSlot& slot, uint32_t written);
