@@ -66,7 +66,11 @@ class MetricsServer::Source final : public prometheus::Collectable {
               absl::FormatDuration(absl::FromChrono(kPatience)));
       return absl::DeadlineExceededError("the supervisor does not answer");
     }
-    return answer.get();
+    try {
+      return answer.get();
+    } catch (const std::future_error&) {
+      return absl::UnavailableError("the supervisor stops");  // and has dropped the call
+    }
   }
 
   static void AddExports(const std::vector<ExportSample>& samples, MetricFamilies& families) {
