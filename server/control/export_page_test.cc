@@ -158,6 +158,11 @@ class BadOrder : public testing::TestWithParam<const char*> {};
 
 TEST_P(BadOrder, IsRefused) { EXPECT_FALSE(ExportOrder::Parse(GetParam()).ok()); }
 
+// What is shown of it ends between two characters; here is none.
+TEST(BadOrderOfNoCharacters, IsRefused) {
+  EXPECT_FALSE(ExportOrder::Parse(std::string(100, '\x94')).ok());
+}
+
 INSTANTIATE_TEST_SUITE_P(All, BadOrder,
                          testing::Values("tag", "name asc", "name,", ",", "name desc desc",
                                          "name, name desc"));

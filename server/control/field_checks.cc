@@ -18,7 +18,8 @@ std::string Quoted(std::string_view text) {
   size_t shown = text.size();
   if (shown > kShownBytes) {
     shown = kShownBytes;
-    while ((static_cast<unsigned char>(text[shown]) & 0xc0) == 0x80) --shown;  // whole characters
+    // Whole characters, where there are any.
+    while (shown > 0 && (static_cast<unsigned char>(text[shown]) & 0xc0) == 0x80) --shown;
   }
   return absl::StrCat("\"", absl::Utf8SafeCHexEscape(Absl(text.substr(0, shown))),
                       shown < text.size() ? "…\"" : "\"");
