@@ -45,8 +45,10 @@ class PowerCycle(unittest.TestCase):
 
             def census():
                 processes = process_tree(service.process.pid)
+                # Without the supervisor's threads: gRPC's pool grows with calls that come at once.
+                threads = sum(len(os.listdir(f"/proc/{pid}/task")) for pid in processes[1:])
                 return {"processes": len(processes), "fds": sum(map(open_fds, processes)),
-                        "threads": sum(len(os.listdir(f"/proc/{pid}/task")) for pid in processes)}
+                        "threads": threads}
 
             for number in range(3):  # what is made once and kept
                 cycle(number)
