@@ -9,6 +9,7 @@ cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 ./tests/vm/guest_image.sh >/dev/null
 ./tests/vm/guest_image.sh 6.12-cloud-amd64 >/dev/null
 ./tests/vm/debian_tree.sh >/dev/null
+./tests/integration/promtool.sh >/dev/null
 
 # Bazel hashes neither /usr/include nor the compiler: a disk cache is good only for the very packages
 # it was filled under.

@@ -105,8 +105,8 @@ void TakeGrpcLog() { gpr_set_log_function(LogForGrpc); }
 
 absl::StatusOr<std::unique_ptr<ApiListeners>> ApiListeners::Open(
     const std::vector<Listener>& listeners, std::vector<PassedSocket> passed,
-    std::shared_ptr<grpc::Channel> services) {
-  std::unique_ptr<ApiListeners> opened(new ApiListeners(std::move(services)));
+    std::shared_ptr<grpc::Channel> services, std::shared_ptr<telemetry::CallCounters> calls) {
+  std::unique_ptr<ApiListeners> opened(new ApiListeners(std::move(services), std::move(calls)));
   for (const Listener& listener : listeners) {
     if (listener.is_tcp()) FSD_RETURN_IF_ERROR(opened->OpenTcp(listener));
   }
@@ -160,7 +160,7 @@ absl::StatusOr<grpc::Server*> ApiListeners::UnixServer(Role role) {
         const auto peer = peers_.Find(context.peer());
         return peer.has_value() ? UnixCaller(*peer, role) : Caller{.name = context.peer()};
       },
-      audit_);
+      audit_, calls_);
   grpc::ServerBuilder builder;
   Configure(*gated.gate, builder);
   gated.server = builder.BuildAndStart();
@@ -176,7 +176,7 @@ absl::Status ApiListeners::OpenTcp(const Listener& listener) {
       [clients = listener.clients](const grpc::GenericCallbackServerContext& context) {
         return CertificateCaller(*context.auth_context(), context.peer(), clients);
       },
-      audit_);
+      audit_, calls_);
   grpc::ServerBuilder builder;
   Configure(*gated.gate, builder);
   int port = 0;

@@ -21,6 +21,7 @@
 #include "server/access/unix_acceptor.h"
 #include "server/access/unix_peers.h"
 #include "server/supervisor/listener.h"
+#include "server/telemetry/call_counters.h"
 
 namespace fsd::access {
 
@@ -31,13 +32,14 @@ class ApiListeners {
  public:
   // Serves `services`, which leads to the API in this process, wherever `listeners` says; in place
   // of a unix socket with the address of one that is passed, that one is used. A passed socket of
-  // another address serves the role that its name says, "admin" or "reader".
+  // another address serves the role that its name says, "admin" or "reader". Every call that has
+  // ended is counted in `calls`.
   //
   // ALREADY_EXISTS: somebody listens there. INVALID_ARGUMENT: a passed socket with no role. Fails
   // also for a TLS file that cannot be used.
   static absl::StatusOr<std::unique_ptr<ApiListeners>> Open(
       const std::vector<supervisor::Listener>& listeners, std::vector<PassedSocket> passed,
-      std::shared_ptr<grpc::Channel> services);
+      std::shared_ptr<grpc::Channel> services, std::shared_ptr<telemetry::CallCounters> calls);
   ~ApiListeners();
 
   // Takes no new call, gives those that run until `deadline`, and cancels the rest. Blocks until
@@ -51,7 +53,9 @@ class ApiListeners {
     std::unique_ptr<grpc::Server> server;
   };
 
-  explicit ApiListeners(std::shared_ptr<grpc::Channel> services) : services_(std::move(services)) {}
+  ApiListeners(std::shared_ptr<grpc::Channel> services,
+               std::shared_ptr<telemetry::CallCounters> calls)
+      : services_(std::move(services)), calls_(std::move(calls)) {}
 
   absl::Status OpenUnix(const std::vector<supervisor::Listener>& listeners,
                         std::vector<PassedSocket> passed);
@@ -60,6 +64,7 @@ class ApiListeners {
   absl::StatusOr<grpc::Server*> UnixServer(supervisor::Role role);
 
   const std::shared_ptr<grpc::Channel> services_;
+  const std::shared_ptr<telemetry::CallCounters> calls_;
   Audit audit_;
   UnixPeers peers_;
   std::vector<GatedServer> tcp_;

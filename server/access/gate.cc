@@ -1,7 +1,9 @@
 #include "server/access/gate.h"
 
+#include <string_view>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proto/fsd/v1/error_reason.pb.h"
@@ -26,6 +28,15 @@ grpc::Status Refused(grpc::StatusCode code, v1::ErrorReason reason, const std::s
   details.set_message(message);
   details.add_details()->PackFrom(info);
   return grpc::Status(code, message, details.SerializeAsString());
+}
+
+// Only methods that have a row are counted: their number is bounded, that of names is not.
+void Count(telemetry::CallCounters& calls, std::string_view method, grpc::StatusCode code) {
+  if (method.starts_with('/')) method.remove_prefix(1);
+  const bool canonical = code >= grpc::OK && code <= grpc::UNAUTHENTICATED;
+  calls.Count(
+      std::string(method),
+      canonical ? absl::StatusCodeToString(static_cast<absl::StatusCode>(code)) : "UNKNOWN");
 }
 
 }  // namespace
@@ -60,15 +71,16 @@ grpc::ServerGenericBidiReactor* Gate::CreateReactor(grpc::GenericCallbackServerC
   const grpc::Status access = CheckAccess(caller, method);
   if (!access.ok()) {
     audit_.LogRefusal(caller, method, access);
+    if (FindMethod(method) != nullptr) Count(*calls_, method, access.error_code());
     return RefuseCall(access);
   }
-  CallEnded ended = [](const grpc::Status&, const grpc::ByteBuffer&) {};
-  if (FindMethod(method)->mutates) {
-    ended = [this, caller = std::move(caller), method = std::move(method), begin = absl::Now()](
-                const grpc::Status& status, const grpc::ByteBuffer& request) {
-      audit_.LogCall(caller, method, request, status, absl::Now() - begin);
-    };
-  }
+  const bool mutates = FindMethod(method)->mutates;
+  CallEnded ended = [this, mutates, caller = std::move(caller), method = std::move(method),
+                     begin = absl::Now()](const grpc::Status& status,
+                                          const grpc::ByteBuffer& request) {
+    Count(*calls_, method, status.error_code());
+    if (mutates) audit_.LogCall(caller, method, request, status, absl::Now() - begin);
+  };
   return RelayCall(*context, services_, std::move(ended));
 }
 

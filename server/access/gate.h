@@ -1,7 +1,8 @@
 // Gate: the one place that every call of every client passes on its way to the API's services.
 //
 // It knows who calls, looks the method up in method_table, refuses or hands the call on, and writes
-// the audit log. What is behind it needs no check of its own: nothing else reaches it.
+// the audit log, and counts the calls of methods that have a row by how they ended, also those that
+// it refuses. What is behind it needs no check of its own: nothing else reaches it.
 //
 //   UNAUTHENTICATED, CLIENT_UNKNOWN: a client without a certificate.
 //   PERMISSION_DENIED, ROLE_NOT_SUFFICIENT: its role, if it has one, is not that of the method.
@@ -18,6 +19,7 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "server/access/audit.h"
 #include "server/access/caller.h"
+#include "server/telemetry/call_counters.h"
 
 namespace fsd::access {
 
@@ -27,8 +29,12 @@ class Gate final : public grpc::CallbackGenericService {
   using Identify = std::function<Caller(const grpc::GenericCallbackServerContext&)>;
 
   // `services` leads to the API's services in this process. `audit` outlives the gate.
-  Gate(std::shared_ptr<grpc::Channel> services, Identify identify, Audit& audit)
-      : services_(std::move(services)), identify_(std::move(identify)), audit_(audit) {}
+  Gate(std::shared_ptr<grpc::Channel> services, Identify identify, Audit& audit,
+       std::shared_ptr<telemetry::CallCounters> calls)
+      : services_(std::move(services)),
+        identify_(std::move(identify)),
+        audit_(audit),
+        calls_(std::move(calls)) {}
 
   grpc::ServerGenericBidiReactor* CreateReactor(
       grpc::GenericCallbackServerContext* context) override;
@@ -37,6 +43,7 @@ class Gate final : public grpc::CallbackGenericService {
   grpc::GenericStub services_;
   const Identify identify_;
   Audit& audit_;
+  const std::shared_ptr<telemetry::CallCounters> calls_;
 };
 
 // Whether `caller` may call `method`: OK, or the refusal that the client gets.

@@ -75,7 +75,7 @@ class GateTest : public testing::Test {
     behind_ = inner.BuildAndStart();
     gate_ = std::make_unique<Gate>(
         behind_->InProcessChannel({}),
-        [this](const grpc::GenericCallbackServerContext&) { return caller_; }, audit_);
+        [this](const grpc::GenericCallbackServerContext&) { return caller_; }, audit_, calls_);
     grpc::ServerBuilder outer;
     outer.RegisterCallbackGenericService(gate_.get());
     before_ = outer.BuildAndStart();
@@ -100,8 +100,17 @@ class GateTest : public testing::Test {
     return stub_->DeleteExport(&context, request, &response);
   }
 
+  // Of a method of ExportService, with that result.
+  uint64_t Counted(const std::string& method, const std::string& code) const {
+    const auto counted = calls_->Snapshot();
+    const auto found = counted.find({"fsd.v1.ExportService/" + method, code});
+    return found == counted.end() ? 0 : found->second;
+  }
+
   FakeExports exports_;
   Audit audit_;
+  const std::shared_ptr<telemetry::CallCounters> calls_ =
+      std::make_shared<telemetry::CallCounters>();
   Caller caller_{.name = "n", .is_known = true, .role = Role::kAdministrator};
   std::unique_ptr<grpc::Server> behind_;
   std::unique_ptr<Gate> gate_;
@@ -191,6 +200,21 @@ TEST_F(GateTest, WhatMutatesIsAudited) {
   EXPECT_THAT(log, testing::Not(HasSubstr("GetExport")));
 }
 
+TEST_F(GateTest, CallsAreCountedByTheirResultRefusedOnesToo) {
+  v1::Export response;
+  ASSERT_TRUE(Get(response).ok());
+  ASSERT_TRUE(Get(response).ok());
+  ASSERT_EQ(Delete().error_code(), StatusCode::NOT_FOUND);
+  caller_.role = Role::kReader;
+  ASSERT_EQ(Delete().error_code(), StatusCode::PERMISSION_DENIED);
+  before_->Shutdown();  // calls are counted when they are over on the server's side
+
+  EXPECT_EQ(Counted("GetExport", "OK"), 2u);
+  EXPECT_EQ(Counted("DeleteExport", "NOT_FOUND"), 1u);
+  EXPECT_EQ(Counted("DeleteExport", "PERMISSION_DENIED"), 1u);
+  EXPECT_EQ(calls_->Snapshot().size(), 3u);
+}
+
 TEST_F(GateTest, TheClientsDeadlineIsTheServices) {
   grpc::ClientContext context;
   const auto deadline = std::chrono::system_clock::now() + std::chrono::hours(1);
@@ -219,6 +243,8 @@ TEST_F(GateTest, AClientThatGoesAwayEndsTheServicesCall) {
   EXPECT_EQ(status.error_code(), StatusCode::CANCELLED);
   // The service behind the gate is told by a thread of its own; if it is not, this never ends.
   while (exports_.cancelled == 0) std::this_thread::yield();
+  before_->Shutdown();
+  EXPECT_EQ(Counted("CreateExport", "CANCELLED"), 1u);
 }
 
 TEST_F(GateTest, ManyCallsAtOnceEachGetTheirOwnAnswer) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "google/protobuf/duration.pb.h"
 #include "server/control/export_name.h"
@@ -14,7 +15,9 @@
 #include "server/control/export_update.h"
 #include "server/control/export_validation.h"
 #include "server/control/pending_call.h"
+#include "server/control/stats_translation.h"
 #include "server/control/status_details.h"
+#include "server/errors/status_macros.h"
 
 namespace fsd::control {
 namespace {
@@ -207,6 +210,50 @@ grpc::ServerUnaryReactor* ExportService::RestartWorker(grpc::CallbackServerConte
   supervisor::ExportTarget target = TargetOf(request->name(), request->etag());
   auto answer = AnswerWithExport(call, target.id, response);
   supervisor_.RestartWorker(std::move(target), request->force(), std::move(answer));
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* ExportService::GetExportStats(grpc::CallbackServerContext*,
+                                                        const v1::GetExportStatsRequest* request,
+                                                        v1::ExportStats* response) {
+  auto call = std::make_shared<PendingCall>();
+  if (auto violations = ValidateNamed(*request, request->name()); !violations.empty()) {
+    return Refuse(*call, violations);
+  }
+  const std::string id = *ParseExportName(request->name());
+  supervisor_.SampleExport(
+      id, [call, id, response](const absl::StatusOr<supervisor::ExportSample>& sample) {
+        call->Answer([&] {
+          if (!sample.ok()) return FailedCall(sample.status(), id);
+          const auto counts = sample->ReadCounts();
+          if (!counts.ok()) {
+            return FailedCall(ErrnoStatus(counts.error(), "read the export's counters"), id);
+          }
+          *response = ToStats(*sample, *counts, absl::Now());
+          return grpc::Status();
+        });
+      });
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* ExportService::ListInflightRequests(
+    grpc::CallbackServerContext*, const v1::ListInflightRequestsRequest* request,
+    v1::ListInflightRequestsResponse* response) {
+  auto call = std::make_shared<PendingCall>();
+  if (auto violations = ValidateListInflight(*request); !violations.empty()) {
+    return Refuse(*call, violations);
+  }
+  const std::string id = *ParseExportName(request->name());
+  const int32_t page_size = request->page_size();
+  supervisor_.ListInflightRequests(
+      id,
+      [call, id, page_size, response](const absl::StatusOr<supervisor::InflightRequests>& list) {
+        call->Answer([&] {
+          if (!list.ok()) return FailedCall(list.status(), id);
+          *response = ToInflight(*list, page_size);
+          return grpc::Status();
+        });
+      });
   return call->reactor();
 }
 

@@ -50,6 +50,13 @@ class ExportService final : public v1::ExportService::CallbackService {
                                           const v1::RestartWorkerRequest* request,
                                           v1::Export* response) override;
 
+  grpc::ServerUnaryReactor* GetExportStats(grpc::CallbackServerContext* context,
+                                           const v1::GetExportStatsRequest* request,
+                                           v1::ExportStats* response) override;
+  grpc::ServerUnaryReactor* ListInflightRequests(
+      grpc::CallbackServerContext* context, const v1::ListInflightRequestsRequest* request,
+      v1::ListInflightRequestsResponse* response) override;
+
  private:
   supervisor::Supervisor& supervisor_;
   const std::shared_ptr<WatchHub> watchers_;

@@ -311,6 +311,15 @@ FieldViolations ValidateNamed(const google::protobuf::Message& request, const st
   return checker.Take();
 }
 
+FieldViolations ValidateListInflight(const v1::ListInflightRequestsRequest& request) {
+  static const auto& served = *new std::vector<std::string>{"name", "page_size"};
+  Checker checker;
+  checker.Served(request, served);
+  checker.Name(request.name());
+  if (request.page_size() < 0) checker.Invalid("page_size", "a page size cannot be negative");
+  return checker.Take();
+}
+
 FieldViolations ValidateWatch(const v1::WatchExportsRequest& request) {
   static const auto& served = *new std::vector<std::string>{"filter", "resume_token"};
   Checker checker;

@@ -29,6 +29,7 @@ FieldViolations ValidateDelete(const v1::DeleteExportRequest& request);
 FieldViolations ValidateDrain(const v1::DrainExportRequest& request);
 // A request that has a name, and at most an etag and `force` besides.
 FieldViolations ValidateNamed(const google::protobuf::Message& request, const std::string& name);
+FieldViolations ValidateListInflight(const v1::ListInflightRequestsRequest& request);
 // All but the filter and the token, which watch_hub.h reads.
 FieldViolations ValidateWatch(const v1::WatchExportsRequest& request);
 

@@ -57,6 +57,34 @@ void FakeSupervisor::CreateExport(internal::ExportSpec spec, std::string request
   Answer([done = std::move(done), result] { done(result); });
 }
 
+void FakeSupervisor::SampleExport(std::string id,
+                                  supervisor::Callback<supervisor::ExportSample> done) {
+  GetExport(std::move(id), [done = std::move(done)](const absl::StatusOr<ExportView>& view) {
+    if (!view.ok()) return done(view.status());
+    supervisor::ExportSample sample;
+    sample.view = *view;
+    done(std::move(sample));
+  });
+}
+
+void FakeSupervisor::SampleExports(
+    supervisor::Callback<std::vector<supervisor::ExportSample>> done) {
+  ListExports([done = std::move(done)](const absl::StatusOr<std::vector<ExportView>>& views) {
+    if (!views.ok()) return done(views.status());
+    std::vector<supervisor::ExportSample> samples(views->size());
+    for (size_t i = 0; i < samples.size(); ++i) samples[i].view = (*views)[i];
+    done(std::move(samples));
+  });
+}
+
+void FakeSupervisor::ListInflightRequests(std::string id,
+                                          supervisor::Callback<supervisor::InflightRequests> done) {
+  GetExport(std::move(id), [done = std::move(done)](const absl::StatusOr<ExportView>& view) {
+    if (!view.ok()) return done(view.status());
+    done(supervisor::InflightRequests{});
+  });
+}
+
 void FakeSupervisor::GetExport(std::string id, supervisor::Callback<ExportView> done) {
   absl::StatusOr<ExportView> result;
   {

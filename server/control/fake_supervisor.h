@@ -24,6 +24,11 @@ class FakeSupervisor final : public supervisor::Supervisor {
                     supervisor::Callback<supervisor::ExportView> done) override;
   void GetExport(std::string id, supervisor::Callback<supervisor::ExportView> done) override;
   void ListExports(supervisor::Callback<std::vector<supervisor::ExportView>> done) override;
+  // Nothing is counted and nothing in flight.
+  void SampleExport(std::string id, supervisor::Callback<supervisor::ExportSample> done) override;
+  void SampleExports(supervisor::Callback<std::vector<supervisor::ExportSample>> done) override;
+  void ListInflightRequests(std::string id,
+                            supervisor::Callback<supervisor::InflightRequests> done) override;
   void DeleteExport(supervisor::ExportTarget target, supervisor::Deletion deletion,
                     supervisor::StatusCallback done) override;
   void UpdateExport(std::string id, supervisor::SpecChange change, bool validate_only,

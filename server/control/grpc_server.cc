@@ -32,8 +32,9 @@ class GrpcServer::Services {
     builder.RegisterService(&server_);
     grpc_ = builder.BuildAndStart();
     if (grpc_ == nullptr) return absl::InternalError("gRPC starts no server");
-    FSD_ASSIGN_OR_RETURN(listeners_, access::ApiListeners::Open(config.listen, std::move(passed),
-                                                                grpc_->InProcessChannel({})));
+    FSD_ASSIGN_OR_RETURN(listeners_,
+                         access::ApiListeners::Open(config.listen, std::move(passed),
+                                                    grpc_->InProcessChannel({}), calls_));
     return absl::OkStatus();
   }
 
@@ -65,7 +66,11 @@ class GrpcServer::Services {
     grpc_.reset();
   }
 
+  std::shared_ptr<const telemetry::CallCounters> calls() const { return calls_; }
+
  private:
+  const std::shared_ptr<telemetry::CallCounters> calls_ =
+      std::make_shared<telemetry::CallCounters>();
   const std::shared_ptr<WatchHub> watchers_ = WatchHub::Create({});
   ExportService exports_;
   ServerService server_;
@@ -77,6 +82,10 @@ class GrpcServer::Services {
 
 GrpcServer::GrpcServer(std::unique_ptr<Services> services) : services_(std::move(services)) {}
 GrpcServer::~GrpcServer() = default;
+
+std::shared_ptr<const telemetry::CallCounters> GrpcServer::calls() const {
+  return services_->calls();
+}
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
     const supervisor::Config& config, const std::string& version,

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "server/access/passed_socket.h"
 #include "server/supervisor/supervisor.h"
+#include "server/telemetry/call_counters.h"
 
 namespace fsd::control {
 
@@ -24,6 +25,9 @@ class GrpcServer {
       const supervisor::Config& config, const std::string& version,
       supervisor::Supervisor& supervisor, std::vector<access::PassedSocket> passed = {});
   ~GrpcServer();
+
+  // Every call that has ended.
+  std::shared_ptr<const telemetry::CallCounters> calls() const;
 
   // Takes no new call, gives those that run `grace` to end, and cancels the rest. Blocks until none
   // is left. Any thread; once.

@@ -20,6 +20,12 @@ bool IsSealedFile(int fd) {
   return seals >= 0 && (seals & kUnchangeable) == kUnchangeable;
 }
 
+bool IsFixedFile(int fd) {
+  constexpr int kFixed = F_SEAL_GROW | F_SEAL_SHRINK;
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  return seals >= 0 && (seals & (kFixed | F_SEAL_WRITE)) == kFixed;
+}
+
 int SocketOption(int fd, int option) {
   int value = -1;
   socklen_t size = sizeof value;
@@ -64,6 +70,8 @@ absl::StatusOr<AdoptedFds> AdoptInheritedFds() {
   FSD_ASSIGN_OR_RETURN(fds.source_directory,
                        Adopt(ipc::kSourceDirectoryFd, IsPathOfDirectory(ipc::kSourceDirectoryFd),
                              "a directory opened with O_PATH"));
+  FSD_ASSIGN_OR_RETURN(fds.counters, Adopt(ipc::kCountersFd, IsFixedFile(ipc::kCountersFd),
+                                           "a memory file of fixed size"));
   return fds;
 }
 

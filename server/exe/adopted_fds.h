@@ -13,6 +13,7 @@ struct AdoptedFds {
   os::UniqueFd control_listener;
   os::UniqueFd vhost_listener;
   os::UniqueFd source_directory;
+  os::UniqueFd counters;
 };
 
 // Takes them over, close-on-exec, and closes whatever else is open beside 0, 1 and 2.

@@ -27,7 +27,7 @@ struct Flag {
   const char* help;
 };
 
-constexpr std::array<Flag, 15> kFlags = {{
+constexpr std::array<Flag, 17> kFlags = {{
     {"listen", "ADDRESS",
      "Where the control API listens for administrators (unix:///run/fsd/fsd.sock; for an ordinary "
      "user unix://$XDG_RUNTIME_DIR/fsd/fsd.sock); readers and TCP need a file"},
@@ -59,6 +59,10 @@ constexpr std::array<Flag, 15> kFlags = {{
      "The program that serves an export (fsd-worker beside fsd, else in ../libexec)"},
     {"workers", "stop|keep",
      "What becomes of the workers when fsd stops (stop); kept ones serve on"},
+    {"slow_request", "TIME",
+     "Requests of guests that take longer are logged and counted as slow (1s); 0: none"},
+    {"metrics_listen", "ADDRESS:PORT",
+     "Where Prometheus finds metrics, at /metrics, as 127.0.0.1:9750 (nowhere)"},
     {"log_level", "debug|info|warning|error", "The least that is logged (info)"},
 }};
 

@@ -77,6 +77,10 @@ TEST(SupervisorFlags, EveryFlagIsTaken) {
                                   "keep",
                                   "--log-level",
                                   "debug",
+                                  "--slow-request",
+                                  "250ms",
+                                  "--metrics-listen",
+                                  "127.0.0.1:9750",
                                   "--allow-socket-uid",
                                   "0",
                                   "--allow-socket-uid=100-199",
@@ -101,6 +105,8 @@ TEST(SupervisorFlags, EveryFlagIsTaken) {
   EXPECT_EQ(config.worker_binary, "/bin/true");
   EXPECT_EQ(config.workers, Config::Workers::kKeep);
   EXPECT_EQ(config.log_level, telemetry::LogLevel::kDebug);
+  EXPECT_EQ(config.slow_request, absl::Milliseconds(250));
+  EXPECT_EQ(config.metrics_listen, "127.0.0.1:9750");
   ASSERT_EQ(config.allow_socket_uid.size(), 2u);
   EXPECT_EQ(config.allow_socket_uid[1].last, 199u);
   ASSERT_EQ(config.allow_socket_gid.size(), 1u);

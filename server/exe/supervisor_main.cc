@@ -22,6 +22,7 @@
 #include "server/exe/supervisor_flags.h"
 #include "server/host/host_check.h"
 #include "server/host/host_facts.h"
+#include "server/metrics/metrics_server.h"
 #include "server/supervisor/supervisor.h"
 #include "server/telemetry/log.h"
 
@@ -104,6 +105,17 @@ int Serve(const supervisor::Config& config) {
   if (!server.ok()) {
     FSD_LOG(kError, "", "cannot serve the api: %s", server.status().message());
     return kFailure;
+  }
+  std::unique_ptr<metrics::MetricsServer> metrics;
+  if (!config.metrics_listen.empty()) {
+    auto started = metrics::MetricsServer::Start(config.metrics_listen, FSD_VERSION, **supervisor,
+                                                 (*server)->calls());
+    if (!started.ok()) {
+      FSD_LOG(kError, "", "cannot serve metrics: %s", started.status().message());
+      return kFailure;
+    }
+    metrics = *std::move(started);
+    FSD_LOG(kInfo, "", "metrics of %s on port %d", config.metrics_listen, metrics->port());
   }
   FSD_LOG(kInfo, "", "version %s, listening on %s", FSD_VERSION, Addresses(config));
 

@@ -32,6 +32,7 @@
 #include "server/exe/worker_jail.h"
 #include "server/ipc/worker_channel.h"
 #include "server/ipc/worker_exit.h"
+#include "server/os/cycle_clock.h"
 #include "server/os/unique_fd.h"
 #include "server/sandbox/resource_limits.h"
 #include "server/sandbox/sandbox.h"
@@ -86,7 +87,8 @@ absl::StatusOr<internal::WorkerSpec> ReadSpec(int fd) {
 // `fds` keeps its own if there is no worker to have them.
 absl::StatusOr<std::unique_ptr<worker::Worker>> MakeWorker(
     internal::WorkerSpec spec, AdoptedFds& fds, sandbox::Jail& jail,
-    sandbox::DataPlaneConfinement confinement, os::UniqueFd handle_keeper) {
+    sandbox::DataPlaneConfinement confinement, os::UniqueFd handle_keeper,
+    const os::CycleClock& clock) {
   std::unique_ptr<HandleKeeperClient> broker;
   if (handle_keeper.valid()) {
     broker = std::make_unique<HandleKeeperClient>(std::move(handle_keeper));
@@ -98,19 +100,23 @@ absl::StatusOr<std::unique_ptr<worker::Worker>> MakeWorker(
                                  .control_listener = std::move(fds.control_listener),
                                  .vhost_listener = std::move(fds.vhost_listener),
                                  .filesystem = std::move(filesystem),
+                                 .clock = clock,
+                                 .counters = std::move(fds.counters),
                                  .landlock_lacking = !confinement.has_landlock,
                                  .devices_refused = jail.devices_refused});
 }
 
 int RunDataPlane(const internal::WorkerSpec& spec, AdoptedFds fds, sandbox::Jail& jail,
-                 os::UniqueFd handle_keeper, const sandbox::SeccompFilter& filter) {
+                 os::UniqueFd handle_keeper, const sandbox::SeccompFilter& filter,
+                 const os::CycleClock& clock) {
   const std::string& name = spec.spec().id();
   const int supervisor = fds.control_listener.get();
   auto confinement = sandbox::ConfineDataPlane(jail, spec.spec().read_only());
   if (!confinement.ok()) {
     return Fail(ipc::kWorkerJailUnavailable, name, confinement.status(), supervisor);
   }
-  auto worker = MakeWorker(spec, fds, jail, *std::move(confinement), std::move(handle_keeper));
+  auto worker =
+      MakeWorker(spec, fds, jail, *std::move(confinement), std::move(handle_keeper), clock);
   if (!worker.ok()) return Fail(ipc::kWorkerSetUpFailed, name, worker.status(), supervisor);
   if (const absl::Status confined = filter.Install(); !confined.ok()) {
     return Fail(ipc::kWorkerJailUnavailable, name, confined);
@@ -146,6 +152,8 @@ int Main() {
   if (!spec.ok()) return Fail(ipc::kWorkerBadInvocation, "", spec.status());
   const std::string& name = spec->spec().id();
   telemetry::SetLogLevel(static_cast<telemetry::LogLevel>(spec->log_level()));
+  // Before the jail, where there is no /sys.
+  const os::CycleClock clock = os::CycleClock::Start();
   // For the log: in the jail, the zone's file would be the guest's.
   ::tzset();
   FSD_LOG(kInfo, name, "worker starts, serving %s", spec->spec().source_path());
@@ -172,7 +180,7 @@ int Main() {
   }
   const auto data_plane = worker::ForkDataPlane([&] {
     return RunDataPlane(*spec, *std::move(fds), *jail, os::UniqueFd(handle_sockets[0]),
-                        filters->data_plane);
+                        filters->data_plane, clock);
   });
   if (!data_plane.ok()) return Fail(ipc::kWorkerSetUpFailed, name, data_plane.status());
   std::optional<pid_t> handle_keeper;

@@ -37,6 +37,7 @@
 #include "server/os/memory_file.h"
 #include "server/os/unique_fd.h"
 #include "server/os/unix_socket.h"
+#include "server/telemetry/export_counters.h"
 
 namespace fsd::exe {
 namespace {
@@ -77,11 +78,12 @@ class WorkerMainTest : public ::testing::Test {
 
   std::string share() const { return directory_ + "/share"; }
 
-  // Starts the worker with fds 3 … 6 from these members.
+  // Starts the worker with fds 3 … 7 from these members.
   void Start(unsigned long flags = CLONE_NEWPID) {
     const std::string bytes = spec_.SerializeAsString();
     const os::UniqueFd spec = *os::CreateSealedFile("spec", std::as_bytes(std::span(bytes)));
-    const std::array given{spec.get(), control_.get(), vhost_.get(), source_.get()};
+    const std::array given{spec.get(), control_.get(), vhost_.get(), source_.get(),
+                           counters_.get()};
     const std::string binary = WorkerBinary();
     const os::UniqueFd log(
         ::open((directory_ + "/log").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
@@ -91,8 +93,8 @@ class WorkerMainTest : public ::testing::Test {
       ::dup2(log.get(), STDERR_FILENO);
       // Out of the way first: one may have the number that another is to get.
       constexpr int kAbove = 100;
-      for (int i = 0; i < 4; ++i) ::dup3(given[i], kAbove + i, O_CLOEXEC);
-      for (int i = 0; i < 4; ++i) ::dup2(kAbove + i, ipc::kWorkerSpecFd + i);
+      for (int i = 0; i < 5; ++i) ::dup3(given[i], kAbove + i, O_CLOEXEC);
+      for (int i = 0; i < 5; ++i) ::dup2(kAbove + i, ipc::kWorkerSpecFd + i);
       before_exec_();
       ::execl(binary.c_str(), "fsd-worker", nullptr);
       ::_exit(127);
@@ -143,6 +145,7 @@ class WorkerMainTest : public ::testing::Test {
   os::UniqueFd control_;
   os::UniqueFd vhost_;
   os::UniqueFd source_;
+  os::UniqueFd counters_ = *telemetry::CreateCounterFile();
   std::function<void()> before_exec_ = [] {};
   pid_t worker_ = 0;
 };
@@ -431,6 +434,20 @@ TEST_F(WorkerMainTest, ADirectoryThatIsAFileIsABadInvocation) {
   Start();
   EXPECT_EQ(Wait(), ipc::kWorkerBadInvocation);
   EXPECT_THAT(Log(), HasSubstr("fd 6 is not a directory opened with O_PATH"));
+}
+
+TEST_F(WorkerMainTest, CountersThatCanBeTakenAwayAreABadInvocation) {
+  counters_ = os::UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  Start();
+  EXPECT_EQ(Wait(), ipc::kWorkerBadInvocation);
+  EXPECT_THAT(Log(), HasSubstr("fd 7 is not a memory file of fixed size"));
+}
+
+TEST_F(WorkerMainTest, CountersOfAnotherLayoutAreRefused) {
+  counters_ = *os::CreateMemoryFile("counters", 4096);
+  Start();
+  EXPECT_EQ(Wait(), ipc::kWorkerSetUpFailed);
+  EXPECT_THAT(Log(), HasSubstr("is not a counter file"));
 }
 
 }  // namespace

@@ -69,8 +69,14 @@ void ReplyCreated(Request& request, const CreatedFile& file) {
                                    .padding = 0}});
 }
 
+void ReplyRead(Request& request, size_t bytes) {
+  request.NoteContents(bytes);
+  ReplyFilled(request, bytes);
+}
+
 void ReplyWritten(Request& request, size_t bytes) {
   if (bytes > request.payload_bytes()) return request.ReplyError(Errno(EIO));
+  request.NoteContents(bytes);
   request.Reply(fuse_write_out{.size = static_cast<uint32_t>(bytes), .padding = 0});
 }
 
@@ -121,7 +127,7 @@ void HandleRead(Request& request) {
   if (!RangeValid(in.offset, in.size) || in.size > request.reply_space_bytes()) {
     return request.ReplyError(Errno(EINVAL));
   }
-  RunOperation<size_t, ReplyFilled>(request, [&](Call<size_t> call) {
+  RunOperation<size_t, ReplyRead>(request, [&](Call<size_t> call) {
     return request.filesystem().Read(call, request.node(), FileHandle{in.fh}, in.offset,
                                      request.LendReplySpace(in.size));
   });

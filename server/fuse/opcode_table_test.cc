@@ -8,6 +8,8 @@
 #include "server/fuse/abi.h"
 #include "server/fuse/recording_filesystem.h"
 #include "server/fuse/request_driver.h"
+#include "server/telemetry/export_counters.h"
+#include "server/telemetry/opcode_name.h"
 
 namespace fsd::fuse {
 namespace {
@@ -178,6 +180,16 @@ TEST(OpcodeTable, OpcodesFarOutsideAreUnknown) {
   EXPECT_EQ(FindOpcode(CUSE_INIT), nullptr);
   EXPECT_EQ(FindOpcode(FUSE_INIT_BSWAP_RESERVED), nullptr);
   EXPECT_EQ(FindOpcode(0xffffffff), nullptr);
+}
+
+// The supervisor's side has names of its own.
+TEST(OpcodeTable, HasTheNamesThatTelemetryHas) {
+  for (uint32_t opcode = 0; opcode < 128; ++opcode) {
+    const OpcodeRow* const row = FindOpcode(opcode);
+    EXPECT_EQ(telemetry::OpcodeName(opcode), row == nullptr ? "UNKNOWN" : row->name) << opcode;
+    if (row == nullptr) continue;
+    EXPECT_LT(opcode, telemetry::kMaxCountedOpcodes);
+  }
 }
 
 }  // namespace

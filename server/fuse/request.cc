@@ -59,6 +59,8 @@ void Request::Begin(backends::IoVectors readable, backends::IoVectors writable,
   extensions_ = {};
   lent_behind_ = 0;
   lent_bytes_ = 0;
+  content_bytes_ = 0;
+  reply_error_ = 0;
 }
 
 void Request::ReadHeader() {
@@ -141,26 +143,30 @@ DirentPacker& Request::PackEntriesPlus(size_t bytes) {
 }
 
 void Request::ReplyBytes(std::span<const std::byte> body) {
-  const uint32_t written = WriteReply(writable_, unique, body);
-  FSD_LOG(kDebug, log_name(), "replying ok: unique=%u, len=%u", unique, written);
-  Finish(written);
+  FinishOk(WriteReply(writable_, unique, body), body.size());
 }
 
 void Request::ReplyInPlace(size_t body_bytes) {
-  const uint32_t written = WriteReplyHeader(writable_, unique, body_bytes);
-  FSD_LOG(kDebug, log_name(), "replying ok: unique=%u, len=%u", unique, written);
-  Finish(written);
+  FinishOk(WriteReplyHeader(writable_, unique, body_bytes), body_bytes);
 }
 
 void Request::ReplyError(Errno error) {
   if (row_ != nullptr && !row_->has_reply) return ReplyNothing();
   const uint32_t written = WriteErrorReply(writable_, unique, error);
+  reply_error_ = ReplyErrno(error).value();
   FSD_LOG(kDebug, log_name(), "replying error: unique=%u, error=%s", unique,
           ErrnoName(ReplyErrno(error)));
   Finish(written);
 }
 
 void Request::ReplyNothing() { Finish(0); }
+
+void Request::FinishOk(uint32_t written, size_t body_bytes) {
+  FSD_LOG(kDebug, log_name(), "replying ok: unique=%u, len=%u", unique, written);
+  // It did not fit, and an error was written instead.
+  if (written != sizeof(fuse_out_header) + body_bytes) reply_error_ = EINVAL;
+  Finish(written);
+}
 
 void Request::Finish(uint32_t written) {
   large_arguments_.reset();

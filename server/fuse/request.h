@@ -64,6 +64,11 @@ class Request : public backends::CallState {
     return sizeof(fuse_out_header) + std::max(lent_behind_ + lent_bytes_, packer_.bytes_packed());
   }
 
+  // Once replied: the errno that the reply carries, 0 if none; and how many bytes of a file's
+  // contents were read or written.
+  int reply_error() const { return reply_error_; }
+  size_t content_bytes() const { return content_bytes_; }
+
   // --- for the session ---
 
   // Copies the header out. It is not valid if it is cut short, if its length is not between its own
@@ -105,6 +110,9 @@ class Request : public backends::CallState {
   DirentPacker& PackEntriesPlus(size_t bytes);
   size_t packed_bytes() const { return packer_.bytes_packed(); }
 
+  // To be said before the reply of a READ or WRITE.
+  void NoteContents(size_t bytes) { content_bytes_ = bytes; }
+
   // --- the reply; exactly one of these ---
 
   template <typename Body>
@@ -133,6 +141,7 @@ class Request : public backends::CallState {
 
   IovecCursor ReplySpace() const;
   std::string_view log_name() const { return mount_->options().export_name; }
+  void FinishOk(uint32_t written, size_t body_bytes);
   void Finish(uint32_t written);
 
   IovecCursor writable_;  // never moved
@@ -147,6 +156,8 @@ class Request : public backends::CallState {
   std::span<const char> extensions_;
   size_t lent_behind_ = 0;
   size_t lent_bytes_ = 0;
+  size_t content_bytes_ = 0;
+  int reply_error_ = 0;
   IovecStorage lent_iovecs_;
   DirentPacker packer_;
   std::unique_ptr<char[]> large_arguments_;

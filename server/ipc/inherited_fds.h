@@ -9,7 +9,8 @@ inline constexpr int kWorkerSpecFd = 3;       // sealed memfd with a serialized 
 inline constexpr int kControlListenerFd = 4;  // SOCK_SEQPACKET, listening; the supervisor dials it
 inline constexpr int kVhostListenerFd = 5;    // SOCK_STREAM, listening; the VMM dials it
 inline constexpr int kSourceDirectoryFd = 6;  // the export's directory, O_PATH
-inline constexpr int kInheritedFdsEnd = 7;
+inline constexpr int kCountersFd = 7;         // memory file (server/telemetry/export_counters.h)
+inline constexpr int kInheritedFdsEnd = 8;
 
 }  // namespace fsd::ipc
 

@@ -20,6 +20,8 @@ namespace fsd::ipc {
 // Of WorkerSpec and the Hellos. Raised when an older peer would misread a message.
 inline constexpr uint32_t kProtocolVersion = 1;
 inline constexpr size_t kMaxMessageBytes = 64 * 1024;
+// Of one answer to ListInflight: so many fit into a message, whatever their numbers.
+inline constexpr uint32_t kMaxInflightRequests = 1000;
 // Of a worker's last words.
 inline constexpr size_t kMaxFailureBytes = 1024;
 

@@ -1,14 +1,18 @@
 #include "server/supervisor/config.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <optional>
 #include <set>
 #include <string_view>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/errors/check.h"
@@ -92,6 +96,11 @@ bool ReadLogLevel(const YAML::Node& node, Config& config) {
   return true;
 }
 
+bool ReadSlowRequest(const YAML::Node& node, Config& config) {
+  std::string text;
+  return ReadString(node, text) && absl::ParseDuration(text, &config.slow_request);
+}
+
 struct Key {
   std::string_view name;
   std::string_view expected;
@@ -107,7 +116,7 @@ constexpr std::string_view kIntervals =
 
 constexpr std::string_view kListen = "listen";
 
-constexpr std::array<Key, 15> kKeys = {{
+constexpr std::array<Key, 17> kKeys = {{
     {kListen, kText, nullptr},  // ReadListeners
     {"state_dir", kText, [](const YAML::Node& n, Config& c) { return ReadString(n, c.state_dir); }},
     {"runtime_dir", kText,
@@ -129,6 +138,9 @@ constexpr std::array<Key, 15> kKeys = {{
     {"worker_binary", kText,
      [](const YAML::Node& n, Config& c) { return ReadString(n, c.worker_binary); }},
     {"workers", "stop or keep", ReadWorkers},
+    {"slow_request", "a time, as 500ms or 2s, or 0", ReadSlowRequest},
+    {"metrics_listen", kText,
+     [](const YAML::Node& n, Config& c) { return ReadString(n, c.metrics_listen); }},
     {"log_level", "debug, info, warning or error", ReadLogLevel},
 }};
 
@@ -221,6 +233,31 @@ void CheckSources(const std::vector<std::string>& allowed, ConfigProblems& probl
   for (const std::string& path : allowed) CheckDirectory("allow_source", path, problems);
 }
 
+// An address, in brackets if it is of IPv6, and a port; 0 is any that is free.
+void CheckMetricsListen(const std::string& listen, ConfigProblems& problems) {
+  if (listen.empty()) return;
+  const size_t colon = listen.rfind(':');
+  uint32_t port = 0;
+  bool valid = colon != std::string::npos && colon > 0 &&
+               absl::SimpleAtoi(listen.substr(colon + 1), &port) && port <= UINT16_MAX;
+  if (valid) {
+    std::string address = listen.substr(0, colon);
+    const bool bracketed = address.front() == '[' && address.back() == ']';
+    if (bracketed) address = address.substr(1, address.size() - 2);
+    in6_addr parsed;
+    valid = ::inet_pton(bracketed ? AF_INET6 : AF_INET, address.c_str(), &parsed) == 1;
+  }
+  if (valid) return;
+  problems.Add("metrics_listen",
+               absl::StrCat("'", listen,
+                            "' must be an address and a port, as 127.0.0.1:9750 or [::1]:9750"));
+}
+
+void CheckSlowRequest(absl::Duration slow, ConfigProblems& problems) {
+  if (slow >= absl::ZeroDuration() && slow <= absl::Hours(24)) return;
+  problems.Add("slow_request", "must be a time from 0 to 24h");
+}
+
 }  // namespace
 
 void ReadConfigFile(const std::string& path, Config& config, ConfigProblems& problems) {
@@ -276,6 +313,8 @@ void CheckConfig(const Config& config, ConfigProblems& problems) {
   if (!config.cgroup.empty() && config.cgroup != kAutoCgroup) {
     CheckDirectory("cgroup", config.cgroup, problems);
   }
+  unless_known("slow_request", [&] { CheckSlowRequest(config.slow_request, problems); });
+  unless_known("metrics_listen", [&] { CheckMetricsListen(config.metrics_listen, problems); });
   if (!config.worker_binary.empty()) {
     CheckDirectory("worker_binary", config.worker_binary, problems);
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "proto/fsd/internal/export_spec.pb.h"
 #include "server/supervisor/config_problems.h"
 #include "server/supervisor/id_interval.h"
@@ -47,6 +48,11 @@ struct Config {
   bool subordinate_ids = false;
   std::string worker_binary;  // default: fsd-worker beside the supervisor's own binary
   Workers workers = Workers::kStop;
+  // Requests that take longer are logged and counted as slow; 0: none.
+  absl::Duration slow_request = absl::Seconds(1);
+  // Where metrics are served by HTTP, an address and a port, as 127.0.0.1:9750; to whoever can
+  // connect. Empty: nowhere.
+  std::string metrics_listen;
   telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
 };
 

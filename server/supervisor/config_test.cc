@@ -111,6 +111,14 @@ TEST(ConfigTest, WhatIsNotYamlIsRefusedWithItsLine) {
   EXPECT_THAT(ErrorFor("- a\n- b\n"), HasSubstr("fsd.yaml:1: expected keys"));
 }
 
+TEST(ConfigTest, TimesAreWrittenWithTheirUnit) {
+  Config config;
+  ASSERT_TRUE(Read(WriteFile("slow_request: 250ms\n"), config).ok());
+  EXPECT_EQ(config.slow_request, absl::Milliseconds(250));
+  EXPECT_THAT(ErrorFor("slow_request: 5\n"),
+              HasSubstr("fsd.yaml:1: slow_request: must be a time, as 500ms"));
+}
+
 TEST(ConfigTest, AllThatIsWrongIsToldAtOnce) {
   Config config;
   ConfigProblems problems;
@@ -187,6 +195,16 @@ TEST(ConfigTest, ValuesThatCannotWorkAreRefused) {
   EXPECT_TRUE(refused([](Config& c) { c.allow_capabilities = {"CAP_ALL"}; }));
   EXPECT_TRUE(refused([](Config& c) { c.cgroup = "fsd.slice"; }));
   EXPECT_FALSE(refused([](Config& c) { c.cgroup = "auto"; }));
+  EXPECT_TRUE(refused([](Config& c) { c.slow_request = absl::Seconds(-1); }));
+  EXPECT_TRUE(refused([](Config& c) { c.slow_request = absl::InfiniteDuration(); }));
+  EXPECT_FALSE(refused([](Config& c) { c.slow_request = absl::ZeroDuration(); }));
+  for (const char* listen : {"127.0.0.1", "localhost:9750", "127.0.0.1:65536", ":9750", "::1:9750",
+                             "[127.0.0.1]:9750", "127.0.0.1:9750s", "127.0.0.1:"}) {
+    EXPECT_TRUE(refused([listen](Config& c) { c.metrics_listen = listen; })) << listen;
+  }
+  for (const char* listen : {"", "127.0.0.1:9750", "0.0.0.0:0", "[::1]:9750"}) {
+    EXPECT_FALSE(refused([listen](Config& c) { c.metrics_listen = listen; })) << listen;
+  }
   EXPECT_TRUE(refused([](Config& c) { c.state_dir = "lib"; }));
   EXPECT_TRUE(refused([](Config& c) { c.runtime_dir = ""; }));
   EXPECT_TRUE(refused([](Config& c) { c.runtime_dir = "/" + std::string(100, 'r'); }));

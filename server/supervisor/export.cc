@@ -59,6 +59,8 @@ Export::Export(const Surroundings& surroundings, internal::ExportRecord record, 
     : surroundings_(surroundings),
       record_(std::move(record)),
       origin_(origin),
+      inflight_calls_(surroundings.loop, surroundings.timing.worker.list,
+                      [this](uint64_t number) { worker_->ListInflight(number); }),
       restart_policy_(surroundings.timing.restart),
       draining_(record_.draining()) {}
 
@@ -75,6 +77,21 @@ ExportView Export::View() const {
           .worker_pid = worker_ == nullptr ? 0 : worker_->pid(),
           .restarts = restarts_,
           .worker = status_};
+}
+
+ExportSample Export::Sample() const {
+  if (worker_ != nullptr) worker_->RefreshStatus();
+  return counting_.Sample(View(), surroundings_.config.slow_request);
+}
+
+void Export::ListInflight(InflightCalls::Done done) {
+  if (worker_ == nullptr) {
+    return done(ReasonedError(
+        absl::StatusCode::kUnavailable, ErrorReason::kWorkerFailed,
+        absl::StrCat("export ", id(), " has no worker now, and so nothing in flight; it is ",
+                     Absl(ExportStateName(state_)))));
+  }
+  inflight_calls_.Add(std::move(done));
 }
 
 absl::Status Export::CheckSocket(const Config& config, const internal::ExportSpec& spec) {
@@ -124,6 +141,7 @@ absl::StatusOr<os::UniqueFd> Export::MakeWorkerSpec(bool in_user_namespace,
   *spec.mutable_spec() = record_.spec();
   spec.set_log_level(static_cast<int>(surroundings_.log_level));
   spec.set_draining(draining_);
+  spec.set_slow_request_nanos(absl::ToInt64Nanoseconds(surroundings_.config.slow_request));
   spec.set_in_user_namespace(in_user_namespace);
   spec.set_has_device_wall(has_device_wall);
   const std::string bytes = spec.SerializeAsString();
@@ -142,6 +160,7 @@ absl::Status Export::LaunchWorker() {
   if (!channel.ok()) return ErrnoStatus(channel.error(), "dial the worker's control socket");
   FSD_ASSIGN_OR_RETURN(const auto user_namespace,
                        surroundings_.user_namespaces.For(record_.spec()));
+  FSD_ASSIGN_OR_RETURN(const int counters, counting_.FileFor(record_.spec()));
   WorkerCgroup cgroup = MakeWorkerCgroup(surroundings_.cgroups, record_.spec());
   FSD_ASSIGN_OR_RETURN(const os::UniqueFd spec,
                        MakeWorkerSpec(user_namespace != nullptr, cgroup.has_device_wall));
@@ -154,6 +173,7 @@ absl::Status Export::LaunchWorker() {
            .control_listener = control_->fd(),
            .vhost_listener = vhost_->fd(),
            .source_directory = source_.get(),
+           .counters = counters,
            .pid_namespace = HasPidNamespace(record_.spec()),
            .user_namespace = user_namespace == nullptr ? -1 : user_namespace->get(),
            .cgroup_procs = cgroup.procs.get()}));
@@ -166,6 +186,10 @@ absl::Status Export::LaunchWorker() {
                    surroundings_.loop, surroundings_.timing.worker, id(), record_.uid(),
                    std::move(launched), ipc::WorkerChannel(*std::move(channel)),
                    {.on_status = [this](const internal::WorkerStatus& status) { OnStatus(status); },
+                    .on_inflight =
+                        [this](const internal::FromWorker::InflightRequests& requests) {
+                          inflight_calls_.OnAnswer(requests);
+                        },
                     .on_kill =
                         [this] {
                           if (const auto killed = std::exchange(killed_, nullptr)) killed();
@@ -279,6 +303,8 @@ void Export::ReportLack(std::string_view reason, bool lacking, std::string_view 
 void Export::OnWorkerEnd(const WorkerEnd& end) {
   const pid_t pid = worker_->pid();
   worker_.reset();
+  counting_.OnWorkerEnd(status_);
+  inflight_calls_.OnWorkerEnd();
   status_.Clear();
   surroundings_.loop.Cancel(healthy_timer_);
   if (stopping_) {

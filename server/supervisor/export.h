@@ -27,8 +27,11 @@
 #include "server/supervisor/config.h"
 #include "server/supervisor/earlier_worker.h"
 #include "server/supervisor/event_loop.h"
+#include "server/supervisor/export_counting.h"
+#include "server/supervisor/export_sample.h"
 #include "server/supervisor/export_socket.h"
 #include "server/supervisor/export_view.h"
+#include "server/supervisor/inflight_calls.h"
 #include "server/supervisor/restart_policy.h"
 #include "server/supervisor/timing.h"
 #include "server/supervisor/user_namespaces.h"
@@ -66,6 +69,10 @@ class Export {
   const internal::ExportRecord& record() const { return record_; }
   ExportState state() const { return state_; }
   ExportView View() const;
+  // The worker is asked for its present numbers; the next sample has them.
+  ExportSample Sample() const;
+  // UNAVAILABLE: there is no worker that could answer.
+  void ListInflight(InflightCalls::Done done);
 
   // Whether the export's sockets could be made now; changes nothing.
   static absl::Status CheckSocket(const Config& config, const internal::ExportSpec& spec);
@@ -173,6 +180,8 @@ class Export {
   std::unique_ptr<WorkerProcess> worker_;
   std::unique_ptr<EarlierWorker> earlier_worker_;  // while it is being stopped
   internal::WorkerStatus status_;
+  ExportCounting counting_;
+  InflightCalls inflight_calls_;
   RestartPolicy restart_policy_;
   uint64_t restarts_ = 0;
   TimerId restart_timer_ = kNoTimer;

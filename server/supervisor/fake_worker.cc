@@ -11,6 +11,7 @@
 // · "absurd": ready, with the greatest numbers there are, and then with the least · "bad-lack":
 // reports an unknown lack · "rewriter": ready only if it could not change its specification ·
 // "no-stop": ignores Stop · "clings": ignores Disconnect · "stuck": says so when it is to stop ·
+// "unlisting": does not say what is in flight · "lists-too-much": says more than it may ·
 // "report": writes what it was born with to fd 1 and ends · anything else: behaves. Letters: 'm' a
 // guest mounts · 'r' a request is refused an inode · 'f' the guest forgets some · 'h' host handles
 // are missing, or not any more · 'x' exit(7) · 'a' abort · 'p' answers with "pong" · 'c' with the
@@ -58,6 +59,7 @@ class FakeWorker {
   void Status(WorkerStatus::State state);
   void Failure(std::string_view reason);
   void AbsurdStatus(uint64_t number);
+  void Inflight(uint64_t number);
   void SendRaw(std::string_view bytes, std::span<const int> fds = {});
   void MisbehaveOnceReady();
   void AcceptChannel();
@@ -150,6 +152,22 @@ void FakeWorker::Status(WorkerStatus::State state) {
   (void)channel_.Send(message);
 }
 
+// Two requests, the younger first.
+void FakeWorker::Inflight(uint64_t number) {
+  if (Is("unlisting")) return;
+  FromWorker message;
+  FromWorker::InflightRequests& list = *message.mutable_inflight();
+  list.set_number(number);
+  list.set_total(7);
+  const int count = Is("lists-too-much") ? static_cast<int>(ipc::kMaxInflightRequests) + 5 : 2;
+  for (int i = 1; i <= count; ++i) {
+    internal::InflightRequest& request = *list.add_requests();
+    request.set_unique(static_cast<uint64_t>(i));
+    request.set_age_nanos(static_cast<uint64_t>(i));
+  }
+  (void)channel_.Send(message);
+}
+
 void FakeWorker::Failure(std::string_view reason) {
   FromWorker message;
   message.mutable_failure()->set_reason(std::string(reason));
@@ -179,6 +197,7 @@ void FakeWorker::OnMessage() {
   }
   if ((*message)->has_stop() && !Is("no-stop")) std::exit(0);
   if ((*message)->has_query_status() && !Is("mute")) Status(WorkerStatus::STATE_LISTENING);
+  if ((*message)->has_list_inflight()) Inflight((*message)->list_inflight().number());
   if ((*message)->has_set_draining()) {
     draining_ = (*message)->set_draining().draining();
     Status(state_);

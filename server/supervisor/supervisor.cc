@@ -70,6 +70,9 @@ class SupervisorImpl final : public Supervisor {
                     Callback<ExportView> done) override;
   void GetExport(std::string id, Callback<ExportView> done) override;
   void ListExports(Callback<std::vector<ExportView>> done) override;
+  void SampleExport(std::string id, Callback<ExportSample> done) override;
+  void SampleExports(Callback<std::vector<ExportSample>> done) override;
+  void ListInflightRequests(std::string id, Callback<InflightRequests> done) override;
   void DeleteExport(ExportTarget target, Deletion deletion, StatusCallback done) override;
   void UpdateExport(std::string id, SpecChange change, bool validate_only,
                     Callback<UpdatedExport> done) override;
@@ -430,6 +433,35 @@ void SupervisorImpl::RestartWorker(ExportTarget target, bool force, Callback<Exp
         const absl::StatusOr<Export*> taken = TakeServed(target);
         if (!taken.ok()) return done(taken.status());
         maintenance_.RestartWorker(**taken, force, done);
+      },
+      done);
+}
+
+void SupervisorImpl::SampleExport(std::string id, Callback<ExportSample> done) {
+  OnLoop(
+      [this, id, done] {
+        const Export* const found = registry_.Find(id);
+        done(found == nullptr ? absl::StatusOr<ExportSample>(NotFoundError(id)) : found->Sample());
+      },
+      done);
+}
+
+void SupervisorImpl::SampleExports(Callback<std::vector<ExportSample>> done) {
+  OnLoop(
+      [this, done] {
+        std::vector<ExportSample> samples;
+        for (const auto& [id, entry] : registry_.all()) samples.push_back(entry->Sample());
+        done(std::move(samples));
+      },
+      done);
+}
+
+void SupervisorImpl::ListInflightRequests(std::string id, Callback<InflightRequests> done) {
+  OnLoop(
+      [this, id, done] {
+        Export* const found = registry_.Find(id);
+        if (found == nullptr) return done(NotFoundError(id));
+        found->ListInflight(done);
       },
       done);
 }

@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "proto/fsd/internal/export_spec.pb.h"
 #include "server/supervisor/config.h"
+#include "server/supervisor/export_sample.h"
 #include "server/supervisor/export_update.h"
 #include "server/supervisor/export_view.h"
 #include "server/supervisor/maintenance.h"
@@ -58,6 +59,14 @@ class Supervisor {
   virtual void Run() = 0;
   // Any thread, also a signal handler's.
   virtual void Shutdown() = 0;
+
+  // What an export has served, or all of them, ordered by id. Waits for no worker: what workers
+  // tell is as of their last word, and they are asked for another.
+  virtual void SampleExport(std::string id, Callback<ExportSample> done) = 0;
+  virtual void SampleExports(Callback<std::vector<ExportSample>> done) = 0;
+  // At least the 1000 oldest. UNAVAILABLE (WORKER_FAILED): there is no worker, or it does not
+  // answer.
+  virtual void ListInflightRequests(std::string id, Callback<InflightRequests> done) = 0;
 
   // `spec` is complete but for socket_path, which may be empty: then one is chosen under the
   // runtime directory. Answers when the socket is listening and the worker is ready. With an id

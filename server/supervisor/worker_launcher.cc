@@ -41,7 +41,7 @@ struct ChildPlan {
   int binary;
   std::array<char*, 2> arguments;
   std::array<char*, 2> environment;
-  std::array<FdMove, 5> moves;
+  std::array<FdMove, 6> moves;
   int user_namespace = -1;
   int cgroup_procs = -1;
   // Of the clone that makes the worker; pid and pid_fd are its results.
@@ -267,7 +267,8 @@ absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch) {
                  {launch.spec, ipc::kWorkerSpecFd},
                  {launch.control_listener, ipc::kControlListenerFd},
                  {launch.vhost_listener, ipc::kVhostListenerFd},
-                 {launch.source_directory, ipc::kSourceDirectoryFd}}},
+                 {launch.source_directory, ipc::kSourceDirectoryFd},
+                 {launch.counters, ipc::kCountersFd}}},
       .user_namespace = launch.user_namespace,
       .cgroup_procs = launch.cgroup_procs,
       .clone_flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD |

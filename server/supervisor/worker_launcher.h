@@ -28,6 +28,7 @@ struct WorkerLaunch {
   int control_listener = -1;
   int vhost_listener = -1;
   int source_directory = -1;
+  int counters = -1;
   // Whether it becomes PID 1 of a pid namespace of its own.
   bool pid_namespace = true;
   // Unless -1, a user namespace that it is to live in, as uid and gid 0: it then has every

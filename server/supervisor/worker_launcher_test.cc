@@ -82,7 +82,8 @@ class WorkerLauncherTest : public ::testing::Test {
             .spec = spec,
             .control_listener = any_.get(),
             .vhost_listener = any_.get(),
-            .source_directory = source_.get()};
+            .source_directory = source_.get(),
+            .counters = any_.get()};
   }
 
   const os::UniqueFd any_{::open("/dev/zero", O_RDONLY | O_CLOEXEC)};
@@ -108,7 +109,7 @@ TEST_F(WorkerLauncherTest, TheWorkerIsBornWithExactlyWhatIsDocumented) {
   ASSERT_TRUE(worker.ok()) << worker.status();
   EXPECT_EQ(WaitForEnd(worker->process).code, 0);
   EXPECT_EQ(output.Text(),
-            "fds: 0 1 2 3 4 5 6\n"
+            "fds: 0 1 2 3 4 5 6 7\n"
             "stdin is null: 1\n"
             "pid: 1\n"
             "session: 1\n"
@@ -151,7 +152,7 @@ TEST_F(WorkerLauncherTest, InAUserNamespaceItIsRootThereAndOurChildAllTheSame) {
   ASSERT_TRUE(worker.ok()) << worker.status();
   EXPECT_GT(worker->pid, 1);
   EXPECT_EQ(WaitForEnd(worker->process).code, 0);
-  EXPECT_THAT(output.Text(), AllOf(HasSubstr("fds: 0 1 2 3 4 5 6\n"), HasSubstr("pid: 1\n"),
+  EXPECT_THAT(output.Text(), AllOf(HasSubstr("fds: 0 1 2 3 4 5 6 7\n"), HasSubstr("pid: 1\n"),
                                    HasSubstr("uid: 0 gid: 0\n")));
   EXPECT_EQ(::prctl(PR_GET_DUMPABLE), 1);
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);  // nobody in between is left

@@ -130,6 +130,24 @@ void WorkerProcess::Retire() {
   Tell(message);
 }
 
+void WorkerProcess::ListInflight(uint64_t number) {
+  internal::ToWorker message;
+  message.mutable_list_inflight()->set_max_requests(ipc::kMaxInflightRequests);
+  message.mutable_list_inflight()->set_number(number);
+  // Not sent because earlier ones are unread: the caller's time-out tells.
+  if (phase_ != Phase::kEnding && channel_open_) (void)channel_.Send(message);
+}
+
+void WorkerProcess::RefreshStatus() {
+  if (phase_ != Phase::kReady || !channel_open_ || Since(refreshed_at_) < limits_.refresh_every) {
+    return;
+  }
+  refreshed_at_ = EventLoop::Clock::now();
+  internal::ToWorker message;
+  message.mutable_query_status();
+  (void)channel_.Send(message);
+}
+
 void WorkerProcess::Stop() {
   if (phase_ == Phase::kEnding) return;
   phase_ = Phase::kEnding;
@@ -197,6 +215,10 @@ void WorkerProcess::OnMessage(const internal::FromWorker& message) {
       return OnStatus(message.status());
     case internal::FromWorker::kFailure:
       return OnFailure(message.failure());
+    case internal::FromWorker::kInflight:
+      if (phase_ == Phase::kReady) return events_.on_inflight(message.inflight());
+      if (phase_ == Phase::kEnding) return;
+      return Kill("it listed requests before it was ready");
     case internal::FromWorker::MESSAGE_NOT_SET:
       break;
   }

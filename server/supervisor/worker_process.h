@@ -32,8 +32,10 @@ struct WorkerLimits {
   absl::Duration ready = absl::Seconds(30);  // from its start to its first status
   absl::Duration stop = absl::Seconds(5);    // from Stop to SIGKILL
   absl::Duration query_every = absl::Seconds(15);
-  absl::Duration silence = absl::Seconds(60);  // not a word, though queried
-  absl::Duration hang_up = absl::Seconds(5);   // from the channel's end to the process's
+  absl::Duration refresh_every = absl::Milliseconds(250);  // at most, as asked for
+  absl::Duration list = absl::Seconds(5);                  // its requests in flight
+  absl::Duration silence = absl::Seconds(60);              // not a word, though queried
+  absl::Duration hang_up = absl::Seconds(5);  // from the channel's end to the process's
   int messages_per_second = 1000;
 };
 
@@ -54,7 +56,8 @@ class WorkerProcess {
  public:
   struct Events {
     std::function<void(const internal::WorkerStatus&)> on_status;  // the first one: it is ready
-    std::function<void()> on_kill;                                 // its end is near, or never
+    std::function<void(const internal::FromWorker::InflightRequests&)> on_inflight;
+    std::function<void()> on_kill;  // its end is near, or never
     // Once, and the last event; the WorkerProcess may be destroyed in it.
     std::function<void(const WorkerEnd&)> on_end;
   };
@@ -75,6 +78,10 @@ class WorkerProcess {
   void SetDraining(bool draining);
   void Disconnect();
   void Retire();
+  // Its answer comes as on_inflight, with the same number.
+  void ListInflight(uint64_t number);
+  // Asks for a status, unless it has been a moment ago.
+  void RefreshStatus();
   // Asks it to end, and kills it if it does not in time, or says that it cannot.
   void Stop();
   // Kills it for `misdeed`, which goes into WorkerEnd.
@@ -117,6 +124,7 @@ class WorkerProcess {
   std::string last_words_;
   EventLoop::Clock::time_point ready_at_;
   EventLoop::Clock::time_point heard_at_;
+  EventLoop::Clock::time_point refreshed_at_;
   EventLoop::Clock::time_point second_began_;
   int messages_this_second_ = 0;
   TimerId deadline_ = kNoTimer;

@@ -15,6 +15,7 @@
 #include "server/errors/check.h"
 #include "server/errors/errno_or.h"
 #include "server/errors/status_macros.h"
+#include "server/fuse/abi.h"
 #include "server/os/prefetch.h"
 #include "server/telemetry/log.h"
 
@@ -31,6 +32,9 @@ constexpr absl::Duration kWarningInterval = absl::Seconds(10);
 
 // The queue thread that runs on this thread, in a batch: it calls at the batch's end.
 thread_local const QueueThread* batch_of_this_thread = nullptr;
+
+// When this thread has begun its batch, or ended a request of it: the next one begins then.
+thread_local uint64_t last_look_at_clock = 0;
 
 // Where the reply goes: a header, and a body that is behind it or in a piece of its own.
 void PrefetchReply(const virtqueue::Chain& chain) {
@@ -104,9 +108,12 @@ QueueThread::QueueThread(const QueueServices& services, QueueSetup setup, SlotTa
       epoll_(std::move(epoll)),
       enabled_(setup.enabled),
       log_(std::move(setup.log)),
+      counters_(services.counters.queue(setup.index)),
       coalesce_(setup.coalesce),
       slots_(std::move(slots)),
-      poll_(setup.poll) {}
+      poll_(setup.poll) {
+  counters_.ForgetTaken();
+}
 
 QueueThread::~QueueThread() { FSD_CHECK(holds_.load(std::memory_order_acquire) == 0); }
 
@@ -257,8 +264,11 @@ absl::Status QueueThread::Resume(QueueSetup setup) {
     queue_ = std::move(setup.queue);
     log_ = std::move(setup.log);
     publishing_ = Publishing::kOn;
+    const uint64_t now = services_.clock.Now();
     for (const Completed& completed : std::exchange(completed_, {})) {
-      leases.push_back(Finish(*completed.slot, completed.written));
+      const RequestSlot& slot = *completed.slot;
+      leases.push_back(Finish(*completed.slot, completed.written,
+                              services_.clock.NanosecondsBetween(slot.since(), now)));
     }
   }
   {
@@ -276,6 +286,8 @@ void QueueThread::Discard(std::function<void()> gone) {
   {
     const os::MutexLock lock(publish_mutex_);
     publishing_ = Publishing::kDiscarded;
+    // The ring's next thread counts in the same place.
+    counters_.ForgetTaken();
     for (const Completed& completed : std::exchange(completed_, {})) {
       leases.push_back(completed.slot->Free());
     }
@@ -358,6 +370,7 @@ bool QueueThread::Poll() {
 }
 
 QueueThread::Batch QueueThread::ServeBatch(Turn& turn) {
+  last_look_at_clock = services_.clock.Now();
   for (size_t served = 0; served < kMaxBatch; ++served) {
     if (!Serving()) return Batch::kEnd;
     TakeMemory(turn);
@@ -393,10 +406,14 @@ bool QueueThread::ServeHead(Turn& turn, uint16_t head) {
   }
   slots_.Keep(*slot, *chain, *turn.memory);
   slot->Begin(slot->chain().readable, slot->chain().writable, *this);
-  if (services_.session.Prepare(*slot) == fuse::Session::Lane::kSlow) {
+  counters_.Take();
+  const fuse::Session::Lane lane = services_.session.Prepare(*slot);
+  slot->Show(last_look_at_clock);
+  if (lane == fuse::Session::Lane::kSlow) {
     Hold();
     slot->Detach(turn.memory);
     services_.slow_lane.Submit(*slot);
+    last_look_at_clock = services_.clock.Now();
     return true;
   }
   PrefetchReply(slot->chain());
@@ -408,6 +425,7 @@ bool QueueThread::ServeHead(Turn& turn, uint16_t head) {
   // Pending. Its reply may come at this very moment.
   Hold();
   if (!slot->Detach(turn.memory)) Release();
+  last_look_at_clock = services_.clock.Now();
   return true;
 }
 
@@ -420,6 +438,12 @@ void QueueThread::Refuse(const std::string& reason) {
 void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
   auto& slot = static_cast<RequestSlot&>(request);
   const bool in_batch = batch_of_this_thread == this;
+  const uint64_t now = services_.clock.Now();
+  last_look_at_clock = now;
+  const uint64_t nanoseconds = services_.clock.NanosecondsBetween(slot.since(), now);
+  if (services_.slow_requests.IsSlow(slot.header().opcode, nanoseconds)) [[unlikely]] {
+    TellSlow(slot, nanoseconds);
+  }
   // Once the slot is free, its request no longer keeps this queue from being destroyed.
   if (!in_batch) Hold();
   MemoryLease lease;
@@ -432,7 +456,7 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
     } else if (publishing_ == Publishing::kDiscarded) {
       lease = slot.Free();
     } else {
-      lease = Finish(slot, written);
+      lease = Finish(slot, written, nanoseconds);
       // A detached request's thread may have lost the ring, and with it the batch's end.
       call = (!in_batch || lease != nullptr) && queue_->CallNeeded();
     }
@@ -444,8 +468,27 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
   if (!in_batch) Release();
 }
 
-MemoryLease QueueThread::Finish(RequestSlot& slot, uint32_t written) {
+void QueueThread::TellSlow(const RequestSlot& slot, uint64_t nanoseconds) {
+  services_.slow_requests.Tell({.queue = index_,
+                                .opcode = slot.header().opcode,
+                                .node = slot.header().nodeid,
+                                .unique = slot.header().unique,
+                                .took = std::chrono::nanoseconds(nanoseconds)});
+}
+
+void QueueThread::Count(const RequestSlot& slot, uint64_t nanoseconds) {
+  const uint32_t opcode = slot.header().opcode;
+  counters_.Answer({.opcode = opcode,
+                    .error = slot.reply_error(),
+                    .nanoseconds = nanoseconds,
+                    .slow = services_.slow_requests.IsSlow(opcode, nanoseconds),
+                    .bytes_read = opcode == FUSE_READ ? slot.content_bytes() : 0,
+                    .bytes_written = opcode == FUSE_WRITE ? slot.content_bytes() : 0});
+}
+
+MemoryLease QueueThread::Finish(RequestSlot& slot, uint32_t written, uint64_t nanoseconds) {
   const uint16_t head = slot.head();
+  Count(slot, nanoseconds);
   if (slot.detached() && slot.memory().revoked()) written = PutBack(slot, written);
   if (log_ != nullptr) MarkWritten(slot, std::max<size_t>(written, slot.touched_bytes()));
   // Before it is published: the driver may use the head again at once.

@@ -40,9 +40,11 @@
 #include "absl/time/time.h"
 #include "server/fuse/request.h"
 #include "server/fuse/session.h"
+#include "server/os/cycle_clock.h"
 #include "server/os/event_fd.h"
 #include "server/os/mutex.h"
 #include "server/os/unique_fd.h"
+#include "server/telemetry/export_counters.h"
 #include "server/virtqueue/dirty_log.h"
 #include "server/virtqueue/virtqueue.h"
 #include "server/worker/adaptive_poll.h"
@@ -50,6 +52,7 @@
 #include "server/worker/notifier.h"
 #include "server/worker/request_slot.h"
 #include "server/worker/slow_lane.h"
+#include "server/worker/slow_request_log.h"
 #include "server/worker/stuck_watch.h"
 #include "server/worker/task_queue.h"
 
@@ -64,6 +67,9 @@ struct QueueServices {
   StuckWatch& watch;
   MemoryLeases& memory;
   TaskQueue& tasks;  // the control thread's
+  const os::CycleClock& clock;
+  const telemetry::ExportCounters& counters;
+  SlowRequestLog& slow_requests;
 };
 
 // One vring's set-up. `call` and `error` outlive the queue thread.
@@ -121,6 +127,14 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
   // At each tick of the watch: if the thread is still in the request that it was in at the last
   // one, another gets the ring.
   void HandOverIfStuck();
+  // Calls `visit` with what there is to see of each request in flight.
+  template <typename Visit>
+  void VisitInFlight(Visit visit) const {
+    slots_.VisitMade([&visit](const RequestSlot& slot) {
+      RequestSlot::Sight sight;
+      if (slot.Look(sight)) visit(sight);
+    });
+  }
   // Whether the watch has to tick for this ring.
   bool awake() const { return awake_.load(std::memory_order_seq_cst); }
   // Makes the thread give back its lease on guest memory if that is out of date.
@@ -172,8 +186,12 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
   // Any thread's.
   void OnReplied(fuse::Request& request, uint32_t written) override;
   // Hands a request back to the driver. Its slot's lease, if it had one.
-  MemoryLease Finish(RequestSlot& slot, uint32_t written)
+  // `nanoseconds`: that it took.
+  MemoryLease Finish(RequestSlot& slot, uint32_t written, uint64_t nanoseconds)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
+  void Count(const RequestSlot& slot, uint64_t nanoseconds)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
+  [[gnu::cold]] void TellSlow(const RequestSlot& slot, uint64_t nanoseconds);
   // Copies a reply out of revoked memory to where the guest expects it. `written`, or 0 if that is
   // no longer shared with us.
   uint32_t PutBack(const RequestSlot& slot, uint32_t written);
@@ -213,6 +231,8 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
     uint32_t written;
   };
   std::vector<Completed> completed_ ABSL_GUARDED_BY(publish_mutex_);  // while suspended
+  // Its answers under the publish lock, unless discarded; what it takes is the turn's to count.
+  telemetry::QueueCounters counters_;
 
   // Odd while the turn is in a request. A turn's own changes cost no more than a store and an
   // uncontended compare-and-exchange for each request; it never repeats a value.

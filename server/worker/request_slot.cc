@@ -18,6 +18,23 @@ bool RequestSlot::Detach(const MemoryLease& lease) {
   return false;
 }
 
+void RequestSlot::Show(uint64_t since) {
+  shown_opcode_.store(header().opcode, std::memory_order_relaxed);
+  shown_unique_.store(header().unique, std::memory_order_relaxed);
+  shown_node_.store(header().nodeid, std::memory_order_relaxed);
+  since_.store(since, std::memory_order_release);
+}
+
+bool RequestSlot::Look(Sight& sight) const {
+  if (!taken()) return false;
+  sight.since = since_.load(std::memory_order_acquire);
+  sight.opcode = shown_opcode_.load(std::memory_order_relaxed);
+  sight.unique = shown_unique_.load(std::memory_order_relaxed);
+  sight.node = shown_node_.load(std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return sight.since != 0 && since_.load(std::memory_order_relaxed) == sight.since;
+}
+
 MemoryLease RequestSlot::Free() {
   State expected = State::kInline;
   if (state_.compare_exchange_strong(expected, State::kFree, std::memory_order_acq_rel)) {
@@ -41,25 +58,29 @@ SlotTable::SlotTable(os::MappedMemory slots, os::MappedMemory overflow, size_t h
                      size_t max_chain_iovecs, fuse::Session& session)
     : slots_(std::move(slots)),
       overflow_(std::move(overflow)),
-      made_(heads),
+      heads_(heads),
+      made_(std::make_unique<std::atomic<bool>[]>(heads)),
       scratch_(max_chain_iovecs),
       session_(&session) {}
 
 SlotTable::~SlotTable() {
   auto* slots = reinterpret_cast<RequestSlot*>(slots_.data());
-  for (size_t head = 0; head < made_.size(); ++head) {
-    if (made_[head]) slots[head].~RequestSlot();
+  if (made_ == nullptr) return;  // moved from
+  for (size_t head = 0; head < heads_; ++head) {
+    if (made(head)) slots[head].~RequestSlot();
   }
 }
 
 RequestSlot* SlotTable::Take(uint16_t head) {
   RequestSlot* slot = reinterpret_cast<RequestSlot*>(slots_.data()) + head;
-  if (!made_[head]) {
+  if (!made(head)) {
     new (slot) RequestSlot(head, *session_);
-    made_[head] = true;
+    made_[head].store(true, std::memory_order_release);
   }
   if (slot->taken()) return nullptr;
-  slot->state_.store(RequestSlot::State::kInline, std::memory_order_relaxed);
+  slot->since_.store(0, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);
+  slot->state_.store(RequestSlot::State::kInline, std::memory_order_release);
   return slot;
 }
 

@@ -59,6 +59,19 @@ class RequestSlot final : public fuse::Request, public SlowLane::Job {
   // The slot is not touched after this.
   MemoryLease Free();
 
+  // What anybody may see of a request that is in flight.
+  struct Sight {
+    uint64_t since = 0;  // a look at the cycle clock
+    uint64_t unique = 0;
+    uint64_t node = 0;
+    uint32_t opcode = 0;
+  };
+  // Queue thread, once the request is prepared.
+  void Show(uint64_t since);
+  uint64_t since() const { return since_.load(std::memory_order_relaxed); }
+  // Any thread. False if there is nothing to be seen, or it changes at this moment.
+  bool Look(Sight& sight) const;
+
   // Serves the request (in the slow lane).
   void Run() override { session_.Serve(*this); }
 
@@ -68,6 +81,12 @@ class RequestSlot final : public fuse::Request, public SlowLane::Job {
 
   const uint16_t head_;
   std::atomic<State> state_ = State::kFree;
+  // Copies, as the request's own are no one else's to read. Consistent if since_ is the same before
+  // and after; it is 0 from Take to Show.
+  std::atomic<uint32_t> shown_opcode_ = 0;
+  std::atomic<uint64_t> since_ = 0;
+  std::atomic<uint64_t> shown_unique_ = 0;
+  std::atomic<uint64_t> shown_node_ = 0;
   const virtqueue::GuestMemory* memory_ = nullptr;  // what the chain was translated by
   virtqueue::Chain chain_;
   MemoryLease lease_;  // while detached
@@ -87,24 +106,34 @@ class SlotTable {
   std::span<iovec> scratch() { return scratch_; }
   // Takes the slot of `head`; nullptr if it is in flight, which no honest driver brings about.
   RequestSlot* Take(uint16_t head);
+  // Calls `visit` with each slot that has ever been taken. Any thread.
+  template <typename Visit>
+  void VisitMade(Visit visit) const {
+    const auto* const slots = reinterpret_cast<const RequestSlot*>(slots_.data());
+    for (size_t head = 0; head < heads_; ++head) {
+      if (made_[head].load(std::memory_order_acquire)) visit(slots[head]);
+    }
+  }
   // Calls `visit` with each slot that is taken.
   template <typename Visit>
   void VisitTaken(Visit visit) {
     auto* const slots = reinterpret_cast<RequestSlot*>(slots_.data());
-    for (size_t head = 0; head < made_.size(); ++head) {
-      if (made_[head] && slots[head].taken()) visit(slots[head]);
+    for (size_t head = 0; head < heads_; ++head) {
+      if (made(head) && slots[head].taken()) visit(slots[head]);
     }
   }
   // Moves a chain, gathered into scratch() by `memory`, into a slot that was taken.
   void Keep(RequestSlot& slot, const virtqueue::Chain& chain, const virtqueue::GuestMemory& memory);
 
  private:
+  bool made(size_t head) const { return made_[head].load(std::memory_order_relaxed); }
   SlotTable(os::MappedMemory slots, os::MappedMemory overflow, size_t heads,
             size_t max_chain_iovecs, fuse::Session& session);
 
   os::MappedMemory slots_;     // RequestSlot[heads], made where made_ says so
   os::MappedMemory overflow_;  // iovec[heads][scratch_.size()]; untouched pages cost nothing
-  std::vector<bool> made_;
+  size_t heads_;
+  std::unique_ptr<std::atomic<bool>[]> made_;
   std::vector<iovec> scratch_;
   fuse::Session* session_;
 };

@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -94,6 +95,8 @@ absl::Status SupervisorLinks::Handle(Link& link, const internal::ToWorker& messa
     case ToWorker::kRetire:
       options_.retire();
       return absl::OkStatus();
+    case ToWorker::kListInflight:
+      return SendInflight(link, message.list_inflight());
     case ToWorker::MESSAGE_NOT_SET:
       break;
   }
@@ -117,6 +120,15 @@ absl::Status SupervisorLinks::Greet(Link& link, const internal::ToWorker::Hello&
 absl::Status SupervisorLinks::SendStatus(Link& link) {
   internal::FromWorker message;
   *message.mutable_status() = options_.status();
+  return link.channel.Send(message);
+}
+
+absl::Status SupervisorLinks::SendInflight(Link& link,
+                                           const internal::ToWorker::ListInflight& query) {
+  internal::FromWorker message;
+  *message.mutable_inflight() =
+      options_.inflight(std::min(query.max_requests(), ipc::kMaxInflightRequests));
+  message.mutable_inflight()->set_number(query.number());
   return link.channel.Send(message);
 }
 

@@ -32,6 +32,7 @@ class SupervisorLinks {
     std::function<void(bool draining)> set_draining;
     std::function<void()> disconnect;
     std::function<void()> retire;
+    std::function<internal::FromWorker::InflightRequests(size_t max_requests)> inflight;
   };
   static constexpr size_t kMaxLinks = 4;
 
@@ -57,6 +58,7 @@ class SupervisorLinks {
   absl::Status Handle(Link& link, const internal::ToWorker& message);
   absl::Status Greet(Link& link, const internal::ToWorker::Hello& hello);
   absl::Status SendStatus(Link& link);
+  absl::Status SendInflight(Link& link, const internal::ToWorker::ListInflight& query);
   void Close(int fd, const absl::Status& why);
 
   os::Epoll& epoll_;

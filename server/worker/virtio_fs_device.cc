@@ -30,6 +30,15 @@ absl::StatusOr<std::unique_ptr<VirtioFsDevice>> VirtioFsDevice::Create(Options o
     return absl::InvalidArgumentError(absl::StrCat(
         options.request_queues, " request queues; there must be 1 to ", kMaxRequestQueues));
   }
+  if (!options.clock.has_value()) options.clock = os::CycleClock::Start();
+  options.clock->Calibrate();
+  if (options.counters == nullptr) {
+    ErrnoOr<telemetry::ExportCounters> counters = telemetry::ExportCounters::MakePrivate();
+    if (!counters.ok()) {
+      return absl::ResourceExhaustedError(ErrnoStatus(counters.error(), "map counters").message());
+    }
+    options.counters = std::make_shared<const telemetry::ExportCounters>(*std::move(counters));
+  }
   ErrnoOr<std::unique_ptr<StuckWatch>> watch = StuckWatch::Create();
   if (!watch.ok()) {
     return absl::ResourceExhaustedError(ErrnoStatus(watch.error(), "make a timer").message());
@@ -46,6 +55,7 @@ VirtioFsDevice::VirtioFsDevice(Options options, fuse::Session& session, TaskQueu
     : options_(std::move(options)),
       session_(session),
       tasks_(tasks),
+      slow_requests_(options_.export_name, options_.slow_request),
       memory_(tasks),
       watch_(std::move(watch)),
       slow_lane_(std::move(slow_lane)) {
@@ -161,6 +171,35 @@ bool VirtioFsDevice::AnyAwake() const {
       vrings_, [](const auto& v) { return v->thread != nullptr && v->thread->awake(); });
 }
 
+VirtioFsDevice::InFlightList VirtioFsDevice::ListInFlight(size_t max_requests) const {
+  const auto younger = [](const InFlight& a, const InFlight& b) { return a.age > b.age; };
+  InFlightList list;
+  const uint64_t now = options_.clock->Now();
+  for (size_t index = 0; index < vrings_.size(); ++index) {
+    const Vring& vring = *vrings_[index];
+    const QueueThread* const ring =
+        vring.thread != nullptr ? vring.thread.get() : vring.suspended.get();
+    if (ring == nullptr) continue;
+    ring->VisitInFlight([&](const RequestSlot::Sight& sight) {
+      ++list.total;
+      if (max_requests == 0) return;
+      list.oldest.push_back(
+          {.queue = index,
+           .opcode = sight.opcode,
+           .unique = sight.unique,
+           .node = sight.node,
+           .age = std::chrono::nanoseconds(options_.clock->NanosecondsBetween(sight.since, now))});
+      // A heap whose top is the youngest: that gives way.
+      std::ranges::push_heap(list.oldest, younger);
+      if (list.oldest.size() <= max_requests) return;
+      std::ranges::pop_heap(list.oldest, younger);
+      list.oldest.pop_back();
+    });
+  }
+  std::ranges::sort_heap(list.oldest, younger);
+  return list;
+}
+
 void VirtioFsDevice::SetMemory(std::shared_ptr<const virtqueue::GuestMemory> memory,
                                std::function<void()> done) {
   memory_.Replace(std::move(memory), std::move(done));
@@ -215,7 +254,10 @@ absl::Status VirtioFsDevice::StartVring(size_t index, vhost_user::VringStart sta
                                .ring_lane = *ring_lane_,
                                .watch = *watch_,
                                .memory = memory_,
-                               .tasks = tasks_};
+                               .tasks = tasks_,
+                               .clock = *options_.clock,
+                               .counters = *options_.counters,
+                               .slow_requests = slow_requests_};
   FSD_ASSIGN_OR_RETURN(vring.thread, QueueThread::Start(services, std::move(setup)));
   return absl::OkStatus();
 }

@@ -21,7 +21,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/fuse/session.h"
+#include "server/os/cycle_clock.h"
 #include "server/os/thread.h"
+#include "server/telemetry/export_counters.h"
 #include "server/vhost_user/device.h"
 #include "server/worker/adaptive_poll.h"
 #include "server/worker/memory_leases.h"
@@ -47,6 +49,12 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
     // How long requests in flight are waited for when a ring stops or loses memory; after that
     // guest memory is taken from them and the ring is suspended.
     absl::Duration drain_patience = absl::Seconds(1);
+    // Begun; calibrated before the first request. Without one, a clock of its own.
+    std::optional<os::CycleClock> clock;
+    // Without any, those that nobody reads.
+    std::shared_ptr<const telemetry::ExportCounters> counters;
+    // Requests that take longer are slow; 0: none is.
+    std::chrono::nanoseconds slow_request{0};
     // Each time Reset has ended the guest's session. Control thread.
     std::function<void()> on_session_ended = [] {};
   };
@@ -80,6 +88,21 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   // Memory and dirty log stay. A function that an earlier call was given and that has not been
   // called by now, will not be: its connection may be gone.
   void Reset(std::function<void()> done) override;
+  // A request that waits for its answer.
+  struct InFlight {
+    size_t queue = 0;
+    uint32_t opcode = 0;
+    uint64_t unique = 0;
+    uint64_t node = 0;
+    std::chrono::nanoseconds age{0};
+  };
+  struct InFlightList {
+    std::vector<InFlight> oldest;  // the oldest first
+    uint64_t total = 0;            // with those that found no place
+  };
+  // Of this very moment, at most `max_requests`. Does not wait for any of them.
+  InFlightList ListInFlight(size_t max_requests) const;
+
   // Whether requests that a reset or another guest has left behind have not ended: the destructor
   // would wait for them.
   bool stuck() const { return !leaving_.empty(); }
@@ -124,10 +147,11 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   // Resets the session, on its own thread or in the slow lane.
   void Run() override;
 
-  const Options options_;
+  const Options options_;  // with its clock and counters
   fuse::Session& session_;
   TaskQueue& tasks_;
   std::array<std::byte, kMaxTagBytes + sizeof(uint32_t)> config_;
+  SlowRequestLog slow_requests_;
   MemoryLeases memory_;
   std::shared_ptr<const virtqueue::DirtyLog> log_;
   std::vector<std::unique_ptr<Vring>> vrings_;

@@ -14,6 +14,7 @@
 #include "server/errors/errno_or.h"
 #include "server/errors/status_macros.h"
 #include "server/ipc/worker_channel.h"
+#include "server/telemetry/export_counters.h"
 #include "server/telemetry/log.h"
 #include "server/worker/session_options.h"
 
@@ -80,14 +81,25 @@ absl::Status Worker::SetUp(Options& options) {
       *filesystem_, SessionOptionsOf(spec_.spec()),
       [this](const fuse::NegotiatedInit& init) { OnMountChange(init); },
       [this] { OnMountChange(std::nullopt); });
-  FSD_ASSIGN_OR_RETURN(device_,
-                       VirtioFsDevice::Create(
-                           {.export_name = name_,
-                            .tag = spec_.spec().tag(),
-                            .request_queues = std::max<uint32_t>(1, spec_.spec().request_queues()),
-                            .poll = std::chrono::microseconds(spec_.spec().poll_us()),
-                            .on_session_ended = [this] { OnUnmounted(); }},
-                           *session_, *tasks_));
+  const size_t request_queues = std::max<uint32_t>(1, spec_.spec().request_queues());
+  std::shared_ptr<const telemetry::ExportCounters> counters;
+  if (options.counters.valid()) {
+    FSD_ASSIGN_OR_RETURN(
+        telemetry::ExportCounters mapped,
+        telemetry::ExportCounters::Map(options.counters.get(), 1 + request_queues));
+    counters = std::make_shared<const telemetry::ExportCounters>(std::move(mapped));
+  }
+  FSD_ASSIGN_OR_RETURN(
+      device_,
+      VirtioFsDevice::Create({.export_name = name_,
+                              .tag = spec_.spec().tag(),
+                              .request_queues = request_queues,
+                              .poll = std::chrono::microseconds(spec_.spec().poll_us()),
+                              .clock = options.clock,
+                              .counters = std::move(counters),
+                              .slow_request = std::chrono::nanoseconds(spec_.slow_request_nanos()),
+                              .on_session_ended = [this] { OnUnmounted(); }},
+                             *session_, *tasks_));
   supervisors_ = std::make_unique<SupervisorLinks>(
       epoll_,
       SupervisorLinks::Options{
@@ -98,7 +110,8 @@ absl::Status Worker::SetUp(Options& options) {
           .set_draining =
               [this](bool draining) { tasks_->Post([this, draining] { SetDraining(draining); }); },
           .disconnect = [this] { tasks_->Post([this] { Disconnect(); }); },
-          .retire = [this] { tasks_->Post([this] { Retire(); }); }});
+          .retire = [this] { tasks_->Post([this] { Retire(); }); },
+          .inflight = [this](size_t max_requests) { return InFlight(max_requests); }});
   FSD_ASSIGN_OR_RETURN(status_pacer_,
                        StatusPacer::Create(epoll_, [this] { supervisors_->PushStatus(); }));
   const ErrnoOr<void> watched =
@@ -261,6 +274,21 @@ void Worker::Retire() {
   retiring_ = true;
   if (phase_ == Phase::kListening && !stopping_) vhost_acceptor_->Pause();
   status_pacer_->Push();
+}
+
+internal::FromWorker::InflightRequests Worker::InFlight(size_t max_requests) const {
+  const VirtioFsDevice::InFlightList list = device_->ListInFlight(max_requests);
+  internal::FromWorker::InflightRequests requests;
+  requests.set_total(list.total);
+  for (const VirtioFsDevice::InFlight& request : list.oldest) {
+    internal::InflightRequest& told = *requests.add_requests();
+    told.set_queue(static_cast<uint32_t>(request.queue));
+    told.set_opcode(request.opcode);
+    told.set_unique(request.unique);
+    told.set_node_id(request.node);
+    told.set_age_nanos(static_cast<uint64_t>(request.age.count()));
+  }
+  return requests;
 }
 
 internal::WorkerStatus Worker::Status() const {

@@ -32,6 +32,7 @@
 #include "backends/filesystem.h"
 #include "proto/fsd/internal/worker.pb.h"
 #include "server/fuse/session.h"
+#include "server/os/cycle_clock.h"
 #include "server/os/epoll.h"
 #include "server/os/mutex.h"
 #include "server/os/unique_fd.h"
@@ -51,6 +52,10 @@ class Worker {
     os::UniqueFd control_listener;  // SOCK_SEQPACKET
     os::UniqueFd vhost_listener;    // SOCK_STREAM
     std::unique_ptr<backends::Filesystem> filesystem;
+    // Begun before there was a jail, unless there is none.
+    std::optional<os::CycleClock> clock;
+    // Of telemetry::CreateCounterFile. Invalid: nobody reads what is counted.
+    os::UniqueFd counters;
     // The kernel has no Landlock that could be used; for the status.
     bool landlock_lacking = false;
     // As sandbox::Jail's; for the status.
@@ -91,6 +96,7 @@ class Worker {
   void Retire();
   void ResetDevice();
   internal::WorkerStatus Status() const;
+  internal::FromWorker::InflightRequests InFlight(size_t max_requests) const;
 
   const internal::WorkerSpec spec_;
   const std::string& name_;  // the export's

@@ -433,6 +433,42 @@ TEST_F(WorkerTest, AnswersSupervisorsWhileTheFileSystemHangs) {
   EXPECT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING).has_value());
 }
 
+TEST_F(WorkerTest, ListsWhatIsInFlightWhileTheFileSystemHangs) {
+  FakeFrontEnd front_end(vhost_path());
+  front_end.Mount(guest_, ring_);
+  FakeSupervisor supervisor(control_path());
+  supervisor.Hello();
+  ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_MOUNTED).has_value());
+  ToWorker query;
+  query.mutable_list_inflight()->set_max_requests(10);
+  query.mutable_list_inflight()->set_number(1);
+  supervisor.Send(query);
+  std::optional<FromWorker> answer = supervisor.Next();
+  ASSERT_TRUE(answer.has_value() && answer->has_inflight());
+  EXPECT_EQ(answer->inflight().total(), 0U);
+
+  filesystem_->blocking_gate.Close();
+  ring_.OfferGetAttributes(2, kBlocking);
+  ring_.Kick();
+  ASSERT_TRUE(filesystem_->blocking_gate.AwaitWaiting(1));
+  query.mutable_list_inflight()->set_number(2);
+  supervisor.Send(query);
+  answer = supervisor.Next();
+  ASSERT_TRUE(answer.has_value() && answer->has_inflight());
+  EXPECT_EQ(answer->inflight().number(), 2U);
+  EXPECT_EQ(answer->inflight().total(), 1U);
+  ASSERT_EQ(answer->inflight().requests_size(), 1);
+  EXPECT_EQ(answer->inflight().requests(0).opcode(), static_cast<uint32_t>(FUSE_GETATTR));
+  EXPECT_GT(answer->inflight().requests(0).age_nanos(), 0U);
+  query.mutable_list_inflight()->set_max_requests(0);
+  supervisor.Send(query);
+  answer = supervisor.Next();
+  ASSERT_TRUE(answer.has_value() && answer->has_inflight());
+  EXPECT_EQ(answer->inflight().requests_size(), 0);
+  EXPECT_EQ(answer->inflight().total(), 1U);
+  filesystem_->blocking_gate.Open();
+}
+
 TEST_F(WorkerTest, AFrontEndThatSendsGarbageIsClosedAndTheNextIsServed) {
   FakeFrontEnd bad(vhost_path());
   bad.Tell(static_cast<FrontendRequest>(0xffffffff), uint64_t{0});

@@ -46,7 +46,7 @@ class Scale(unittest.TestCase):
     def test_the_supervisor_has_descriptors_for_each_export_but_no_threads(self):
         fds = [s["supervisor"]["fds"] for s in self.report["snapshots"]]
         self.assertEqual(fds[1] - fds[0], fds[2] - fds[1])
-        self.assertEqual(fds[2] - fds[0], EXPORTS * 4)
+        self.assertEqual(fds[2] - fds[0], EXPORTS * 5)
         self.assertGreater(fds[2], DESCRIPTORS)
         self.assertLess(self.all["supervisor"]["threads"], EXPORTS)
 

@@ -34,9 +34,10 @@ WALLS = {
     "server/access/": FLOOR + TELEMETRY + PUBLIC_PROTO + ["server/supervisor/listener.h"],
     "server/control/": FLOOR + TELEMETRY + INTERNAL_PROTO + PUBLIC_PROTO + [
         "server/supervisor/", "server/access/", "server/host/"],
+    "server/metrics/": FLOOR + TELEMETRY + INTERNAL_PROTO + ["server/supervisor/"],
     "server/exe/": FLOOR + TELEMETRY + INTERNAL_PROTO + BACKEND_INTERFACE + [
         "backends/", "server/sandbox/", "server/ipc/", "server/worker/", "server/supervisor/",
-        "server/access/", "server/control/", "server/host/"],
+        "server/access/", "server/control/", "server/host/", "server/metrics/"],
     "backends/passthrough/": FLOOR + BACKEND_INTERFACE + ["backends/lock_ranges.h"],
     "backends/memory/": FLOOR + BACKEND_INTERFACE + ["backends/lock_ranges.h"],
     "backends/": FLOOR,
@@ -94,6 +95,11 @@ class Sources(unittest.TestCase):
         self.assertEqual([path for path in tracked() if path.endswith((".cc", ".h"))
                           and re.search(r"#include [<\"]grpc", read(path))
                           and not path.startswith(allowed)], [])
+
+    def test_only_the_metrics_room_names_prometheus(self):
+        self.assertEqual([path for path in tracked() if path.endswith((".cc", ".h"))
+                          and re.search(r"#include [<\"]prometheus", read(path))
+                          and not path.startswith("server/metrics/")], [])
 
     def test_no_test_links_a_composition_root_as_a_library(self):
         self.assertEqual([path for path in tracked() if path.endswith((".cc", ".h"))
