@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -109,9 +111,9 @@ QueueThread::QueueThread(const QueueServices& services, QueueSetup setup, SlotTa
       enabled_(setup.enabled),
       log_(std::move(setup.log)),
       counters_(services.counters.queue(setup.index)),
-      coalesce_(setup.coalesce),
       slots_(std::move(slots)),
       poll_(setup.poll) {
+  if (setup.coalesce) coalescing_.emplace(queue_->size());
   counters_.ForgetTaken();
 }
 
@@ -170,8 +172,6 @@ bool QueueThread::Loop(Turn& turn) {
     TakeMemory(turn);
     if (!ServeRing(turn)) return false;
     awake_.store(false, std::memory_order_release);
-    // Whose signal it was that ended Coalesce, perhaps.
-    if (stopping_.load(std::memory_order_acquire)) return true;
     const bool polling = !kick_.valid() && Serving();
     std::array<epoll_event, 2> events;
     ::epoll_wait(epoll_.get(), events.data(), events.size(), polling ? kPollIntervalMs : -1);
@@ -341,18 +341,15 @@ bool QueueThread::ServeRing(Turn& turn) {
     batch_of_this_thread = nullptr;
     if (batch == Batch::kLost) return false;
     CallIfNeeded();
-    if (queue_->next_available() != begun && Coalesce()) continue;
+    const auto served = static_cast<uint16_t>(queue_->next_available() - begun);
+    if (coalescing_.has_value() && served != 0) {
+      std::this_thread::sleep_for(coalescing_->After(served));
+      continue;
+    }
     if (poll_.on() && Poll()) continue;
     const os::MutexLock lock(publish_mutex_);
     more = queue_->RequestKicks(log_.get());
   }
-  return true;
-}
-
-bool QueueThread::Coalesce() {
-  if (!coalesce_) return false;
-  std::array<epoll_event, 2> events;
-  ::epoll_wait(epoll_.get(), events.data(), events.size(), kPollIntervalMs);
   return true;
 }
 

@@ -48,6 +48,7 @@
 #include "server/virtqueue/dirty_log.h"
 #include "server/virtqueue/virtqueue.h"
 #include "server/worker/adaptive_poll.h"
+#include "server/worker/coalescing.h"
 #include "server/worker/memory_leases.h"
 #include "server/worker/notifier.h"
 #include "server/worker/request_slot.h"
@@ -79,7 +80,7 @@ struct QueueSetup {
   os::UniqueFd kick;  // invalid: the ring is looked at again and again
   bool enabled = false;
   AdaptivePoll::Duration poll{0};
-  // After requests, those that come within 1 ms are served together, without a kick.
+  // After requests, those that come within at most 1 ms are served together, without a kick.
   bool coalesce = false;
   Notifier& call;
   Notifier& error;
@@ -165,8 +166,6 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
   [[nodiscard]] bool Loop(Turn& turn);
   // Serves until the ring is empty, or the thread is to stop or pause. False as Loop.
   [[nodiscard]] bool ServeRing(Turn& turn);
-  // If requests are to be coalesced, sleeps meanwhile: true.
-  bool Coalesce();
   // Looks at the ring until there is something to serve or the window is over.
   bool Poll();
   // Serves some requests without a call.
@@ -247,8 +246,8 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
   bool in_lane_ ABSL_GUARDED_BY(custody_mutex_) = false;  // submitted, and not begun
   std::atomic<uint64_t> memory_generation_ = 0;           // of the last turn's lease
 
-  const bool coalesce_;
   // The turn's that has the ring.
+  std::optional<Coalescing> coalescing_;
   SlotTable slots_;
   AdaptivePoll poll_;
   std::chrono::steady_clock::time_point idle_since_{};  // while poll_ is on
