@@ -133,7 +133,6 @@ TEST_F(ForgetRaceTest, EveryReplyIsTrueAndNothingIsLeft) {
   const uint64_t inodes_of_a_fresh_session = worker_->Usage().inodes;
   std::set<uint64_t> known;
   for (int round = 0; round < kRounds; ++round) {
-    const size_t mark = front_end_->arena().mark();
     known.clear();
     for (const auto& [node, count] : lookups_) known.insert(node);
     // While it is used and looked up anew.
@@ -149,8 +148,9 @@ TEST_F(ForgetRaceTest, EveryReplyIsTrueAndNothingIsLeft) {
       Submit(2, FUSE_GETATTR, node, getattr);
     }
     ReleaseAll(3);
+    // The arena has room for all rounds: a buffer that came back on another queue would be a race to
+    // ThreadSanitizer, which does not see through the two mappings of the rings what orders them.
     ASSERT_NO_FATAL_FAILURE(KickAndCollect());
-    front_end_->arena().ReleaseTo(mark);
   }
 
   ReleaseAll(1);
