@@ -210,19 +210,22 @@ class Guest:
             self._qmp = Qmp(self._qmp_path)
         return self._qmp
 
-    def plug(self, path, tag, port=0):
-        """Hot-plugs a share as an orchestrator does."""
-        self.qmp.call("chardev-add", id=f"c{port}", backend={
-            "type": "socket",
-            "data": {"addr": {"type": "unix", "data": {"path": path}}, "server": False}})
-        self.qmp.call("device_add", driver="vhost-user-fs-pci", id=f"fs{port}", chardev=f"c{port}",
-                      tag=tag, bus=f"rp{port}", **{"queue-size": 1024})
+    def plug(self, commands, port=0):
+        """Hot-plugs a share as an orchestrator does: `commands` as `fsctl export args --for qmp -o json`
+        has them. Returns the device's id, for unplug()."""
+        for command in commands:
+            arguments = dict(command["arguments"])
+            if command["execute"] == "device_add":
+                arguments["bus"] = f"rp{port}"
+                device = arguments["id"]
+            self.qmp.call(command["execute"], **arguments)
+        return device
 
-    def unplug(self, port=0):
+    def unplug(self, device):
         """Unplugs it and waits until the guest has let go."""
-        self.qmp.call("device_del", id=f"fs{port}")
-        self.qmp.wait_event("DEVICE_DELETED", device=f"fs{port}")
-        self.qmp.call("chardev-remove", id=f"c{port}")
+        self.qmp.call("device_del", id=device)
+        self.qmp.wait_event("DEVICE_DELETED", device=device)
+        self.qmp.call("chardev-remove", id=device)
 
     def reboot(self):
         self.start("sync; reboot -f")

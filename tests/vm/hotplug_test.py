@@ -2,6 +2,7 @@
 """An export is created and hot-plugged into a running guest, unplugged and deleted, while another
 guest keeps reading."""
 import hashlib
+import json
 import os
 import unittest
 
@@ -26,7 +27,8 @@ class Hotplug(unittest.TestCase):
 
                 for round_number in range(3):
                     hot = service.create("hot", "hot")
-                    guest.plug(hot.socket, "hot")
+                    device = guest.plug(json.loads(
+                        service.fsctl("export", "args", "hot", "--for", "qmp", "-o", "json")))
                     guest.mount("hot", "/mnt")
                     guest.run(f"echo round {round_number} >/mnt/note")
                     self.assertEqual(hot.read("note"), f"round {round_number}\n".encode())
@@ -36,7 +38,7 @@ class Hotplug(unittest.TestCase):
                     self.assertIn("a front-end is connected", refused.stderr)
 
                     guest.run("umount /mnt")
-                    guest.unplug()
+                    guest.unplug(device)
                     hot.wait_state("LISTENING")
                     service.delete("hot")
                     self.assertFalse(os.path.exists(hot.socket))
