@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -224,6 +225,31 @@ TEST_F(GrpcServerTest, SetsTheLogLevelAndAnswersWithTheOneBefore) {
     ASSERT_TRUE(stub->SetLogLevel(&context, request, &response).ok());
     EXPECT_EQ(response.previous_level(), before);
   }
+}
+
+TEST_F(GrpcServerTest, ChecksItsHost) {
+  config_.allow_source = {directory_, "/nonexistent"};
+  Start();
+  ASSERT_TRUE(CreateWeb().ok());
+  grpc::ClientContext context;
+  v1::CheckHostResponse response;
+
+  ASSERT_TRUE(v1::ServerService::NewStub(channel_)
+                  ->CheckHost(&context, v1::CheckHostRequest(), &response)
+                  .ok());
+
+  std::map<std::string, v1::HostCheck> checks;
+  for (const v1::HostCheck& check : response.checks()) {
+    EXPECT_EQ(check.level() == v1::HostCheck::OK, check.cost().empty()) << check.ShortDebugString();
+    EXPECT_EQ(check.level() == v1::HostCheck::OK, check.remedy().empty());
+    EXPECT_NE(check.found(), "") << check.check();
+    EXPECT_TRUE(checks.emplace(check.check() + " " + check.subject(), check).second);
+  }
+  EXPECT_EQ(checks.at("SECCOMP ").level(), v1::HostCheck::OK);
+  EXPECT_TRUE(checks.contains("SOURCE " + directory_));
+  EXPECT_EQ(checks.at("SOURCE /nonexistent").level(), v1::HostCheck::WARNING);
+  EXPECT_EQ(checks.at("EXPORT_SOURCE /srv/web").level(), v1::HostCheck::WARNING);
+  EXPECT_TRUE(checks.contains("STATE_DIRECTORY " + directory_ + "/state"));
 }
 
 TEST_F(GrpcServerTest, HealthKnowsExportsThatWereThereBefore) {

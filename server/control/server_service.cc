@@ -12,6 +12,8 @@
 #include "server/control/served_export_fields.h"
 #include "server/control/served_fields.h"
 #include "server/control/status_details.h"
+#include "server/host/host_check.h"
+#include "server/host/host_facts.h"
 #include "server/supervisor/id_interval.h"
 #include "server/telemetry/log.h"
 
@@ -28,11 +30,38 @@ telemetry::LogLevel FromV1(v1::LogLevel level) {
 static_assert(static_cast<int>(telemetry::LogLevel::kDebug) + 1 == v1::LOG_LEVEL_DEBUG);
 static_assert(static_cast<int>(telemetry::LogLevel::kError) + 1 == v1::LOG_LEVEL_ERROR);
 
+// The API's levels are those of a check and one more, as 0 is none.
+static_assert(static_cast<int>(host::HostCheck::Level::kOk) + 1 == v1::HostCheck::OK);
+static_assert(static_cast<int>(host::HostCheck::Level::kError) + 1 == v1::HostCheck::ERROR);
+
+v1::HostCheck ToV1(const host::HostCheck& check) {
+  v1::HostCheck shown;
+  shown.set_check(check.check);
+  shown.set_subject(check.subject);
+  shown.set_level(static_cast<v1::HostCheck::Level>(static_cast<int>(check.level) + 1));
+  shown.set_found(check.found);
+  shown.set_cost(check.cost);
+  shown.set_remedy(check.remedy);
+  return shown;
+}
+
+std::vector<std::string> SourcesOf(const std::vector<supervisor::ExportView>& views) {
+  std::vector<std::string> sources;
+  for (const auto& view : views) sources.push_back(view.record.spec().source_path());
+  return sources;
+}
+
 }  // namespace
 
 ServerService::ServerService(supervisor::Supervisor& supervisor, const supervisor::Config& config,
                              const std::string& version)
-    : supervisor_(supervisor) {
+    : supervisor_(supervisor),
+      host_checks_(HostCheckCalls::Create(
+          [config, cgroup = supervisor.CgroupDirectory()](const auto& export_sources) {
+            const host::ServerFacts server{.export_sources = export_sources,
+                                           .cgroup_directory = cgroup};
+            return host::CheckHost(host::ReadHostFacts(config, &server));
+          })) {
   unchanging_.set_version(version);
   unchanging_.mutable_start_time()->set_seconds(absl::ToUnixSeconds(absl::Now()));
   unchanging_.set_pid(getpid());
@@ -109,6 +138,35 @@ grpc::ServerUnaryReactor* ServerService::SetLogLevel(grpc::CallbackServerContext
                               return grpc::Status();
                             });
                           });
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* ServerService::CheckHost(grpc::CallbackServerContext*,
+                                                   const v1::CheckHostRequest* request,
+                                                   v1::CheckHostResponse* response) {
+  auto call = std::make_shared<PendingCall>();
+  FieldViolations violations;
+  CheckServedFields(*request, {}, violations);
+  if (!violations.empty()) {
+    call->Answer([&] { return InvalidFields(violations); });
+    return call->reactor();
+  }
+  supervisor_.ListExports([checks = host_checks_, call, response](
+                              const absl::StatusOr<std::vector<supervisor::ExportView>>& views) {
+    if (!views.ok()) {
+      return call->Answer([&] { return FailedCall(views.status(), ""); });
+    }
+    checks->Check(SourcesOf(*views), *call->cancellation(),
+                  [call, response](const absl::StatusOr<std::vector<host::HostCheck>>& found) {
+                    call->Answer([&] {
+                      if (!found.ok()) return FailedWith(found.status(), v1::LIMIT_REACHED, {});
+                      for (const host::HostCheck& check : *found) {
+                        *response->add_checks() = ToV1(check);
+                      }
+                      return grpc::Status();
+                    });
+                  });
+  });
   return call->reactor();
 }
 
