@@ -227,6 +227,31 @@ TEST_F(GrpcServerTest, SetsTheLogLevelAndAnswersWithTheOneBefore) {
   }
 }
 
+TEST_F(GrpcServerTest, SetsTheThresholdOfSlowRequestsAndAnswersWithTheOneBefore) {
+  Start();
+  const auto stub = v1::ServerService::NewStub(channel_);
+  const auto set = [&stub](const v1::SetSlowRequestThresholdRequest& request) {
+    grpc::ClientContext context;
+    v1::SetSlowRequestThresholdResponse response;
+    const grpc::Status status = stub->SetSlowRequestThreshold(&context, request, &response);
+    return status.ok() ? response.previous_threshold().ShortDebugString()
+                       : std::to_string(status.error_code());
+  };
+  const std::string invalid = std::to_string(StatusCode::INVALID_ARGUMENT);
+  v1::SetSlowRequestThresholdRequest request;
+  EXPECT_EQ(set(request), invalid);
+  request.mutable_threshold()->set_seconds(24 * 60 * 60 + 1);
+  EXPECT_EQ(set(request), invalid);
+  request.mutable_threshold()->set_seconds(-1);
+  EXPECT_EQ(set(request), invalid);
+  request.mutable_threshold()->set_seconds(2);
+  request.mutable_threshold()->set_nanos(50'000'000);
+  EXPECT_EQ(set(request), "seconds: 1");
+  request.mutable_threshold()->Clear();
+  EXPECT_EQ(set(request), "seconds: 2 nanos: 50000000");
+  EXPECT_EQ(supervisor_.SlowRequest(), absl::ZeroDuration());
+}
+
 TEST_F(GrpcServerTest, ChecksItsHost) {
   config_.allow_source = {directory_, "/nonexistent"};
   Start();

@@ -8,6 +8,9 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "google/protobuf/duration.pb.h"
+#include "server/control/duration_check.h"
 #include "server/control/pending_call.h"
 #include "server/control/served_export_fields.h"
 #include "server/control/served_fields.h"
@@ -33,6 +36,13 @@ static_assert(static_cast<int>(telemetry::LogLevel::kError) + 1 == v1::LOG_LEVEL
 // The API's levels are those of a check and one more, as 0 is none.
 static_assert(static_cast<int>(host::HostCheck::Level::kOk) + 1 == v1::HostCheck::OK);
 static_assert(static_cast<int>(host::HostCheck::Level::kError) + 1 == v1::HostCheck::ERROR);
+
+// From 0 to days.
+void SetDuration(absl::Duration from, google::protobuf::Duration& to) {
+  absl::Duration rest;
+  to.set_seconds(absl::IDivDuration(from, absl::Seconds(1), &rest));
+  to.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+}
 
 v1::HostCheck ToV1(const host::HostCheck& check) {
   v1::HostCheck shown;
@@ -110,6 +120,7 @@ grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerConte
           *response = unchanging_;
           response->set_exports(views->size());
           response->set_log_level(ToV1(telemetry::CurrentLogLevel()));
+          SetDuration(supervisor_.SlowRequest(), *response->mutable_slow_request_threshold());
           return grpc::Status();
         });
       });
@@ -138,6 +149,36 @@ grpc::ServerUnaryReactor* ServerService::SetLogLevel(grpc::CallbackServerContext
                               return grpc::Status();
                             });
                           });
+  return call->reactor();
+}
+
+grpc::ServerUnaryReactor* ServerService::SetSlowRequestThreshold(
+    grpc::CallbackServerContext*, const v1::SetSlowRequestThresholdRequest* request,
+    v1::SetSlowRequestThresholdResponse* response) {
+  constexpr int64_t kMaxSeconds = 24 * 60 * 60;  // as of the configuration
+  auto call = std::make_shared<PendingCall>();
+  static const auto& served = *new std::vector<std::string>{"threshold"};
+  FieldViolations violations;
+  CheckServedFields(*request, {.served = served, .output_only = {}}, violations);
+  if (!request->has_threshold()) {
+    violations.push_back({"threshold", v1::FIELD_REQUIRED,
+                          "say what takes longer than a request should; 0: none is slow"});
+  } else if (auto problem = DurationProblem(request->threshold(), kMaxSeconds)) {
+    violations.push_back({"threshold", v1::FIELD_INVALID, *std::move(problem)});
+  }
+  if (!violations.empty()) {
+    call->Answer([&] { return InvalidFields(violations); });
+    return call->reactor();
+  }
+  const absl::Duration threshold = absl::Seconds(request->threshold().seconds()) +
+                                   absl::Nanoseconds(request->threshold().nanos());
+  supervisor_.SetSlowRequest(threshold, [call, response](absl::StatusOr<absl::Duration> before) {
+    call->Answer([&] {
+      if (!before.ok()) return FailedCall(before.status(), "");
+      SetDuration(*before, *response->mutable_previous_threshold());
+      return grpc::Status();
+    });
+  });
   return call->reactor();
 }
 

@@ -24,6 +24,9 @@ class ServerService final : public v1::ServerService::CallbackService {
   grpc::ServerUnaryReactor* SetLogLevel(grpc::CallbackServerContext* context,
                                         const v1::SetLogLevelRequest* request,
                                         v1::SetLogLevelResponse* response) override;
+  grpc::ServerUnaryReactor* SetSlowRequestThreshold(
+      grpc::CallbackServerContext* context, const v1::SetSlowRequestThresholdRequest* request,
+      v1::SetSlowRequestThresholdResponse* response) override;
   grpc::ServerUnaryReactor* CheckHost(grpc::CallbackServerContext* context,
                                       const v1::CheckHostRequest* request,
                                       v1::CheckHostResponse* response) override;

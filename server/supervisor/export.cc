@@ -47,6 +47,12 @@ std::vector<std::string> SocketDirectories(const Config& config) {
   return directories;
 }
 
+os::SocketAccess AccessOf(const internal::ExportSpec& spec) {
+  return {.uid = spec.socket_uid(),
+          .gid = spec.socket_gid(),
+          .mode = static_cast<mode_t>(spec.socket_mode())};
+}
+
 // In the runtime directory every dead socket is one of ours.
 ExportSocket::IfDead IfDeadFor(const Config& config, const internal::ExportSpec& spec) {
   return IsSameOrBelow(spec.socket_path(), config.runtime_dir) ? ExportSocket::IfDead::kReplace
@@ -81,7 +87,7 @@ ExportView Export::View() const {
 
 ExportSample Export::Sample() const {
   if (worker_ != nullptr) worker_->RefreshStatus();
-  return counting_.Sample(View(), surroundings_.config.slow_request);
+  return counting_.Sample(View(), absl::Nanoseconds(surroundings_.slow_request_nanos.load()));
 }
 
 void Export::ListInflight(InflightCalls::Done done) {
@@ -124,12 +130,9 @@ ExportSocket::IfDead Export::if_dead() const {
 
 absl::Status Export::Listen() {
   const internal::ExportSpec& spec = record_.spec();
-  const os::SocketAccess access{.uid = spec.socket_uid(),
-                                .gid = spec.socket_gid(),
-                                .mode = static_cast<mode_t>(spec.socket_mode())};
   FSD_ASSIGN_OR_RETURN(
       vhost_, ExportSocket::ListenBelow(SocketDirectories(surroundings_.config), spec.socket_path(),
-                                        os::SocketType::kStream, access, if_dead()));
+                                        os::SocketType::kStream, AccessOf(spec), if_dead()));
   return absl::OkStatus();
 }
 
@@ -141,7 +144,7 @@ absl::StatusOr<os::UniqueFd> Export::MakeWorkerSpec(bool in_user_namespace,
   *spec.mutable_spec() = record_.spec();
   spec.set_log_level(static_cast<int>(surroundings_.log_level));
   spec.set_draining(draining_);
-  spec.set_slow_request_nanos(absl::ToInt64Nanoseconds(surroundings_.config.slow_request));
+  spec.set_slow_request_nanos(surroundings_.slow_request_nanos);
   spec.set_in_user_namespace(in_user_namespace);
   spec.set_has_device_wall(has_device_wall);
   const std::string bytes = spec.SerializeAsString();
@@ -377,9 +380,19 @@ void Export::SetDraining(bool draining) {
   }
 }
 
+absl::Status Export::ChangeSocketAccess(const internal::ExportSpec& spec) {
+  if (!vhost_.has_value() || vhost_->fd() < 0) return absl::OkStatus();
+  return vhost_->ChangeAccess(AccessOf(spec));
+}
+
 void Export::Update(internal::ExportRecord record,
                     const std::vector<std::string_view>& for_next_worker) {
+  const bool relimit =
+      record.spec().limits().SerializeAsString() != record_.spec().limits().SerializeAsString();
   record_ = std::move(record);
+  if (relimit && worker_ != nullptr) {
+    ReportUnenforcedLimits(RelimitWorker(surroundings_.cgroups, record_.spec(), source_.get()));
+  }
   // Without a worker, the next one is on the way, or there will be none.
   if (!for_next_worker.empty() && worker_ != nullptr && !exchanging_ && !stopping_) {
     if (awaited_changes_.empty()) worker_->Retire();
@@ -407,6 +420,10 @@ bool Export::next_front_end_has_updates() const {
 
 void Export::TellLogLevel() {
   if (worker_ != nullptr) worker_->SetLogLevel(surroundings_.log_level);
+}
+
+void Export::TellSlowRequest() {
+  if (worker_ != nullptr) worker_->SetSlowRequest(surroundings_.slow_request_nanos);
 }
 
 void Export::Disconnect() {

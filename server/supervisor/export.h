@@ -10,6 +10,7 @@
 #ifndef FSD_SERVER_SUPERVISOR_EXPORT_H_
 #define FSD_SERVER_SUPERVISOR_EXPORT_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -50,6 +51,7 @@ class Export {
     UserNamespaces& user_namespaces;
     CgroupSubtree* cgroups;  // null: none
     const telemetry::LogLevel& log_level;
+    const std::atomic<int64_t>& slow_request_nanos;
     // Record, state, connection or conditions did. Called from within: to change the export, wait.
     std::function<void(const Export&)> changed;
   };
@@ -100,13 +102,17 @@ class Export {
   void SetDraining(bool draining);
   // Whether its worker, if any, does as `draining` says.
   bool worker_knows_draining() const;
-  // Replaces the record. What only the next worker can do is done as soon as no front-end is
-  // connected: `for_next_worker`, the names of its fields.
+  // Owner and mode of the socket that listens, if one does: as `spec` has them, or an error and as
+  // they were. The record is left to Update.
+  absl::Status ChangeSocketAccess(const internal::ExportSpec& spec);
+  // Replaces the record. Limits hold at once, or are reported. What only the next worker can do is
+  // done as soon as no front-end is connected: `for_next_worker`, the names of its fields.
   void Update(internal::ExportRecord record, const std::vector<std::string_view>& for_next_worker);
   // Whether it is sure, as the worker knows that it is to retire.
   bool next_front_end_has_updates() const;
-  // The worker is told the surroundings' level.
+  // The worker is told the surroundings' level, or threshold.
   void TellLogLevel();
+  void TellSlowRequest();
   // Has the worker end the front-end's connection.
   void Disconnect();
   // As it does not end it: kills the worker, which is replaced.

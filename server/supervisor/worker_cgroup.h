@@ -42,6 +42,11 @@ WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const internal::ExportSpec
 void ThrottleWorker(CgroupSubtree* subtree, const internal::ExportSpec& spec, int source,
                     WorkerCgroup& cgroup, const std::string& sysfs = "/sys/dev/block");
 
+// Limits that have changed, of a worker that runs: those of `spec` hold at once, and no others.
+// Results in those that do not, as WorkerCgroup::unenforced.
+std::string RelimitWorker(const CgroupSubtree* subtree, const internal::ExportSpec& spec,
+                          int source, const std::string& sysfs = "/sys/dev/block");
+
 }  // namespace fsd::supervisor
 
 #endif  // FSD_SERVER_SUPERVISOR_WORKER_CGROUP_H_

@@ -101,6 +101,48 @@ TEST_F(WorkerCgroupTest, OfAWorkerBeforeNoLimitIsLeft) {
   EXPECT_EQ(Read("io.max"), device_ + " rbps=max wbps=max riops=max wiops=max");
 }
 
+TEST_F(WorkerCgroupTest, OfAWorkerThatRunsLimitsChangeAndGoAtOnce) {
+  LimitEverything();
+  GiveTheSourceADisk();
+  Make();
+  spec_.mutable_limits()->set_memory_bytes(uint64_t{1} << 30);
+  spec_.mutable_limits()->clear_threads();
+  spec_.mutable_limits()->set_cpu_microseconds_per_second(100'000);
+  spec_.mutable_limits()->clear_io_read_bytes_per_second();
+  spec_.mutable_limits()->clear_io_write_operations_per_second();
+
+  EXPECT_THAT(RelimitWorker(subtree_.get(), spec_, source_.get(), sysfs_), IsEmpty());
+
+  EXPECT_EQ(Read("memory.max"), "1073741824");
+  EXPECT_EQ(Read("memory.swap.max"), "0");
+  EXPECT_EQ(Read("pids.max"), "max");
+  EXPECT_EQ(Read("cpu.max"), "10000 100000");
+  EXPECT_EQ(Read("io.max"), device_ + " rbps=max wbps=max riops=max wiops=max");
+}
+
+TEST_F(WorkerCgroupTest, AnOldLimitThatCannotBeLiftedIsReported) {
+  LimitEverything();
+  GiveTheSourceADisk();
+  Make();
+  cgroups_.MakeUnwritable("export-web/pids.max");
+  spec_.clear_limits();
+
+  EXPECT_EQ(RelimitWorker(subtree_.get(), spec_, source_.get(), sysfs_),
+            "threads: what was set before still holds: write max to pids.max: Is a directory");
+  EXPECT_EQ(Read("memory.max"), "max");
+}
+
+TEST_F(WorkerCgroupTest, LimitsOfAWorkerWithoutCgroupAreReported) {
+  LimitEverything();
+  EXPECT_THAT(RelimitWorker(nullptr, spec_, -1), HasSubstr("threads: the server has no cgroup"));
+  subtree_ = *CgroupSubtree::Take(cgroups_.root());
+  cgroups_.Remove("export-web");
+  EXPECT_THAT(RelimitWorker(subtree_.get(), spec_, -1),
+              HasSubstr("threads: open the worker's cgroup in "));
+  spec_.clear_limits();
+  EXPECT_THAT(RelimitWorker(subtree_.get(), spec_, -1), IsEmpty());
+}
+
 TEST_F(WorkerCgroupTest, NothingSlowsTheStartOfTheWorkersProgram) {
   LimitEverything();
   GiveTheSourceADisk();
