@@ -23,6 +23,7 @@ namespace fsd::supervisor {
 namespace {
 
 constexpr std::string_view kWorkerCrashed = "WORKER_CRASHED";
+constexpr std::string_view kLimitsNotEnforced = "LIMITS_NOT_ENFORCED";
 constexpr std::string_view kUpdatePending = "UPDATE_PENDING";
 
 bool HasPidNamespace(const internal::ExportSpec& spec) {
@@ -252,13 +253,12 @@ void Export::OnHealthy() {
 }
 
 void Export::ReportUnenforcedLimits(const std::string& message) {
-  constexpr std::string_view kReason = "LIMITS_NOT_ENFORCED";
   const auto now = std::find_if(conditions_.begin(), conditions_.end(),
-                                [kReason](const Condition& c) { return c.reason == kReason; });
+                                [](const Condition& c) { return c.reason == kLimitsNotEnforced; });
   if (now == conditions_.end() ? message.empty() : now->message == message) return;
-  RemoveCondition(kReason);
+  RemoveCondition(kLimitsNotEnforced);
   if (!message.empty()) {
-    AddCondition(kReason, message);
+    AddCondition(kLimitsNotEnforced, message);
     FSD_LOG(kWarning, id(), "limits are not enforced: %s", message);
   }
   surroundings_.changed(*this);
@@ -390,9 +390,7 @@ void Export::Update(internal::ExportRecord record,
   const bool relimit =
       record.spec().limits().SerializeAsString() != record_.spec().limits().SerializeAsString();
   record_ = std::move(record);
-  if (relimit && worker_ != nullptr) {
-    ReportUnenforcedLimits(RelimitWorker(surroundings_.cgroups, record_.spec(), source_.get()));
-  }
+  if (relimit && worker_ != nullptr) Relimit();
   // Without a worker, the next one is on the way, or there will be none.
   if (!for_next_worker.empty() && worker_ != nullptr && !exchanging_ && !stopping_) {
     if (awaited_changes_.empty()) worker_->Retire();
@@ -405,6 +403,33 @@ void Export::Update(internal::ExportRecord record,
                  absl::StrCat("these take effect when no front-end is connected: ", names));
   }
   surroundings_.changed(*this);
+}
+
+void Export::OnMemoryNotLimited(pid_t worker, Errno error) {
+  if (worker_ == nullptr || worker_->pid() != worker) return;
+  const auto others = std::find_if(conditions_.begin(), conditions_.end(), [](const Condition& c) {
+    return c.reason == kLimitsNotEnforced;
+  });
+  const std::string before = others == conditions_.end() ? "" : absl::StrCat(others->message, "; ");
+  ReportUnenforcedLimits(absl::StrCat(
+      before, "memory_bytes: ", ErrnoStatus(error, "write it to memory.max").message()));
+}
+
+void Export::Relimit() {
+  // Told where this may be gone, and this worker too.
+  const auto on_memory = [queue = surroundings_.loop.queue(), self = std::weak_ptr(self_),
+                          pid = worker_->pid()](ErrnoOr<void> written) {
+    if (written.ok()) return;
+    queue->Post([self, pid, error = written.error()] {
+      const auto found = self.lock();
+      if (found != nullptr) (*found)->OnMemoryNotLimited(pid, error);
+    });
+  };
+  ReportUnenforcedLimits(RelimitWorker(surroundings_.cgroups, record_.spec(), source_.get(),
+                                       [&](os::UniqueFd file, std::string text) {
+                                         slow_writes_->Write(std::move(file), std::move(text),
+                                                             on_memory);
+                                       }));
 }
 
 bool Export::worker_knows_draining() const {

@@ -34,6 +34,7 @@
 #include "server/supervisor/export_view.h"
 #include "server/supervisor/inflight_calls.h"
 #include "server/supervisor/restart_policy.h"
+#include "server/supervisor/slow_writes.h"
 #include "server/supervisor/timing.h"
 #include "server/supervisor/user_namespaces.h"
 #include "server/supervisor/worker_process.h"
@@ -154,6 +155,9 @@ class Export {
   void ReportRefusedInodes(bool refused, bool spent);
   // Once the worker has been ready for so long that its predecessor's end is past.
   void OnHealthy();
+  // Of a worker that runs.
+  void Relimit();
+  void OnMemoryNotLimited(pid_t worker, Errno error);
   // `message`: of the condition; empty if there is none.
   void ReportUnenforcedLimits(const std::string& message);
   void ReportHandleLack(internal::WorkerStatus::HandleLack lack);
@@ -199,6 +203,9 @@ class Export {
   bool draining_;
   // What the next worker is waited for; if any, the worker is told to retire, and exchanged then.
   std::set<std::string_view> awaited_changes_;
+  const std::shared_ptr<SlowWrites> slow_writes_ = SlowWrites::Create();
+  // Gone with this object: for what is heard of later.
+  const std::shared_ptr<Export*> self_ = std::make_shared<Export*>(this);
   bool exchanging_ = false;  // the worker is told to end, to be followed by another
   bool stopping_ = false;
 };

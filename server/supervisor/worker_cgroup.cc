@@ -67,14 +67,26 @@ absl::Status Write(int cgroup, const std::string& file, const std::string& text)
   return ErrnoStatus(written.error(), absl::StrCat("write ", text, " to ", file));
 }
 
-absl::Status LimitMemory(int cgroup, uint64_t bytes) {
+// All of it but memory.max.
+absl::Status PrepareMemory(int cgroup) {
   FSD_RETURN_IF_ERROR(Write(cgroup, "memory.oom.group", "1"));
   // A kernel without swap does not have it.
   const auto no_swap = WriteCgroupFile(cgroup, "memory.swap.max", "0");
   if (!no_swap.ok() && no_swap.error() != Errno(ENOENT)) {
     return ErrnoStatus(no_swap.error(), "write 0 to memory.swap.max");
   }
+  return absl::OkStatus();
+}
+
+absl::Status LimitMemory(int cgroup, uint64_t bytes) {
+  FSD_RETURN_IF_ERROR(PrepareMemory(cgroup));
   return Write(cgroup, "memory.max", absl::StrCat(bytes));
+}
+
+absl::StatusOr<os::UniqueFd> OpenMemoryMax(int cgroup) {
+  os::UniqueFd file(::openat(cgroup, "memory.max", O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.valid()) return ErrnoStatus(Errno::Last(), "open memory.max");
+  return file;
 }
 
 absl::Status LimitCpu(int cgroup, uint64_t micros_per_second) {
@@ -244,6 +256,7 @@ void ThrottleWorker(CgroupSubtree* subtree, const ExportSpec& spec, int source,
 }
 
 std::string RelimitWorker(const CgroupSubtree* subtree, const ExportSpec& spec, int source,
+                          const std::function<void(os::UniqueFd, std::string)>& write_memory,
                           const std::string& sysfs) {
   WorkerCgroup cgroup;
   if (subtree == nullptr) {
@@ -265,9 +278,19 @@ std::string RelimitWorker(const CgroupSubtree* subtree, const ExportSpec& spec, 
     Report(NamesOf(controller, [](const Limit&) { return true; }),
            absl::StrCat("what was set before still holds: ", lifted.message()), cgroup.unenforced);
   }
-  Enforce({CgroupController::kMemory, CgroupController::kPids, CgroupController::kCpu,
-           CgroupController::kIo},
-          *subtree, spec, source, sysfs, cgroup);
+  Enforce({CgroupController::kPids, CgroupController::kCpu, CgroupController::kIo}, *subtree, spec,
+          source, sysfs, cgroup);
+  const uint64_t memory = spec.limits().memory_bytes();
+  if (memory == 0) return cgroup.unenforced;
+  const absl::Status status = [&]() -> absl::Status {
+    const std::string& why_not = subtree->WhyNot(CgroupController::kMemory);
+    if (!why_not.empty()) return absl::FailedPreconditionError(why_not);
+    FSD_RETURN_IF_ERROR(PrepareMemory(cgroup.directory.get()));
+    FSD_ASSIGN_OR_RETURN(os::UniqueFd file, OpenMemoryMax(cgroup.directory.get()));
+    write_memory(std::move(file), absl::StrCat(memory));
+    return absl::OkStatus();
+  }();
+  if (!status.ok()) Report("memory_bytes", std::string(status.message()), cgroup.unenforced);
   return cgroup.unenforced;
 }
 

@@ -36,6 +36,15 @@ class WorkerCgroupTest : public ::testing::Test {
     ThrottleWorker(subtree_.get(), spec_, source_.get(), cgroup, sysfs_);
     return cgroup;
   }
+  std::string Relimit() {
+    return RelimitWorker(
+        subtree_.get(), spec_, source_.get(),
+        [](os::UniqueFd file, const std::string& text) {
+          EXPECT_EQ(::write(file.get(), text.data(), text.size()),
+                    static_cast<ssize_t>(text.size()));
+        },
+        sysfs_);
+  }
   std::string Read(const std::string& file) const { return cgroups_.Read("export-web/" + file); }
   void LimitEverything() {
     ExportSpec::Limits& limits = *spec_.mutable_limits();
@@ -111,7 +120,7 @@ TEST_F(WorkerCgroupTest, OfAWorkerThatRunsLimitsChangeAndGoAtOnce) {
   spec_.mutable_limits()->clear_io_read_bytes_per_second();
   spec_.mutable_limits()->clear_io_write_operations_per_second();
 
-  EXPECT_THAT(RelimitWorker(subtree_.get(), spec_, source_.get(), sysfs_), IsEmpty());
+  EXPECT_THAT(Relimit(), IsEmpty());
 
   EXPECT_EQ(Read("memory.max"), "1073741824");
   EXPECT_EQ(Read("memory.swap.max"), "0");
@@ -127,20 +136,32 @@ TEST_F(WorkerCgroupTest, AnOldLimitThatCannotBeLiftedIsReported) {
   cgroups_.MakeUnwritable("export-web/pids.max");
   spec_.clear_limits();
 
-  EXPECT_EQ(RelimitWorker(subtree_.get(), spec_, source_.get(), sysfs_),
+  EXPECT_EQ(Relimit(),
             "threads: what was set before still holds: write max to pids.max: Is a directory");
   EXPECT_EQ(Read("memory.max"), "max");
 }
 
 TEST_F(WorkerCgroupTest, LimitsOfAWorkerWithoutCgroupAreReported) {
   LimitEverything();
-  EXPECT_THAT(RelimitWorker(nullptr, spec_, -1), HasSubstr("threads: the server has no cgroup"));
+  EXPECT_THAT(Relimit(), HasSubstr("threads: the server has no cgroup"));
   subtree_ = *CgroupSubtree::Take(cgroups_.root());
   cgroups_.Remove("export-web");
-  EXPECT_THAT(RelimitWorker(subtree_.get(), spec_, -1),
-              HasSubstr("threads: open the worker's cgroup in "));
+  EXPECT_THAT(Relimit(), HasSubstr("threads: open the worker's cgroup in "));
   spec_.clear_limits();
-  EXPECT_THAT(RelimitWorker(subtree_.get(), spec_, -1), IsEmpty());
+  EXPECT_THAT(Relimit(), IsEmpty());
+}
+
+TEST_F(WorkerCgroupTest, ALimitOfMemoryThatCannotBeSetOfAWorkerThatRunsIsReported) {
+  Make();
+  spec_.mutable_limits()->set_memory_bytes(1 << 30);
+  cgroups_.MakeUnwritable("export-web/memory.max");
+  EXPECT_THAT(Relimit(), HasSubstr("memory_bytes: open memory.max: Is a directory"));
+  cgroups_.MakeUnwritable("export-web/memory.oom.group");
+  EXPECT_THAT(Relimit(), HasSubstr("memory_bytes: write 1 to memory.oom.group: "));
+  cgroups_.Write("cgroup.controllers", "cpu\n");
+  subtree_.reset();
+  subtree_ = *CgroupSubtree::Take(cgroups_.root());
+  EXPECT_THAT(Relimit(), HasSubstr("has no memory controller"));
 }
 
 TEST_F(WorkerCgroupTest, NothingSlowsTheStartOfTheWorkersProgram) {

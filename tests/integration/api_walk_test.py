@@ -66,7 +66,12 @@ class ApiWalkTest(ApiTestCase):
         found = set()
         for _, listed in fields(self.reflect(field(7, b""))[6]):  # list_services
             service = dict(fields(listed))[1]
-            for _, file in fields(self.reflect(field(4, service))[4]):  # file_containing_symbol
+            described = self.reflect(field(4, service)).get(4)  # file_containing_symbol
+            if described is None:  # gRPC's own, without a file
+                self.assertEqual(service.decode() + "/", HEALTH)
+                found |= {HEALTH + "Check", HEALTH + "Watch"}
+                continue
+            for _, file in fields(described):
                 proto = descriptor_pb2.FileDescriptorProto.FromString(file)
                 for one in proto.service:
                     if f"{proto.package}.{one.name}".encode() == service:
@@ -216,7 +221,7 @@ class ApiWalkTest(ApiTestCase):
         watch = self.health("exports/web", "Watch")
         self.assertEqual(next(watch), SERVING)
         self.named("DrainExport")
-        self.assertEqual(next(watch), NOT_SERVING)
+        self.assertTrue(any(state == NOT_SERVING for state in watch))  # what changes nothing is told too
         watch.cancel()
         unknown = self.health("exports/none", "Watch")
         self.assertEqual(next(unknown), SERVICE_UNKNOWN)
