@@ -1,6 +1,7 @@
 #include "server/supervisor/slow_writes.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -39,6 +40,8 @@ struct FullPipe {
 
 TEST(SlowWrites, WhoAsksDoesNotWaitAndOrderIsKept) {
   const FullPipe pipe;
+  const FullPipe other;
+  other.Read(other.size);
   std::promise<void> first, second;
   {
     const auto writes = SlowWrites::Create();
@@ -46,7 +49,7 @@ TEST(SlowWrites, WhoAsksDoesNotWaitAndOrderIsKept) {
       EXPECT_TRUE(written.ok());
       first.set_value();
     });
-    writes->Write(pipe.Writer(), "two", [&](ErrnoOr<void> written) {
+    writes->Write(other.Writer(), "two", [&](ErrnoOr<void> written) {
       EXPECT_TRUE(written.ok());
       second.set_value();
     });
@@ -54,8 +57,12 @@ TEST(SlowWrites, WhoAsksDoesNotWaitAndOrderIsKept) {
   const std::future<void> second_done = second.get_future();
   EXPECT_EQ(second_done.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
 
+  pollfd second_written{.fd = other.reader.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&second_written, 1, 100), 0) << "before the first";
+
   pipe.Read(pipe.size);
-  EXPECT_EQ(pipe.Read(6), "onetwo");
+  EXPECT_EQ(pipe.Read(3), "one");
+  EXPECT_EQ(other.Read(3), "two");
   first.get_future().wait();
   second_done.wait();
 }
