@@ -26,11 +26,10 @@ def commands(*above):
 
 class FsctlVerbsTest(FsctlTestCase):
     def setUp(self):
-        self.create("web")
+        self.create("web", "--locks", "shared")
 
     def guest(self):
         """One that has served itself, and still waits for a lock."""
-        self.fsctl("export", "update", "web", "--locks", "shared")
         guest = subprocess.Popen([binary("tests/integration/metrics_load"), self.get("web")["socket"]["path"]],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.addCleanup(guest.wait)
@@ -204,8 +203,6 @@ class FsctlVerbsTest(FsctlTestCase):
         self.fails(USAGE, "server", "log-level", "loud")
 
     def verb_slow_request(self):
-        # For the guest's lock; the worker that has it runs already when the threshold changes.
-        self.fsctl("export", "update", "web", "--locks", "shared")
         worker = self.get("web")["status"]["workerPid"]
         self.assertEqual(self.fsctl("server", "slow-request"), "above 1s\n")
         self.assertEqual(self.fsctl("server", "slow-request", "0.000001ms"),
