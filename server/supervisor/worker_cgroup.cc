@@ -164,13 +164,18 @@ absl::Status LiftIo(int cgroup) {
   return absl::OkStatus();
 }
 
+// All of it but memory.max.
+absl::Status LiftRestOfMemory(int cgroup) {
+  FSD_RETURN_IF_ERROR(WriteIfThere(cgroup, "memory.swap.max", "max"));
+  return WriteIfThere(cgroup, "memory.oom.group", "0");
+}
+
 // What one controller has enforced until now.
 absl::Status Lift(CgroupController controller, int cgroup) {
   switch (controller) {
     case CgroupController::kMemory:
       FSD_RETURN_IF_ERROR(WriteIfThere(cgroup, "memory.max", "max"));
-      FSD_RETURN_IF_ERROR(WriteIfThere(cgroup, "memory.swap.max", "max"));
-      return WriteIfThere(cgroup, "memory.oom.group", "0");
+      return LiftRestOfMemory(cgroup);
     case CgroupController::kPids:
       return WriteIfThere(cgroup, "pids.max", "max");
     case CgroupController::kCpu:
@@ -255,6 +260,29 @@ void ThrottleWorker(CgroupSubtree* subtree, const ExportSpec& spec, int source,
   Enforce({CgroupController::kCpu, CgroupController::kIo}, *subtree, spec, source, sysfs, cgroup);
 }
 
+namespace {
+
+// Lifting too goes to `write`, so that it comes after what was handed to that before.
+absl::Status RelimitMemory(const CgroupSubtree& subtree, int cgroup, uint64_t bytes,
+                           const std::function<void(os::UniqueFd, std::string)>& write) {
+  const std::string& why_not = subtree.WhyNot(CgroupController::kMemory);
+  if (!why_not.empty()) {
+    return bytes == 0 ? absl::OkStatus() : absl::FailedPreconditionError(why_not);
+  }
+  FSD_RETURN_IF_ERROR(bytes == 0 ? LiftRestOfMemory(cgroup) : PrepareMemory(cgroup));
+  FSD_ASSIGN_OR_RETURN(os::UniqueFd file, OpenMemoryMax(cgroup));
+  write(std::move(file), NumberOrMax(bytes));
+  return absl::OkStatus();
+}
+
+void ReportOld(CgroupController controller, const absl::Status& lifted, std::string& unenforced) {
+  if (lifted.ok()) return;
+  Report(NamesOf(controller, [](const Limit&) { return true; }),
+         absl::StrCat("what was set before still holds: ", lifted.message()), unenforced);
+}
+
+}  // namespace
+
 std::string RelimitWorker(const CgroupSubtree* subtree, const ExportSpec& spec, int source,
                           const std::function<void(os::UniqueFd, std::string)>& write_memory,
                           const std::string& sysfs) {
@@ -271,26 +299,22 @@ std::string RelimitWorker(const CgroupSubtree* subtree, const ExportSpec& spec, 
     return cgroup.unenforced;
   }
   cgroup.directory = *std::move(directory);
-  for (const CgroupController controller : kCgroupControllers) {
-    if (!NamesOfSet(spec.limits(), controller).empty()) continue;
-    const absl::Status lifted = Lift(controller, cgroup.directory.get());
-    if (lifted.ok()) continue;
-    Report(NamesOf(controller, [](const Limit&) { return true; }),
-           absl::StrCat("what was set before still holds: ", lifted.message()), cgroup.unenforced);
-  }
-  Enforce({CgroupController::kPids, CgroupController::kCpu, CgroupController::kIo}, *subtree, spec,
-          source, sysfs, cgroup);
+  const int directory_fd = cgroup.directory.get();
   const uint64_t memory = spec.limits().memory_bytes();
-  if (memory == 0) return cgroup.unenforced;
-  const absl::Status status = [&]() -> absl::Status {
-    const std::string& why_not = subtree->WhyNot(CgroupController::kMemory);
-    if (!why_not.empty()) return absl::FailedPreconditionError(why_not);
-    FSD_RETURN_IF_ERROR(PrepareMemory(cgroup.directory.get()));
-    FSD_ASSIGN_OR_RETURN(os::UniqueFd file, OpenMemoryMax(cgroup.directory.get()));
-    write_memory(std::move(file), absl::StrCat(memory));
-    return absl::OkStatus();
-  }();
-  if (!status.ok()) Report("memory_bytes", std::string(status.message()), cgroup.unenforced);
+  const absl::Status limited = RelimitMemory(*subtree, directory_fd, memory, write_memory);
+  if (memory == 0) {
+    ReportOld(CgroupController::kMemory, limited, cgroup.unenforced);
+  } else if (!limited.ok()) {
+    Report("memory_bytes", std::string(limited.message()), cgroup.unenforced);
+  }
+  for (const CgroupController controller :
+       {CgroupController::kPids, CgroupController::kCpu, CgroupController::kIo}) {
+    if (!NamesOfSet(spec.limits(), controller).empty()) {
+      Enforce({controller}, *subtree, spec, source, sysfs, cgroup);
+    } else {
+      ReportOld(controller, Lift(controller, directory_fd), cgroup.unenforced);
+    }
+  }
   return cgroup.unenforced;
 }
 
