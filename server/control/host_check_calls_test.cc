@@ -107,7 +107,7 @@ TEST(HostCheckCalls, WhoHasGoneBeforeIsNotWaitedFor) {
 }
 
 TEST(HostCheckCalls, ALookThatHangsOutlivesThoseWhoAsked) {
-  auto& gate = *new Gate;  // the look's thread may be the last
+  static auto& gate = *new Gate;  // the look's thread may be the last
   {
     const auto calls = HostCheckCalls::Create(gate.look());
     supervisor::Cancellation cancellation;

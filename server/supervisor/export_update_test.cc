@@ -210,9 +210,15 @@ TEST_F(ExportUpdateTest, LimitsOfAWorkerThatRunsChangeAtOnce) {
   EXPECT_EQ(updated->changed.size(), 2u);
   EXPECT_EQ(cgroups.Read("export-web/pids.max"), "max");
   // Nobody waits for it, as memory may have to be given back first.
-  while (cgroups.Read("export-web/memory.max") != "1073741824") std::this_thread::yield();
+  const auto await_memory_max = [&cgroups](const std::string& wanted) {
+    while (cgroups.Read("export-web/memory.max") != wanted) std::this_thread::yield();
+  };
+  await_memory_max("1073741824");
   EXPECT_THAT(updated->view.conditions, IsEmpty());
   EXPECT_EQ(supervisor.Get("web")->worker_pid, worker);
+  ASSERT_TRUE(
+      supervisor.Update("web", By([](ExportSpec& changed) { changed.clear_limits(); })).ok());
+  await_memory_max("max");
 }
 
 TEST_F(ExportUpdateTest, ALimitThatTheHostDoesNotTakeIsRecordedAndReportedUntilItIsGone) {

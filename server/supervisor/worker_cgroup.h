@@ -44,8 +44,9 @@ void ThrottleWorker(CgroupSubtree* subtree, const internal::ExportSpec& spec, in
                     WorkerCgroup& cgroup, const std::string& sysfs = "/sys/dev/block");
 
 // Limits that have changed, of a worker that runs: those of `spec` hold at once, and no others.
-// Results in those that do not, as WorkerCgroup::unenforced. A limit of memory that is set is
-// handed to `write_memory`, with memory.max: who writes it waits until memory has been given back.
+// Results in those that do not, as WorkerCgroup::unenforced.
+// The limit of memory, or "max", is handed to `write_memory` with memory.max: who writes it waits
+// until memory has been given back.
 std::string RelimitWorker(
     const CgroupSubtree* subtree, const internal::ExportSpec& spec, int source,
     const std::function<void(os::UniqueFd file, std::string text)>& write_memory,
