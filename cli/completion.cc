@@ -124,9 +124,14 @@ fi
   if (shell == "fish") {
     return R"(function __fsctl_complete
     set -l words (commandline -opc)
-    fsctl __complete $words[2..-1] (commandline -ct) 2>/dev/null
+    set -l candidates (fsctl __complete $words[2..-1] (commandline -ct) 2>/dev/null)
+    if test (count $candidates) -gt 0
+        printf '%s\n' $candidates
+    else
+        __fish_complete_path (commandline -ct)
+    end
 end
-complete -c fsctl -a '(__fsctl_complete)'
+complete -c fsctl -f -a '(__fsctl_complete)'
 )";
   }
   return R"(_fsctl() {

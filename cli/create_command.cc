@@ -6,11 +6,11 @@
 #include <string>
 
 #include "cli/create_options.h"
-#include "cli/decimal_number.h"
 #include "cli/output.h"
 #include "cli/owner_options.h"
 #include "cli/printable.h"
 #include "cli/resource_name.h"
+#include "cli/socket_options.h"
 
 namespace fsd::cli {
 namespace {
@@ -22,20 +22,6 @@ std::string ServerPath(const std::string& path) {
   std::string normal = std::filesystem::absolute(path).lexically_normal();
   while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
   return normal;
-}
-
-// "0660" as a mode; a CLI::ValidationError if it is not one.
-uint32_t ParseMode(const std::string& text) {
-  size_t used = 0;
-  unsigned long mode = 0;
-  if (!text.empty() && text.find_first_not_of("01234567") == std::string::npos &&
-      text.size() <= 5) {
-    mode = std::stoul(text, &used, 8);
-  }
-  if (used == 0) {
-    throw CLI::ValidationError("--socket-mode", "'" + text + "' is no octal mode such as 0660");
-  }
-  return static_cast<uint32_t>(mode);
 }
 
 ExitCode Create(const v1::CreateExportRequest& request, const Options& options) {
@@ -50,7 +36,6 @@ ExitCode Create(const v1::CreateExportRequest& request, const Options& options) 
 }
 
 void AddSocketOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
-  constexpr char kGroup[] = "Socket";
   command
       .add_option_function<std::string>(
           "--socket",
@@ -59,28 +44,8 @@ void AddSocketOptions(CLI::App& command, const std::shared_ptr<v1::Export>& reso
           },
           "Where the virtual machine connects; the server chooses if it is not given")
       ->type_name("PATH")
-      ->group(kGroup);
-  command
-      .add_option_function<uint32_t>(
-          "--socket-uid", [resource](uint32_t uid) { resource->mutable_socket()->set_uid(uid); },
-          "The socket's owner (0)")
-      ->check(DecimalNumber())
-      ->group(kGroup);
-  command
-      .add_option_function<uint32_t>(
-          "--socket-gid", [resource](uint32_t gid) { resource->mutable_socket()->set_gid(gid); },
-          "The socket's group (0)")
-      ->check(DecimalNumber())
-      ->group(kGroup);
-  command
-      .add_option_function<std::string>(
-          "--socket-mode",
-          [resource](const std::string& text) {
-            resource->mutable_socket()->set_mode(ParseMode(text));
-          },
-          "The socket's permissions (0600)")
-      ->type_name("OCTAL")
-      ->group(kGroup);
+      ->group("Socket");
+  AddSocketAccessOptions(command, resource);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "cli/export_changes.h"
 
+#include <cstdio>
 #include <memory>
 #include <vector>
 
@@ -56,6 +57,11 @@ std::string ScalarText(const Message& message, const FieldDescriptor& field) {
 
 std::string FieldText(const v1::Export& resource, std::string_view path) {
   if (path == "labels") return resource.labels().empty() ? kUnset : LabelsText(resource);
+  if (path == "socket.mode") {
+    char mode[8];
+    std::snprintf(mode, sizeof mode, "%04o", resource.socket().mode() & 0777);
+    return mode;
+  }
   const Message* message = &resource;
   for (;;) {
     const size_t dot = path.find('.');

@@ -25,6 +25,8 @@ TEST(FieldText, IsTheValueOnOneLine) {
   EXPECT_EQ(FieldText(resource, "cache.attr_timeout"), "5s");
   EXPECT_EQ(FieldText(resource, "sandbox.drop_capabilities"), "[\"CAP_MKNOD\"]");
   EXPECT_EQ(FieldText(resource, "sandbox.limits"), "{\"threads\":\"64\"}");
+  resource.mutable_socket()->set_mode(0660);
+  EXPECT_EQ(FieldText(resource, "socket.mode"), "0660");
   EXPECT_EQ(FieldText(resource, "transport.request_queues"), "4");
   EXPECT_EQ(FieldText(resource, "labels"), "a=1, b=2");
 }

@@ -11,8 +11,11 @@ struct OptionPath {
   std::string_view path;
 };
 
-constexpr std::array<OptionPath, 45> kPaths = {{
+constexpr std::array<OptionPath, 48> kPaths = {{
     {"--advertise-tag", "advertise_tag"},
+    {"--socket-uid", "socket.uid"},
+    {"--socket-gid", "socket.gid"},
+    {"--socket-mode", "socket.mode"},
     {"--read-only", "read_only"},
     {"--cache", "cache.policy"},
     {"--attr-timeout", "cache.attr_timeout"},

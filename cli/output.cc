@@ -8,6 +8,7 @@
 #include <map>
 #include <string_view>
 
+#include "cli/duration_syntax.h"
 #include "cli/option_fields.h"
 #include "cli/printable.h"
 #include "cli/yaml_text.h"
@@ -248,18 +249,31 @@ std::string ExportFields(const v1::Export& resource, const Style& style) {
   return AlignedFields(fields);
 }
 
-std::string ExportText(const v1::Export& resource, const Style& style) {
+std::string Formatted(const google::protobuf::Message& message, const Style& style,
+                      const std::function<std::string()>& table,
+                      const std::function<std::string()>& names) {
   switch (style.format) {
     case Format::kTable:
     case Format::kWide:
-      return ExportFields(resource, style);
+      return table();
     case Format::kJson:
     case Format::kYaml:
-      return Structured(resource, style.format);
+      return Structured(message, style.format);
     case Format::kName:
-      return Printable(resource.name()) + "\n";
+      return names();
   }
   return "";
+}
+
+std::string ExportText(const v1::Export& resource, const Style& style) {
+  return Formatted(
+      resource, style, [&] { return ExportFields(resource, style); },
+      [&] { return Printable(resource.name()) + "\n"; });
+}
+
+std::string SlowText(const google::protobuf::Duration& threshold) {
+  const bool any = threshold.seconds() != 0 || threshold.nanos() != 0;
+  return any ? "above " + DurationText(threshold) : "none";
 }
 
 std::string AgeText(std::chrono::seconds age) {
@@ -289,6 +303,7 @@ std::string ServerFields(const std::string& address, const v1::ServerInfo& info)
       {"Addable caps", OrNone(Joined(info.allowed_capabilities()))},
       {"Cgroup", OrNone(Printable(info.cgroup_directory()))},
       {"Log level", ChoiceName(v1::LogLevel_Name(info.log_level()), "LOG_LEVEL_")},
+      {"Slow requests", SlowText(info.slow_request_threshold())},
       {"Served fields", Joined(info.served_export_fields())},
   });
 }

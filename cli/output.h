@@ -3,6 +3,7 @@
 #define FSD_CLI_OUTPUT_H_
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,8 +60,14 @@ std::string ExportTable(const std::vector<v1::Export>& exports, const Style& sty
 std::string ExportFields(const v1::Export& resource, const Style& style);
 // "a=1, b=2", by key; empty if there are none.
 std::string LabelsText(const v1::Export& resource);
+// In any format: a table for people, JSON or YAML of `message`, or what `names` it on a line each.
+std::string Formatted(const google::protobuf::Message& message, const Style& style,
+                      const std::function<std::string()>& table,
+                      const std::function<std::string()>& names);
 // One export in any format.
 std::string ExportText(const v1::Export& resource, const Style& style);
+// "above 1s", or "none" of a threshold of 0.
+std::string SlowText(const google::protobuf::Duration& threshold);
 std::string ServerFields(const std::string& address, const v1::ServerInfo& info);
 
 // "5d", "3h", "12m", "40s": at most two digits and a unit, but for days.

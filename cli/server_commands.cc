@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "cli/duration_syntax.h"
 #include "cli/host_checks.h"
 #include "cli/option_fields.h"
 #include "cli/printable.h"
@@ -20,19 +21,9 @@ ExitCode Info(const Options& options) {
     return client.server().GetServerInfo(&context, v1::GetServerInfoRequest(), &info);
   });
   if (code != ExitCode::kOk) return code;
-  switch (options.style.format) {
-    case Format::kTable:
-    case Format::kWide:
-      std::cout << ServerFields(options.server, info);
-      break;
-    case Format::kJson:
-    case Format::kYaml:
-      std::cout << Structured(info, options.style.format);
-      break;
-    case Format::kName:
-      std::cout << Printable(options.server) << "\n";
-      break;
-  }
+  std::cout << Formatted(
+      info, options.style, [&] { return ServerFields(options.server, info); },
+      [&] { return Printable(options.server) + "\n"; });
   return code;
 }
 
@@ -49,13 +40,10 @@ ExitCode ShowLogLevel(const Options& options) {
     return client.server().GetServerInfo(&context, v1::GetServerInfoRequest(), &info);
   });
   if (code != ExitCode::kOk) return code;
-  if (options.style.format == Format::kJson || options.style.format == Format::kYaml) {
-    v1::SetLogLevelRequest level;
-    level.set_level(info.log_level());
-    std::cout << Structured(level, options.style.format);
-  } else {
-    std::cout << LevelText(info.log_level()) << "\n";
-  }
+  v1::SetLogLevelRequest level;
+  level.set_level(info.log_level());
+  const auto text = [&] { return LevelText(info.log_level()) + "\n"; };
+  std::cout << Formatted(level, options.style, text, text);
   return code;
 }
 
@@ -72,13 +60,52 @@ ExitCode SetLogLevel(const std::string& name, const Options& options) {
     return client.server().SetLogLevel(&context, request, &response);
   });
   if (code != ExitCode::kOk) return code;
-  if (options.style.format == Format::kJson || options.style.format == Format::kYaml) {
-    std::cout << Structured(response, options.style.format);
-  } else {
-    std::cout << "log level " << LevelText(level) << ", was "
-              << LevelText(response.previous_level()) << "\n";
-  }
+  const auto text = [&] {
+    return "log level " + LevelText(level) + ", was " + LevelText(response.previous_level()) + "\n";
+  };
+  std::cout << Formatted(response, options.style, text, text);
   return code;
+}
+
+ExitCode ShowSlowRequest(const Options& options) {
+  Client client(options);
+  v1::ServerInfo info;
+  const ExitCode code =
+      client.Call("ask for the threshold of slow requests", [&](grpc::ClientContext& context) {
+        return client.server().GetServerInfo(&context, v1::GetServerInfoRequest(), &info);
+      });
+  if (code != ExitCode::kOk) return code;
+  v1::SetSlowRequestThresholdRequest threshold;
+  *threshold.mutable_threshold() = info.slow_request_threshold();
+  const auto text = [&] { return SlowText(info.slow_request_threshold()) + "\n"; };
+  std::cout << Formatted(threshold, options.style, text, text);
+  return code;
+}
+
+ExitCode SetSlowRequest(const v1::SetSlowRequestThresholdRequest& request, const Options& options) {
+  Client client(options);
+  v1::SetSlowRequestThresholdResponse response;
+  const ExitCode code =
+      client.Call("set the threshold of slow requests", [&](grpc::ClientContext& context) {
+        return client.server().SetSlowRequestThreshold(&context, request, &response);
+      });
+  if (code != ExitCode::kOk) return code;
+  const auto text = [&] {
+    return "slow requests: " + SlowText(request.threshold()) + ", was " +
+           SlowText(response.previous_threshold()) + "\n";
+  };
+  std::cout << Formatted(response, options.style, text, text);
+  return code;
+}
+
+// "0" needs no unit.
+google::protobuf::Duration ThresholdOf(const std::string& text) {
+  if (text == "0") return {};
+  const auto threshold = ParseDuration(text);
+  if (!threshold.has_value()) {
+    throw CLI::ValidationError("TIME", "'" + text + "' is no time; 50ms and 2s are, and 0");
+  }
+  return *threshold;
 }
 
 ExitCode Check(const Options& options) {
@@ -88,21 +115,13 @@ ExitCode Check(const Options& options) {
     return client.server().CheckHost(&context, v1::CheckHostRequest(), &response);
   });
   if (code != ExitCode::kOk) return code;
-  switch (options.style.format) {
-    case Format::kTable:
-    case Format::kWide:
-      std::cout << HostChecks(response, options.style);
-      break;
-    case Format::kJson:
-    case Format::kYaml:
-      std::cout << Structured(response, options.style.format);
-      break;
-    case Format::kName:
-      for (const v1::HostCheck& check : response.checks()) {
-        std::cout << Printable(check.check()) << "\n";
-      }
-      break;
-  }
+  const auto names = [&] {
+    std::string lines;
+    for (const v1::HostCheck& check : response.checks()) lines += Printable(check.check()) + "\n";
+    return lines;
+  };
+  std::cout << Formatted(
+      response, options.style, [&] { return HostChecks(response, options.style); }, names);
   return std::any_of(
              response.checks().begin(), response.checks().end(),
              [](const v1::HostCheck& check) { return check.level() == v1::HostCheck::ERROR; })
@@ -125,6 +144,22 @@ void AddServerCommands(CLI::App& app, const Options& options, ExitCode& result) 
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}).description(""));
   log_level.callback([level, &options, &result] {
     result = level->empty() ? ShowLogLevel(options) : SetLogLevel(*level, options);
+  });
+  const auto slow = std::make_shared<std::string>();
+  CLI::App& slow_request = *server.add_subcommand(
+      "slow-request",
+      "Show or change which requests of guests are logged and counted as slow, until it is started "
+      "again");
+  slow_request.add_option("TIME", *slow, "Those that take longer from now on, as 50ms; 0: none")
+      ->type_name("TIME");
+  slow_request.callback([slow, &options, &result] {
+    if (slow->empty()) {
+      result = ShowSlowRequest(options);
+      return;
+    }
+    v1::SetSlowRequestThresholdRequest request;
+    *request.mutable_threshold() = ThresholdOf(*slow);
+    result = SetSlowRequest(request, options);
   });
   server
       .add_subcommand("check",

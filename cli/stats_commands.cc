@@ -23,19 +23,9 @@ ExitCode Stats(const std::string& name, const Options& options) {
         return client.exports().GetExportStats(&context, request, &stats);
       });
   if (code != ExitCode::kOk) return code;
-  switch (options.style.format) {
-    case Format::kTable:
-    case Format::kWide:
-      std::cout << StatsText(stats, options.style);
-      break;
-    case Format::kJson:
-    case Format::kYaml:
-      std::cout << Structured(stats, options.style.format);
-      break;
-    case Format::kName:
-      std::cout << Printable(stats.name()) << "\n";
-      break;
-  }
+  std::cout << Formatted(
+      stats, options.style, [&] { return StatsText(stats, options.style); },
+      [&] { return Printable(stats.name()) + "\n"; });
   return code;
 }
 
@@ -50,19 +40,15 @@ ExitCode Inflight(const std::string& name, int limit, const Options& options) {
         return client.exports().ListInflightRequests(&context, request, &response);
       });
   if (code != ExitCode::kOk) return code;
-  switch (options.style.format) {
-    case Format::kTable:
-    case Format::kWide:
-      std::cout << InflightText(response, options.style);
-      break;
-    case Format::kJson:
-    case Format::kYaml:
-      std::cout << Structured(response, options.style.format);
-      break;
-    case Format::kName:
-      for (const v1::InflightRequest& one : response.requests()) std::cout << one.unique() << "\n";
-      break;
-  }
+  const auto names = [&] {
+    std::string lines;
+    for (const v1::InflightRequest& one : response.requests()) {
+      lines += std::to_string(one.unique()) + "\n";
+    }
+    return lines;
+  };
+  std::cout << Formatted(
+      response, options.style, [&] { return InflightText(response, options.style); }, names);
   return code;
 }
 

@@ -56,8 +56,8 @@ std::string StatsText(const v1::ExportStats& stats, const Style& style) {
       {"Connections", std::to_string(stats.connections_accepted()) + " accepted, " +
                           std::to_string(stats.connections_refused()) + " refused"},
       {"Restarts", std::to_string(stats.restarts())},
-      {"Slow requests", std::to_string(stats.slow_requests()) + " above " +
-                            DurationText(stats.slow_request_threshold())},
+      {"Slow requests",
+       std::to_string(stats.slow_requests()) + ", now " + SlowText(stats.slow_request_threshold())},
   });
   std::vector<v1::OpcodeStats> opcodes(stats.opcodes().begin(), stats.opcodes().end());
   std::stable_sort(opcodes.begin(), opcodes.end(),

@@ -12,6 +12,7 @@
 #include "cli/owner_options.h"
 #include "cli/printable.h"
 #include "cli/resource_name.h"
+#include "cli/socket_options.h"
 
 namespace fsd::cli {
 namespace {
@@ -44,21 +45,12 @@ void SetMask(const CLI::App& command, Arguments& arguments) {
 
 void Print(const v1::Export& before, const v1::UpdateExportResponse& response, bool dry_run,
            const Style& style) {
-  switch (style.format) {
-    case Format::kTable:
-    case Format::kWide:
-      std::cout << (response.effects().empty() ? "unchanged " : "updated ")
-                << Printable(response.export_().name()) << (dry_run ? " (dry run)" : "") << "\n"
-                << ChangeLines(before, response);
-      break;
-    case Format::kJson:
-    case Format::kYaml:
-      std::cout << Structured(response, style.format);
-      break;
-    case Format::kName:
-      std::cout << Printable(response.export_().name()) << "\n";
-      break;
-  }
+  const std::string name = Printable(response.export_().name());
+  const auto table = [&] {
+    return (response.effects().empty() ? "unchanged " : "updated ") + name +
+           (dry_run ? " (dry run)" : "") + "\n" + ChangeLines(before, response);
+  };
+  std::cout << Formatted(response, style, table, [&] { return name + "\n"; });
 }
 
 ExitCode Update(const v1::UpdateExportRequest& request, const Options& options) {
@@ -90,9 +82,9 @@ void AddUpdateCommand(CLI::App& exports, const Options& options, ExitCode& resul
       "options\n"
       "that may be repeated replace the whole list, but for labels. Says of each field when it "
       "takes\n"
-      "effect: live, at the next connection or at the next mount. Source, tag and socket cannot "
-      "be\n"
-      "changed.");
+      "effect: live, at the next connection or at the next mount. Source, tag and the socket's "
+      "path\n"
+      "cannot be changed.");
   command
       .add_option_function<std::string>(
           "NAME", [resource](const std::string& name) { resource->set_name(ResourceName(name)); },
@@ -110,6 +102,7 @@ void AddUpdateCommand(CLI::App& exports, const Options& options, ExitCode& resul
       "--dry-run,--validate-only", [arguments] { arguments->request.set_validate_only(true); },
       "Check, show what would change, and change nothing");
   AddDeviceOptions(command, resource);
+  AddSocketAccessOptions(command, resource);
   AddCacheOptions(command, resource);
   AddSemanticsOptions(command, resource);
   AddIdOptions(command, resource);

@@ -41,6 +41,8 @@ for file; do
   *.service | *.socket) put 0644 "$file" "usr/lib/systemd/system/$name" ;;
   *.sysusers) put 0644 "$file" "usr/lib/sysusers.d/${name%.sysusers}.conf" ;;
   *.tmpfiles) put 0644 "$file" "usr/lib/tmpfiles.d/${name%.tmpfiles}.conf" ;;
+  fsd.json) put 0644 "$file" usr/share/fsd/grafana/fsd.json ;;
+  fsd.rules.yaml) put 0644 "$file" usr/share/fsd/prometheus/fsd.rules.yaml ;;
   README.md | copyright) put 0644 "$file" "usr/share/doc/fsd/$name" ;;
   changelog)
     put 0644 "$file" "usr/share/doc/fsd/$name"

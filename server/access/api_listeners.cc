@@ -5,16 +5,14 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "grpc/support/log.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/impl/server_builder_option.h"
-#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
+#include "server/access/tls_credentials.h"
 #include "server/errors/status_macros.h"
 #include "server/telemetry/log.h"
 
@@ -45,23 +43,6 @@ void Configure(Gate& gate, grpc::ServerBuilder& builder) {
   builder.SetOption(std::make_unique<NothingButTheGate>());
   builder.RegisterCallbackGenericService(&gate);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file) return ErrnoStatus(Errno::Last(), absl::StrCat("cannot read ", path));
-  return text;
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MutualTls(const Listener& listener) {
-  // A client without a certificate comes as far as the gate, which tells it what it lacks.
-  grpc::SslServerCredentialsOptions options(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
-  FSD_ASSIGN_OR_RETURN(options.pem_root_certs, ReadFile(listener.client_ca));
-  options.pem_key_cert_pairs.emplace_back();
-  FSD_ASSIGN_OR_RETURN(options.pem_key_cert_pairs[0].private_key, ReadFile(listener.key));
-  FSD_ASSIGN_OR_RETURN(options.pem_key_cert_pairs[0].cert_chain, ReadFile(listener.certificate));
-  return grpc::SslServerCredentials(options);
 }
 
 // Empty: it has none, or one that is no path.
@@ -185,8 +166,7 @@ absl::Status ApiListeners::OpenTcp(const Listener& listener) {
   if (gated.server != nullptr && port != 0) return absl::OkStatus();
   return absl::UnavailableError(
       absl::StrCat("cannot listen on ", listener.address,
-                   ": somebody else may, the address may not be this host's, or ",
-                   listener.certificate, " and ", listener.key, " may not belong together"));
+                   ": somebody else may, or the address may not be this host's"));
 }
 
 void ApiListeners::Shutdown(std::chrono::system_clock::time_point deadline) {

@@ -39,6 +39,13 @@ std::string TextField(const pb::Message& message, const char* name) {
   return message.GetReflection()->GetString(message, field);
 }
 
+// The name of the resource that `message` has whole, as an update does.
+std::string NameInside(const pb::Message& message, const char* resource) {
+  const pb::FieldDescriptor* const field = message.GetDescriptor()->FindFieldByName(resource);
+  if (field == nullptr || field->is_repeated() || field->message_type() == nullptr) return "";
+  return TextField(message.GetReflection()->GetMessage(message, field), "name");
+}
+
 // What a client writes is no more than one quoted word of the line.
 std::string Quoted(std::string text) {
   if (text.size() > kMaxResourceBytes) text.resize(kMaxResourceBytes);
@@ -80,10 +87,10 @@ std::string RequestedResource(std::string_view method, const grpc::ByteBuffer& r
   const std::unique_ptr<pb::Message> message(
       pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
   if (!message->ParseFromArray(bytes.begin(), static_cast<int>(bytes.size()))) return "";
-  std::string name = TextField(*message, "name");
-  if (!name.empty()) return name;
   const std::string id = TextField(*message, "export_id");
-  return id.empty() ? "" : absl::StrCat("exports/", id);
+  if (!id.empty()) return absl::StrCat("exports/", id);
+  std::string name = TextField(*message, "name");
+  return name.empty() ? NameInside(*message, "export") : name;
 }
 
 void Audit::LogCall(const Caller& caller, std::string_view method, const grpc::ByteBuffer& request,

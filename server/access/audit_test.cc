@@ -28,9 +28,15 @@ grpc::ByteBuffer DeletionOf(const std::string& name) {
 TEST(RequestedResource, IsTheNameThatTheRequestHasOrWillHave) {
   v1::CreateExportRequest creation;
   creation.set_export_id("web");
+  creation.mutable_export_()->set_name("ignored");
+  v1::UpdateExportRequest update;
+  update.mutable_export_()->set_name("exports/web");
 
   EXPECT_EQ(RequestedResource(kDelete, DeletionOf("exports/web")), "exports/web");
   EXPECT_EQ(RequestedResource(kCreate, Bytes(creation.SerializeAsString())), "exports/web");
+  EXPECT_EQ(
+      RequestedResource("/fsd.v1.ExportService/UpdateExport", Bytes(update.SerializeAsString())),
+      "exports/web");
 }
 
 TEST(RequestedResource, IsEmptyWhereThereIsNone) {

@@ -8,7 +8,7 @@ namespace {
 constexpr auto kReader = supervisor::Role::kReader;
 constexpr auto kAdministrator = supervisor::Role::kAdministrator;
 
-constexpr std::array<MethodRow, 19> kRows = {{
+constexpr std::array<MethodRow, 20> kRows = {{
     {"/fsd.v1.ExportService/CreateExport", kAdministrator, true},
     {"/fsd.v1.ExportService/GetExport", kReader, false},
     {"/fsd.v1.ExportService/ListExports", kReader, false},
@@ -23,6 +23,7 @@ constexpr std::array<MethodRow, 19> kRows = {{
     {"/fsd.v1.ExportService/ListInflightRequests", kReader, false},
     {"/fsd.v1.ServerService/GetServerInfo", kReader, false},
     {"/fsd.v1.ServerService/SetLogLevel", kAdministrator, true},
+    {"/fsd.v1.ServerService/SetSlowRequestThreshold", kAdministrator, true},
     {"/fsd.v1.ServerService/CheckHost", kReader, false},
     {"/grpc.health.v1.Health/Check", kReader, false},
     {"/grpc.health.v1.Health/Watch", kReader, false},

@@ -51,6 +51,25 @@ supervisor::ExportTarget TargetOf(const std::string& name, const std::string& et
   return target;
 }
 
+// What a call that changes an export hands to the supervisor.
+struct Changed {
+  const PendingCall& call;
+  supervisor::ExportTarget target;
+  supervisor::Callback<ExportView> answer;
+};
+
+// A call that answers with the export: `change` starts it, unless `violations` refuse it.
+template <typename Request, typename Start>
+grpc::ServerUnaryReactor* Change(const Request& request, const FieldViolations& violations,
+                                 v1::Export* response, const Start& change) {
+  auto call = std::make_shared<PendingCall>();
+  if (!violations.empty()) return Refuse(*call, violations);
+  supervisor::ExportTarget target = TargetOf(request.name(), request.etag());
+  auto answer = AnswerWithExport(call, target.id, response);
+  change({.call = *call, .target = std::move(target), .answer = std::move(answer)});
+  return call->reactor();
+}
+
 absl::Duration ToDuration(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
@@ -160,57 +179,42 @@ grpc::ServerWriteReactor<v1::WatchExportsResponse>* ExportService::WatchExports(
 grpc::ServerUnaryReactor* ExportService::DrainExport(grpc::CallbackServerContext*,
                                                      const v1::DrainExportRequest* request,
                                                      v1::Export* response) {
-  auto call = std::make_shared<PendingCall>();
-  if (auto violations = ValidateDrain(*request); !violations.empty()) {
-    return Refuse(*call, violations);
-  }
-  std::optional<supervisor::DrainWait> wait;
-  if (request->has_timeout()) {
-    wait = {.timeout = ToDuration(request->timeout()), .cancellation = call->cancellation()};
-  }
-  supervisor::ExportTarget target = TargetOf(request->name(), request->etag());
-  auto answer = AnswerWithExport(call, target.id, response);
-  supervisor_.DrainExport(std::move(target), std::move(wait), std::move(answer));
-  return call->reactor();
+  return Change(*request, ValidateDrain(*request), response, [this, request](Changed changed) {
+    std::optional<supervisor::DrainWait> wait;
+    if (request->has_timeout()) {
+      wait = {.timeout = ToDuration(request->timeout()),
+              .cancellation = changed.call.cancellation()};
+    }
+    supervisor_.DrainExport(std::move(changed.target), std::move(wait), std::move(changed.answer));
+  });
 }
 
 grpc::ServerUnaryReactor* ExportService::ResumeExport(grpc::CallbackServerContext*,
                                                       const v1::ResumeExportRequest* request,
                                                       v1::Export* response) {
-  auto call = std::make_shared<PendingCall>();
-  if (auto violations = ValidateNamed(*request, request->name()); !violations.empty()) {
-    return Refuse(*call, violations);
-  }
-  supervisor::ExportTarget target = TargetOf(request->name(), request->etag());
-  auto answer = AnswerWithExport(call, target.id, response);
-  supervisor_.ResumeExport(std::move(target), std::move(answer));
-  return call->reactor();
+  return Change(*request, ValidateNamed(*request, request->name()), response,
+                [this](Changed changed) {
+                  supervisor_.ResumeExport(std::move(changed.target), std::move(changed.answer));
+                });
 }
 
 grpc::ServerUnaryReactor* ExportService::DisconnectExport(
     grpc::CallbackServerContext*, const v1::DisconnectExportRequest* request,
     v1::Export* response) {
-  auto call = std::make_shared<PendingCall>();
-  if (auto violations = ValidateNamed(*request, request->name()); !violations.empty()) {
-    return Refuse(*call, violations);
-  }
-  supervisor::ExportTarget target = TargetOf(request->name(), request->etag());
-  auto answer = AnswerWithExport(call, target.id, response);
-  supervisor_.DisconnectExport(std::move(target), std::move(answer));
-  return call->reactor();
+  return Change(
+      *request, ValidateNamed(*request, request->name()), response, [this](Changed changed) {
+        supervisor_.DisconnectExport(std::move(changed.target), std::move(changed.answer));
+      });
 }
 
 grpc::ServerUnaryReactor* ExportService::RestartWorker(grpc::CallbackServerContext*,
                                                        const v1::RestartWorkerRequest* request,
                                                        v1::Export* response) {
-  auto call = std::make_shared<PendingCall>();
-  if (auto violations = ValidateNamed(*request, request->name()); !violations.empty()) {
-    return Refuse(*call, violations);
-  }
-  supervisor::ExportTarget target = TargetOf(request->name(), request->etag());
-  auto answer = AnswerWithExport(call, target.id, response);
-  supervisor_.RestartWorker(std::move(target), request->force(), std::move(answer));
-  return call->reactor();
+  return Change(*request, ValidateNamed(*request, request->name()), response,
+                [this, request](Changed changed) {
+                  supervisor_.RestartWorker(std::move(changed.target), request->force(),
+                                            std::move(changed.answer));
+                });
 }
 
 grpc::ServerUnaryReactor* ExportService::GetExportStats(grpc::CallbackServerContext*,

@@ -292,6 +292,21 @@ void FakeSupervisor::DropHeld() {
   dropped.swap(held_);
 }
 
+void FakeSupervisor::SetSlowRequest(absl::Duration threshold,
+                                    supervisor::Callback<absl::Duration> done) {
+  absl::Duration before;
+  {
+    absl::MutexLock lock(&mutex_);
+    before = std::exchange(slow_request_, threshold);
+  }
+  Answer([done = std::move(done), before] { done(before); });
+}
+
+absl::Duration FakeSupervisor::SlowRequest() const {
+  absl::MutexLock lock(&mutex_);
+  return slow_request_;
+}
+
 std::string FakeSupervisor::last_request_id() const {
   absl::MutexLock lock(&mutex_);
   return last_request_id_;

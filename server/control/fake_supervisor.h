@@ -43,6 +43,8 @@ class FakeSupervisor final : public supervisor::Supervisor {
                      supervisor::Callback<supervisor::ExportView> done) override;
   void SetLogLevel(telemetry::LogLevel level,
                    supervisor::Callback<telemetry::LogLevel> done) override;
+  void SetSlowRequest(absl::Duration threshold, supervisor::Callback<absl::Duration> done) override;
+  absl::Duration SlowRequest() const override;
   std::string CgroupDirectory() const override { return "/sys/fs/cgroup/fake"; }
   void SetHeartbeat(absl::Duration, std::function<void()>) override {}
   void SetObserver(std::function<void(const supervisor::ExportView&)> observer) override;
@@ -80,6 +82,7 @@ class FakeSupervisor final : public supervisor::Supervisor {
   supervisor::Deletion last_deletion_ ABSL_GUARDED_BY(mutex_);
   std::optional<supervisor::DrainWait> last_drain_ ABSL_GUARDED_BY(mutex_);
   telemetry::LogLevel log_level_ ABSL_GUARDED_BY(mutex_) = telemetry::LogLevel::kInfo;
+  absl::Duration slow_request_ ABSL_GUARDED_BY(mutex_) = absl::Seconds(1);
   std::string last_request_id_ ABSL_GUARDED_BY(mutex_);
   int64_t clock_nanos_ ABSL_GUARDED_BY(mutex_) = 1'700'000'000'000'000'000;
 };

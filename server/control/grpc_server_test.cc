@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -224,6 +225,56 @@ TEST_F(GrpcServerTest, SetsTheLogLevelAndAnswersWithTheOneBefore) {
     ASSERT_TRUE(stub->SetLogLevel(&context, request, &response).ok());
     EXPECT_EQ(response.previous_level(), before);
   }
+}
+
+TEST_F(GrpcServerTest, SetsTheThresholdOfSlowRequestsAndAnswersWithTheOneBefore) {
+  Start();
+  const auto stub = v1::ServerService::NewStub(channel_);
+  const auto set = [&stub](const v1::SetSlowRequestThresholdRequest& request) {
+    grpc::ClientContext context;
+    v1::SetSlowRequestThresholdResponse response;
+    const grpc::Status status = stub->SetSlowRequestThreshold(&context, request, &response);
+    return status.ok() ? response.previous_threshold().ShortDebugString()
+                       : std::to_string(status.error_code());
+  };
+  const std::string invalid = std::to_string(StatusCode::INVALID_ARGUMENT);
+  v1::SetSlowRequestThresholdRequest request;
+  EXPECT_EQ(set(request), invalid);
+  request.mutable_threshold()->set_seconds(24 * 60 * 60 + 1);
+  EXPECT_EQ(set(request), invalid);
+  request.mutable_threshold()->set_seconds(-1);
+  EXPECT_EQ(set(request), invalid);
+  request.mutable_threshold()->set_seconds(2);
+  request.mutable_threshold()->set_nanos(50'000'000);
+  EXPECT_EQ(set(request), "seconds: 1");
+  request.mutable_threshold()->Clear();
+  EXPECT_EQ(set(request), "seconds: 2 nanos: 50000000");
+  EXPECT_EQ(supervisor_.SlowRequest(), absl::ZeroDuration());
+}
+
+TEST_F(GrpcServerTest, ChecksItsHost) {
+  config_.allow_source = {directory_, "/nonexistent"};
+  Start();
+  ASSERT_TRUE(CreateWeb().ok());
+  grpc::ClientContext context;
+  v1::CheckHostResponse response;
+
+  ASSERT_TRUE(v1::ServerService::NewStub(channel_)
+                  ->CheckHost(&context, v1::CheckHostRequest(), &response)
+                  .ok());
+
+  std::map<std::string, v1::HostCheck> checks;
+  for (const v1::HostCheck& check : response.checks()) {
+    EXPECT_EQ(check.level() == v1::HostCheck::OK, check.cost().empty()) << check.ShortDebugString();
+    EXPECT_EQ(check.level() == v1::HostCheck::OK, check.remedy().empty());
+    EXPECT_NE(check.found(), "") << check.check();
+    EXPECT_TRUE(checks.emplace(check.check() + " " + check.subject(), check).second);
+  }
+  EXPECT_EQ(checks.at("SECCOMP ").level(), v1::HostCheck::OK);
+  EXPECT_TRUE(checks.contains("SOURCE " + directory_));
+  EXPECT_EQ(checks.at("SOURCE /nonexistent").level(), v1::HostCheck::WARNING);
+  EXPECT_EQ(checks.at("EXPORT_SOURCE /srv/web").level(), v1::HostCheck::WARNING);
+  EXPECT_TRUE(checks.contains("STATE_DIRECTORY " + directory_ + "/state"));
 }
 
 TEST_F(GrpcServerTest, HealthKnowsExportsThatWereThereBefore) {

@@ -1,6 +1,7 @@
 #include "server/host/host_check.h"
 
 #include <string_view>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -39,6 +40,9 @@ std::vector<HostCheck> CheckHost(const HostFacts& facts) {
       CheckSubordinateIds(facts.subordinate_ids),
   };
   for (const SourceFacts& source : facts.sources) checks.push_back(CheckSource(source));
+  for (HostCheck& check : CheckExportSources(facts.export_sources)) {
+    checks.push_back(std::move(check));
+  }
   checks.push_back(CheckStateDirectory(facts.state));
   checks.push_back(CheckRuntimeDirectory(facts.runtime));
   checks.push_back(CheckLeftoverSockets(facts.leftovers));

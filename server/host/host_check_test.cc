@@ -39,6 +39,8 @@ HostFacts Good() {
                              .is_ours = true,
                              .controllers = {"cpu", "io", "memory", "pids"}},
                   .sources = {{.path = "/srv", .is_directory = true, .filesystem = "ext4"}},
+                  .export_sources = {{.path = "/a", .is_directory = true, .filesystem = "xfs"},
+                                     {.path = "/b", .is_directory = true, .filesystem = "xfs"}},
                   .state = directory,
                   .runtime = directory};
   facts.runtime.is_volatile = true;
@@ -62,7 +64,7 @@ TEST(HostCheck, AGoodHostIsOkAndNothingIsToBeDone) {
     EXPECT_THAT(check.remedy, IsEmpty()) << check.check;
     EXPECT_TRUE(names.insert(check.check).second) << check.check;
   }
-  EXPECT_EQ(names.size(), 14u);
+  EXPECT_EQ(names.size(), 15u);
 }
 
 struct Case {
@@ -154,6 +156,7 @@ std::function<void(HostFacts&)> WithSource(SourceFacts source) {
 }
 
 const std::vector<Case> kSourceCases = {
+    {"SOURCE", Level::kError, "does not answer", WithSource({.answers = false})},
     {"SOURCE", Level::kWarning, "does not exist", WithSource({.open_error = ENOENT})},
     {"SOURCE", Level::kError, "Permission denied", WithSource({.open_error = EACCES})},
     {"SOURCE", Level::kError, "not a directory", WithSource({.filesystem = "ext4"})},
@@ -198,6 +201,21 @@ const std::vector<Case> kDirectoryCases = {
      [](HostFacts& f) { f.leftovers.damaged_records = {"/var/lib/fsd/exports/a.damaged"}; }},
 };
 INSTANTIATE_TEST_SUITE_P(Directories, HostCheckLevels, testing::ValuesIn(kDirectoryCases));
+
+TEST(HostCheck, OfExportsSourcesOnlyThoseThatLackSomethingAreNamed) {
+  HostFacts facts = Good();
+  facts.export_sources.push_back({.path = "/c", .is_directory = true, .filesystem = "nfs"});
+  facts.export_sources.push_back({.path = "/d", .answers = false});
+
+  std::vector<std::string> found;
+  for (const HostCheck& check : CheckHost(facts)) {
+    if (check.check == "EXPORT_SOURCES") found.push_back(check.found);
+    if (check.check == "EXPORT_SOURCE") found.push_back(check.subject + ": " + check.found);
+  }
+
+  EXPECT_THAT(found, testing::ElementsAre("2 of 4 directories of exports, with host handles",
+                                          "/c: nfs", "/d: its file system does not answer"));
+}
 
 TEST(HostCheck, EachSourceHasItsOwn) {
   HostFacts facts = Good();

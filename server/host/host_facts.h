@@ -4,7 +4,9 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -47,7 +49,8 @@ struct SubordinateIdFacts {
 
 struct SourceFacts {
   std::string path;
-  int open_error = 0;  // errno
+  bool answers = true;  // else its file system hangs, and the rest is not known
+  int open_error = 0;   // errno
   bool is_directory = false;
   std::string filesystem;  // "ext4"; "0x1234" if it is not one of those with a name here
   int handle_error = 0;    // errno of name_to_handle_at(2)
@@ -78,22 +81,37 @@ struct HostFacts {
   LimitFacts limits;
   CgroupFacts cgroup;
   SubordinateIdFacts subordinate_ids;
-  std::vector<SourceFacts> sources;  // one for each of Config.allow_source
+  std::vector<SourceFacts> sources;         // one for each of Config.allow_source
+  std::vector<SourceFacts> export_sources;  // of exports, as far as they are not among those
   DirectoryFacts state;
   DirectoryFacts runtime;
   LeftoverFacts leftovers;
 };
 
-// Reads all of them as this process meets them, under a valid `config`. Changes nothing that stays.
-// Takes as long as the slowest file system of a source takes to answer, so not on a thread that
+// What only a server that runs knows, besides its configuration.
+struct ServerFacts {
+  std::vector<std::string> export_sources;
+  std::string cgroup_directory;  // that it divides among its workers; empty: none
+};
+
+// Reads all of them as this process meets them, under a valid `config`; `server`: if it is one that
+// runs. Changes nothing that stays. Waits for file systems and programs, so not on a thread that
 // others wait for.
-HostFacts ReadHostFacts(const supervisor::Config& config);
+HostFacts ReadHostFacts(const supervisor::Config& config, const ServerFacts* server = nullptr);
 
 KernelFacts ReadKernelFacts();
 LimitFacts ReadLimitFacts();
 CgroupFacts ReadCgroupFacts(const std::string& configured);
+// Of a server that divides `directory`; empty if it found none at its start. The controllers are
+// those that its workers' cgroups have.
+CgroupFacts ReadDividedCgroupFacts(const std::string& configured, const std::string& directory);
 SubordinateIdFacts ReadSubordinateIdFacts(bool wanted, bool needed);
 SourceFacts ReadSourceFacts(const std::string& path);
+// Of each. One that `read` does not come back from in `patience` does not answer; it is not asked
+// again before it has.
+std::vector<SourceFacts> ReadSourcesFacts(
+    const std::vector<std::string>& paths, std::chrono::milliseconds patience,
+    const std::function<SourceFacts(const std::string&)>& read);
 DirectoryFacts ReadDirectoryFacts(const std::string& key, const std::string& path);
 // Of the sockets and records of these directories.
 LeftoverFacts ReadLeftoverFacts(const std::string& state_dir, const std::string& runtime_dir);

@@ -75,6 +75,18 @@ CgroupFacts ReadCgroupFacts(const std::string& configured) {
   return facts;
 }
 
+CgroupFacts ReadDividedCgroupFacts(const std::string& configured, const std::string& directory) {
+  CgroupFacts facts{.configured = configured, .directory = directory};
+  if (configured.empty()) return facts;
+  if (directory.empty()) {
+    facts.error = "the server found none that it may divide when it started; its log says why";
+    return facts;
+  }
+  facts.is_ours = true;
+  facts.controllers = WordsIn(supervisor::JoinPath(directory, "cgroup.subtree_control"));
+  return facts;
+}
+
 SubordinateIdFacts ReadSubordinateIdFacts(bool wanted, bool needed) {
   SubordinateIdFacts facts{.needed = needed, .wanted = wanted};
   if (needed) facts.error = SubordinateIdError();

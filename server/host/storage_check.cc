@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -96,6 +97,13 @@ std::string Described(const DirectoryFacts& facts) {
 
 HostCheck CheckSource(const SourceFacts& facts) {
   HostCheck check{.check = "SOURCE", .subject = facts.path};
+  if (!facts.answers) {
+    Problem(
+        check, Level::kError, "its file system does not answer",
+        "guests that use it wait, exports below it cannot be made, and their workers cannot end",
+        "bring back what it is mounted from, or unmount it (umount -f, else umount -l)");
+    return check;
+  }
   if (facts.open_error == ENOENT) {
     Problem(check, Level::kWarning, "it does not exist",
             "no export below it can be served, and those that there are fail",
@@ -124,12 +132,30 @@ HostCheck CheckSource(const SourceFacts& facts) {
                          ", without host handles: ", std::strerror(facts.handle_error)),
             "each file that a guest knows costs a descriptor, and a guest's file handles (NFS in "
             "the guest) do not survive",
-            "share ext4, XFS, btrfs or tmpfs; or set inodes.max_fds of its exports to what guests "
+            "share ext4, XFS, btrfs or tmpfs; or set inodes.max_file_descriptors of its exports to "
+            "what guests "
             "need");
     return check;
   }
   check.found = absl::StrCat(facts.filesystem, ", with host handles");
   return check;
+}
+
+std::vector<HostCheck> CheckExportSources(const std::vector<SourceFacts>& all) {
+  std::vector<HostCheck> checks;
+  for (const SourceFacts& facts : all) {
+    HostCheck check = CheckSource(facts);
+    if (check.level == Level::kOk) continue;
+    check.check = "EXPORT_SOURCE";
+    checks.push_back(std::move(check));
+  }
+  const size_t good = all.size() - checks.size();
+  if (good == 0) return checks;
+  checks.insert(checks.begin(),
+                HostCheck{.check = "EXPORT_SOURCES",
+                          .found = absl::StrCat(good, " of ", all.size(),
+                                                " directories of exports, with host handles")});
+  return checks;
 }
 
 HostCheck CheckStateDirectory(const DirectoryFacts& facts) {

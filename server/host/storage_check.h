@@ -7,6 +7,8 @@
 namespace fsd::host {
 
 HostCheck CheckSource(const SourceFacts& facts);
+// One EXPORT_SOURCE for each that lacks something, after one EXPORT_SOURCES for all others.
+std::vector<HostCheck> CheckExportSources(const std::vector<SourceFacts>& all);
 HostCheck CheckStateDirectory(const DirectoryFacts& facts);
 HostCheck CheckRuntimeDirectory(const DirectoryFacts& facts);
 HostCheck CheckLeftoverSockets(const LeftoverFacts& facts);

@@ -161,19 +161,4 @@ LeftoverFacts ReadLeftoverFacts(const std::string& state_dir, const std::string&
   return facts;
 }
 
-HostFacts ReadHostFacts(const supervisor::Config& config) {
-  HostFacts facts{.kernel = ReadKernelFacts(),
-                  .limits = ReadLimitFacts(),
-                  .cgroup = ReadCgroupFacts(config.cgroup)};
-  facts.subordinate_ids =
-      ReadSubordinateIdFacts(config.subordinate_ids, !facts.kernel.has_sys_admin);
-  for (const std::string& source : config.allow_source) {
-    facts.sources.push_back(ReadSourceFacts(source));
-  }
-  facts.state = ReadDirectoryFacts("state_dir", config.state_dir);
-  facts.runtime = ReadDirectoryFacts("runtime_dir", config.runtime_dir);
-  facts.leftovers = ReadLeftoverFacts(config.state_dir, config.runtime_dir);
-  return facts;
-}
-
 }  // namespace fsd::host

@@ -88,7 +88,7 @@ void AddExport(const supervisor::ExportSample& sample, const telemetry::ExportCo
   counter("fsd_export_written_bytes_total", "Bytes of files' contents that guests have written.",
           counts.bytes_written);
   counter("fsd_export_slow_requests_total",
-          "Requests that took longer than slow_request of the configuration.", counts.slow);
+          "Requests that took longer than the threshold of slow requests.", counts.slow);
   gauge("fsd_export_inflight_requests", "Requests that were taken and are not answered yet.",
         counts.inflight);
   gauge("fsd_export_open_files", "Files and directories that the guest has open.",

@@ -87,6 +87,18 @@ ErrnoOr<UniqueFd> OpenSocketFile(int socket, const std::string& path, uid_t owne
   return file;
 }
 
+ErrnoOr<void> ChangeSocketAccess(int file, const SocketAccess& access) {
+  struct stat before;
+  if (::fstat(file, &before) != 0) return Errno::Last();
+  SocketAccess narrow = access;
+  narrow.mode = before.st_mode & access.mode & 0777;
+  const std::string self = "/proc/self/fd/" + std::to_string(file);
+  if (::chmod(self.c_str(), narrow.mode) != 0) return Errno::Last();
+  ErrnoOr<void> given = GiveAccess(file, access);
+  if (!given.ok()) (void)::chmod(self.c_str(), before.st_mode & 0777);
+  return given;
+}
+
 ErrnoOr<UniqueFd> ConnectUnix(const std::string& path, SocketType type) {
   const ErrnoOr<sockaddr_un> address = AddressOf(path);
   if (!address.ok()) return address.error();

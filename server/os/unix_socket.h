@@ -37,6 +37,9 @@ ErrnoOr<UniqueFd> ListenUnix(const std::string& path, SocketType type, const Soc
 // CAP_NET_ADMIN; for others it is what `path` names, if that can be it, a socket of `owner`'s with
 // no other name: else EEXIST.
 ErrnoOr<UniqueFd> OpenSocketFile(int socket, const std::string& path, uid_t owner);
+// Owner and mode of a socket's file (of OpenSocketFile) that can be connected to meanwhile: at no
+// moment may anybody connect who may neither before nor after.
+ErrnoOr<void> ChangeSocketAccess(int file, const SocketAccess& access);
 // ECONNREFUSED: a socket file that nobody listens on. ENOENT: no such file.
 ErrnoOr<UniqueFd> ConnectUnix(const std::string& path, SocketType type);
 // EAGAIN if nobody is waiting.

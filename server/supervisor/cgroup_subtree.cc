@@ -39,12 +39,16 @@ ErrnoOr<void> RemoveCgroup(int directory, const std::string& name) {
   return {};
 }
 
+ErrnoOr<os::UniqueFd> OpenCgroup(int directory, const std::string& name) {
+  os::UniqueFd found(
+      ::openat(directory, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!found.valid()) return Errno::Last();
+  return found;
+}
+
 ErrnoOr<os::UniqueFd> MakeCgroup(int directory, const std::string& name) {
   if (::mkdirat(directory, name.c_str(), 0755) != 0 && errno != EEXIST) return Errno::Last();
-  os::UniqueFd made(
-      ::openat(directory, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!made.valid()) return Errno::Last();
-  return made;
+  return OpenCgroup(directory, name);
 }
 
 }  // namespace
@@ -133,6 +137,10 @@ ErrnoOr<os::UniqueFd> CgroupSubtree::Make(const std::string& export_id) {
   (void)WriteCgroupFile(directory_.get(), kill, "1");
   (void)RemoveCgroup(directory_.get(), name);
   return MakeCgroup(directory_.get(), name);
+}
+
+ErrnoOr<os::UniqueFd> CgroupSubtree::Open(const std::string& export_id) const {
+  return OpenCgroup(directory_.get(), PartName(export_id));
 }
 
 void CgroupSubtree::Remove(const std::string& export_id) {

@@ -45,8 +45,10 @@ class CgroupSubtree {
   // The directory of the export's part. Whoever is left in it is killed; it is a new one, without
   // limits, if it can be.
   ErrnoOr<os::UniqueFd> Make(const std::string& export_id);
-  // Once the export's worker has ended. Whoever is left in it is killed; while there is somebody, it
-  // stays, and goes at a later Make or Remove.
+  // The same of the part that is there, with who lives in it.
+  ErrnoOr<os::UniqueFd> Open(const std::string& export_id) const;
+  // Once the export's worker has ended. Whoever is left in it is killed; while there is somebody,
+  // it stays, and goes at a later Make or Remove.
   void Remove(const std::string& export_id);
 
  private:

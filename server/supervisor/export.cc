@@ -23,6 +23,7 @@ namespace fsd::supervisor {
 namespace {
 
 constexpr std::string_view kWorkerCrashed = "WORKER_CRASHED";
+constexpr std::string_view kLimitsNotEnforced = "LIMITS_NOT_ENFORCED";
 constexpr std::string_view kUpdatePending = "UPDATE_PENDING";
 
 bool HasPidNamespace(const internal::ExportSpec& spec) {
@@ -45,6 +46,12 @@ std::vector<std::string> SocketDirectories(const Config& config) {
   std::vector<std::string> directories = config.allow_socket;
   directories.push_back(config.runtime_dir);
   return directories;
+}
+
+os::SocketAccess AccessOf(const internal::ExportSpec& spec) {
+  return {.uid = spec.socket_uid(),
+          .gid = spec.socket_gid(),
+          .mode = static_cast<mode_t>(spec.socket_mode())};
 }
 
 // In the runtime directory every dead socket is one of ours.
@@ -81,7 +88,7 @@ ExportView Export::View() const {
 
 ExportSample Export::Sample() const {
   if (worker_ != nullptr) worker_->RefreshStatus();
-  return counting_.Sample(View(), surroundings_.config.slow_request);
+  return counting_.Sample(View(), absl::Nanoseconds(surroundings_.slow_request_nanos.load()));
 }
 
 void Export::ListInflight(InflightCalls::Done done) {
@@ -124,12 +131,9 @@ ExportSocket::IfDead Export::if_dead() const {
 
 absl::Status Export::Listen() {
   const internal::ExportSpec& spec = record_.spec();
-  const os::SocketAccess access{.uid = spec.socket_uid(),
-                                .gid = spec.socket_gid(),
-                                .mode = static_cast<mode_t>(spec.socket_mode())};
   FSD_ASSIGN_OR_RETURN(
       vhost_, ExportSocket::ListenBelow(SocketDirectories(surroundings_.config), spec.socket_path(),
-                                        os::SocketType::kStream, access, if_dead()));
+                                        os::SocketType::kStream, AccessOf(spec), if_dead()));
   return absl::OkStatus();
 }
 
@@ -141,7 +145,7 @@ absl::StatusOr<os::UniqueFd> Export::MakeWorkerSpec(bool in_user_namespace,
   *spec.mutable_spec() = record_.spec();
   spec.set_log_level(static_cast<int>(surroundings_.log_level));
   spec.set_draining(draining_);
-  spec.set_slow_request_nanos(absl::ToInt64Nanoseconds(surroundings_.config.slow_request));
+  spec.set_slow_request_nanos(surroundings_.slow_request_nanos);
   spec.set_in_user_namespace(in_user_namespace);
   spec.set_has_device_wall(has_device_wall);
   const std::string bytes = spec.SerializeAsString();
@@ -249,13 +253,12 @@ void Export::OnHealthy() {
 }
 
 void Export::ReportUnenforcedLimits(const std::string& message) {
-  constexpr std::string_view kReason = "LIMITS_NOT_ENFORCED";
   const auto now = std::find_if(conditions_.begin(), conditions_.end(),
-                                [kReason](const Condition& c) { return c.reason == kReason; });
+                                [](const Condition& c) { return c.reason == kLimitsNotEnforced; });
   if (now == conditions_.end() ? message.empty() : now->message == message) return;
-  RemoveCondition(kReason);
+  RemoveCondition(kLimitsNotEnforced);
   if (!message.empty()) {
-    AddCondition(kReason, message);
+    AddCondition(kLimitsNotEnforced, message);
     FSD_LOG(kWarning, id(), "limits are not enforced: %s", message);
   }
   surroundings_.changed(*this);
@@ -377,9 +380,17 @@ void Export::SetDraining(bool draining) {
   }
 }
 
+absl::Status Export::ChangeSocketAccess(const internal::ExportSpec& spec) {
+  if (!vhost_.has_value() || vhost_->fd() < 0) return absl::OkStatus();
+  return vhost_->ChangeAccess(AccessOf(spec));
+}
+
 void Export::Update(internal::ExportRecord record,
                     const std::vector<std::string_view>& for_next_worker) {
+  const bool relimit =
+      record.spec().limits().SerializeAsString() != record_.spec().limits().SerializeAsString();
   record_ = std::move(record);
+  if (relimit && worker_ != nullptr) Relimit();
   // Without a worker, the next one is on the way, or there will be none.
   if (!for_next_worker.empty() && worker_ != nullptr && !exchanging_ && !stopping_) {
     if (awaited_changes_.empty()) worker_->Retire();
@@ -392,6 +403,33 @@ void Export::Update(internal::ExportRecord record,
                  absl::StrCat("these take effect when no front-end is connected: ", names));
   }
   surroundings_.changed(*this);
+}
+
+void Export::OnMemoryNotLimited(pid_t worker, Errno error) {
+  if (worker_ == nullptr || worker_->pid() != worker) return;
+  const auto others = std::find_if(conditions_.begin(), conditions_.end(), [](const Condition& c) {
+    return c.reason == kLimitsNotEnforced;
+  });
+  const std::string before = others == conditions_.end() ? "" : absl::StrCat(others->message, "; ");
+  ReportUnenforcedLimits(absl::StrCat(
+      before, "memory_bytes: ", ErrnoStatus(error, "write it to memory.max").message()));
+}
+
+void Export::Relimit() {
+  // Told where this may be gone, and this worker too.
+  const auto on_memory = [queue = surroundings_.loop.queue(), self = std::weak_ptr(self_),
+                          pid = worker_->pid()](ErrnoOr<void> written) {
+    if (written.ok()) return;
+    queue->Post([self, pid, error = written.error()] {
+      const auto found = self.lock();
+      if (found != nullptr) (*found)->OnMemoryNotLimited(pid, error);
+    });
+  };
+  ReportUnenforcedLimits(RelimitWorker(surroundings_.cgroups, record_.spec(), source_.get(),
+                                       [&](os::UniqueFd file, std::string text) {
+                                         slow_writes_->Write(std::move(file), std::move(text),
+                                                             on_memory);
+                                       }));
 }
 
 bool Export::worker_knows_draining() const {
@@ -407,6 +445,10 @@ bool Export::next_front_end_has_updates() const {
 
 void Export::TellLogLevel() {
   if (worker_ != nullptr) worker_->SetLogLevel(surroundings_.log_level);
+}
+
+void Export::TellSlowRequest() {
+  if (worker_ != nullptr) worker_->SetSlowRequest(surroundings_.slow_request_nanos);
 }
 
 void Export::Disconnect() {

@@ -10,6 +10,7 @@
 #ifndef FSD_SERVER_SUPERVISOR_EXPORT_H_
 #define FSD_SERVER_SUPERVISOR_EXPORT_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -33,6 +34,7 @@
 #include "server/supervisor/export_view.h"
 #include "server/supervisor/inflight_calls.h"
 #include "server/supervisor/restart_policy.h"
+#include "server/supervisor/slow_writes.h"
 #include "server/supervisor/timing.h"
 #include "server/supervisor/user_namespaces.h"
 #include "server/supervisor/worker_process.h"
@@ -50,6 +52,7 @@ class Export {
     UserNamespaces& user_namespaces;
     CgroupSubtree* cgroups;  // null: none
     const telemetry::LogLevel& log_level;
+    const std::atomic<int64_t>& slow_request_nanos;
     // Record, state, connection or conditions did. Called from within: to change the export, wait.
     std::function<void(const Export&)> changed;
   };
@@ -100,13 +103,17 @@ class Export {
   void SetDraining(bool draining);
   // Whether its worker, if any, does as `draining` says.
   bool worker_knows_draining() const;
-  // Replaces the record. What only the next worker can do is done as soon as no front-end is
-  // connected: `for_next_worker`, the names of its fields.
+  // Owner and mode of the socket that listens, if one does: as `spec` has them, or an error and as
+  // they were. The record is left to Update.
+  absl::Status ChangeSocketAccess(const internal::ExportSpec& spec);
+  // Replaces the record. Limits hold at once, or are reported. What only the next worker can do is
+  // done as soon as no front-end is connected: `for_next_worker`, the names of its fields.
   void Update(internal::ExportRecord record, const std::vector<std::string_view>& for_next_worker);
   // Whether it is sure, as the worker knows that it is to retire.
   bool next_front_end_has_updates() const;
-  // The worker is told the surroundings' level.
+  // The worker is told the surroundings' level, or threshold.
   void TellLogLevel();
+  void TellSlowRequest();
   // Has the worker end the front-end's connection.
   void Disconnect();
   // As it does not end it: kills the worker, which is replaced.
@@ -148,6 +155,9 @@ class Export {
   void ReportRefusedInodes(bool refused, bool spent);
   // Once the worker has been ready for so long that its predecessor's end is past.
   void OnHealthy();
+  // Of a worker that runs.
+  void Relimit();
+  void OnMemoryNotLimited(pid_t worker, Errno error);
   // `message`: of the condition; empty if there is none.
   void ReportUnenforcedLimits(const std::string& message);
   void ReportHandleLack(internal::WorkerStatus::HandleLack lack);
@@ -193,6 +203,9 @@ class Export {
   bool draining_;
   // What the next worker is waited for; if any, the worker is told to retire, and exchanged then.
   std::set<std::string_view> awaited_changes_;
+  const std::shared_ptr<SlowWrites> slow_writes_ = SlowWrites::Create();
+  // Gone with this object: for what is heard of later.
+  const std::shared_ptr<Export*> self_ = std::make_shared<Export*>(this);
   bool exchanging_ = false;  // the worker is told to end, to be followed by another
   bool stopping_ = false;
 };

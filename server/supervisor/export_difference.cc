@@ -15,6 +15,16 @@ struct Field {
   void (*clear)(ExportSpec& spec);
 };
 
+using Limits = ExportSpec::Limits;
+
+// One of the limits; without any, there are none.
+template <void (Limits::*clear)()>
+void ClearLimit(ExportSpec& spec) {
+  if (!spec.has_limits()) return;
+  (spec.mutable_limits()->*clear)();
+  if (spec.limits().ByteSizeLong() == 0) spec.clear_limits();
+}
+
 // In the order of their importance to a reader. Several fields of the specification may be one of
 // the API's.
 constexpr Field kFields[] = {
@@ -23,9 +33,9 @@ constexpr Field kFields[] = {
     {"advertise_tag", ChangeEffect::kNextConnection,
      [](ExportSpec& s) { s.clear_advertise_tag(); }},
     {"socket.path", ChangeEffect::kNever, [](ExportSpec& s) { s.clear_socket_path(); }},
-    {"socket.uid", ChangeEffect::kNever, [](ExportSpec& s) { s.clear_socket_uid(); }},
-    {"socket.gid", ChangeEffect::kNever, [](ExportSpec& s) { s.clear_socket_gid(); }},
-    {"socket.mode", ChangeEffect::kNever, [](ExportSpec& s) { s.clear_socket_mode(); }},
+    {"socket.uid", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_socket_uid(); }},
+    {"socket.gid", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_socket_gid(); }},
+    {"socket.mode", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_socket_mode(); }},
     {"read_only", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_read_only(); }},
     {"cache.policy", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_cache(); }},
     {"cache.attr_timeout", ChangeEffect::kNextConnection,
@@ -83,7 +93,21 @@ constexpr Field kFields[] = {
      [](ExportSpec& s) { s.clear_add_capabilities(); }},
     {"sandbox.drop_capabilities", ChangeEffect::kNextConnection,
      [](ExportSpec& s) { s.clear_drop_capabilities(); }},
-    {"sandbox.limits", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_limits(); }},
+    // The worker divides its descriptors when it starts.
+    {"sandbox.limits.open_files", ChangeEffect::kNextConnection,
+     ClearLimit<&Limits::clear_open_files>},
+    {"sandbox.limits.memory_bytes", ChangeEffect::kLive, ClearLimit<&Limits::clear_memory_bytes>},
+    {"sandbox.limits.threads", ChangeEffect::kLive, ClearLimit<&Limits::clear_threads>},
+    {"sandbox.limits.cpu_microseconds_per_second", ChangeEffect::kLive,
+     ClearLimit<&Limits::clear_cpu_microseconds_per_second>},
+    {"sandbox.limits.io_read_bytes_per_second", ChangeEffect::kLive,
+     ClearLimit<&Limits::clear_io_read_bytes_per_second>},
+    {"sandbox.limits.io_write_bytes_per_second", ChangeEffect::kLive,
+     ClearLimit<&Limits::clear_io_write_bytes_per_second>},
+    {"sandbox.limits.io_read_operations_per_second", ChangeEffect::kLive,
+     ClearLimit<&Limits::clear_io_read_operations_per_second>},
+    {"sandbox.limits.io_write_operations_per_second", ChangeEffect::kLive,
+     ClearLimit<&Limits::clear_io_write_operations_per_second>},
     {"owner.system", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_owner_system(); }},
     {"owner.vm_id", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_owner_vm_id(); }},
     {"labels", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_labels(); }},

@@ -26,7 +26,7 @@ TEST(FirstDifferenceTest, TheFirstOfSeveralIsNamedAsTheApiNamesIt) {
   other.add_labels()->set_key("a");
   EXPECT_EQ(FirstDifference(WebSpec(), other), "labels");
   other.mutable_limits()->set_threads(16);
-  EXPECT_EQ(FirstDifference(WebSpec(), other), "sandbox.limits");
+  EXPECT_EQ(FirstDifference(WebSpec(), other), "sandbox.limits.threads");
   other.set_attr_timeout_nanos(0);
   EXPECT_EQ(FirstDifference(WebSpec(), other), "cache.attr_timeout");
   other.set_read_only(true);
@@ -76,21 +76,43 @@ TEST(ChangedFieldsTest, AreAllThatDifferAndNoOther) {
   after.add_labels()->set_key("a");
   after.mutable_limits()->set_threads(16);
 
-  EXPECT_THAT(NamesOf(ChangedFields(before, after)),
-              ElementsAre("tag", "read_only", "cache.attr_timeout", "sandbox.limits", "labels"));
+  EXPECT_THAT(
+      NamesOf(ChangedFields(before, after)),
+      ElementsAre("tag", "read_only", "cache.attr_timeout", "sandbox.limits.threads", "labels"));
   EXPECT_THAT(ChangedFields(after, after), IsEmpty());
 }
 
 TEST(ChangedFieldsTest, SayWhenTheyTakeEffect) {
   ExportSpec after = WebSpec();
-  after.set_socket_mode(0666);
+  after.set_socket_path("/run/other.sock");
   EXPECT_EQ(ChangedFields(WebSpec(), after).at(0).effect, ChangeEffect::kNever);
+  after = WebSpec();
+  after.set_socket_mode(0666);
+  EXPECT_EQ(ChangedFields(WebSpec(), after).at(0).effect, ChangeEffect::kLive);
   after = WebSpec();
   after.set_read_only(true);
   EXPECT_EQ(ChangedFields(WebSpec(), after).at(0).effect, ChangeEffect::kNextConnection);
   after = WebSpec();
   after.set_owner_vm_id("7");
   EXPECT_EQ(ChangedFields(WebSpec(), after).at(0).effect, ChangeEffect::kLive);
+}
+
+TEST(ChangedFieldsTest, EachLimitIsAFieldOfItsOwn) {
+  ExportSpec before = WebSpec();
+  before.mutable_limits()->set_threads(16);
+  before.mutable_limits()->set_memory_bytes(1);
+  ExportSpec after = WebSpec();
+  after.mutable_limits()->set_threads(17);
+  after.mutable_limits()->set_open_files(4096);
+
+  const std::vector<ChangedField> changed = ChangedFields(before, after);
+
+  EXPECT_THAT(NamesOf(changed),
+              ElementsAre("sandbox.limits.open_files", "sandbox.limits.memory_bytes",
+                          "sandbox.limits.threads"));
+  EXPECT_EQ(changed[0].effect, ChangeEffect::kNextConnection);
+  EXPECT_EQ(changed[1].effect, ChangeEffect::kLive);
+  EXPECT_EQ(changed[2].effect, ChangeEffect::kLive);
 }
 
 TEST(ChangedFieldsTest, AFieldOfANewerProgramCannotChange) {

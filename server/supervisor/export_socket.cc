@@ -170,6 +170,26 @@ absl::Status ExportSocket::CheckBelow(const std::vector<std::string>& allowed,
   return CheckOccupant(path, OccupantOf(path, type, found), if_dead);
 }
 
+absl::Status ExportSocket::ChangeAccess(const os::SocketAccess& access) {
+  const auto file = os::OpenSocketFile(fd_.get(), path_, file_.st_uid);
+  struct stat found;
+  if (!file.ok() || ::fstat(file->get(), &found) != 0 || !IsSameFile(found, file_)) {
+    return InUse(path_,
+                 "the export's socket is no longer there; delete the export and create it again");
+  }
+  const auto changed = os::ChangeSocketAccess(file->get(), access);
+  if (changed.ok()) {
+    (void)::fstat(file->get(), &file_);
+    return absl::OkStatus();
+  }
+  return ReasonedError(
+      absl::StatusCode::kPermissionDenied, ErrorReason::kSocketOwnerNotAllowed,
+      absl::StrCat("socket ", path_, ": ",
+                   ErrnoStatus(changed.error(), "change its owner or mode").message(),
+                   "; only root can give a socket to another user, or to a group "
+                   "that its user is not in"));
+}
+
 void ExportSocket::RemoveFile() const { RemoveIfSame(path_, file_); }
 
 void RemoveDeadSocket(const std::string& path, os::SocketType type) {

@@ -47,6 +47,9 @@ class ExportSocket {
   int fd() const { return fd_.get(); }  // -1 after StopListening
   const std::string& path() const { return path_; }
 
+  // Owner and mode of the file, at once; all of it or, after an error, none. SOCKET_IN_USE: it is
+  // no longer there. SOCKET_OWNER_NOT_ALLOWED: this process may not give it away.
+  absl::Status ChangeAccess(const os::SocketAccess& access);
   // Closes our descriptor. If nobody else has one, connecting is refused from here on.
   void StopListening() { fd_.reset(); }
   // Removes the name, if it is still the file that Listen made.

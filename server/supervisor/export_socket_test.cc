@@ -55,6 +55,23 @@ TEST_F(ExportSocketTest, ListensWithTheOwnerAndModeAskedFor) {
   EXPECT_TRUE(os::ConnectUnix(path_, os::SocketType::kStream).ok());
 }
 
+TEST_F(ExportSocketTest, OwnerAndModeChangeWhileItListens) {
+  auto socket = Listen(IfDead::kRefuse, {.uid = 0, .gid = 0, .mode = 0640});
+  ASSERT_TRUE(socket.ok()) << socket.status();
+  struct stat info;
+  // Twice: the second time it is another's.
+  for (const uid_t owner : {7u, 8u}) {
+    ASSERT_TRUE(socket->ChangeAccess({.uid = owner, .gid = 9, .mode = 0606}).ok());
+    ASSERT_EQ(::lstat(path_.c_str(), &info), 0);
+    EXPECT_EQ(info.st_uid, owner);
+    EXPECT_EQ(info.st_gid, 9u);
+    EXPECT_EQ(info.st_mode & 07777, 0606u);
+  }
+  EXPECT_TRUE(os::ConnectUnix(path_, os::SocketType::kStream).ok());
+  socket->RemoveFile();
+  EXPECT_FALSE(Exists());
+}
+
 TEST_F(ExportSocketTest, TheNameOutlivesTheObject) {
   { ASSERT_TRUE(Listen(IfDead::kRefuse).ok()); }
   EXPECT_TRUE(Exists());

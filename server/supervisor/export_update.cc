@@ -59,7 +59,14 @@ absl::StatusOr<UpdatedExport> UpdateExport(const Config& config, ExportStore& st
     return result;
   }
   if (!result.changed.empty()) {
-    FSD_RETURN_IF_ERROR(store.Replace(record));
+    const bool socket =
+        std::any_of(result.changed.begin(), result.changed.end(),
+                    [](const ChangedField& field) { return field.name.starts_with("socket."); });
+    if (socket) FSD_RETURN_IF_ERROR(updated.ChangeSocketAccess(record.spec()));
+    if (const absl::Status status = store.Replace(record); !status.ok()) {
+      if (socket) (void)updated.ChangeSocketAccess(updated.record().spec());
+      return status;
+    }
     updated.Update(std::move(record), NamesWith(result.changed, ChangeEffect::kNextConnection));
   }
   result.view = updated.View();

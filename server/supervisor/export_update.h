@@ -25,8 +25,9 @@ struct UpdatedExport {
 };
 
 // All of the change or, after an error, none of it: FIELD_NOT_LIVE with the names of the fields
-// that cannot change, or what CompleteExportSpec says. On disk before it is done. After
-// STATE_UNAVAILABLE the record on disk may be either.
+// that cannot change, or what CompleteExportSpec says, or ExportSocket::ChangeAccess. On disk
+// before it is done; a limit that the host does not take is recorded all the same, and reported.
+// After STATE_UNAVAILABLE the record on disk may be either.
 absl::StatusOr<UpdatedExport> UpdateExport(const Config& config, ExportStore& store,
                                            Export& updated, const SpecChange& change,
                                            bool validate_only);

@@ -1,9 +1,16 @@
 #include "server/supervisor/export_update.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <thread>
 
 #include "gmock/gmock.h"
+#include "server/os/unix_socket.h"
 #include "server/supervisor/error_reason.h"
+#include "server/supervisor/fake_cgroups.h"
 #include "server/supervisor/supervisor_fixture.h"
 
 namespace fsd::supervisor {
@@ -113,16 +120,132 @@ TEST_F(ExportUpdateTest, WhatCannotChangeIsNamedAndNothingOfTheUpdateIsDone) {
   auto& supervisor = Start();
   ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
 
-  const auto updated = supervisor.Update("web", By([](ExportSpec& spec) {
+  const auto updated = supervisor.Update("web", By([this](ExportSpec& spec) {
                                            spec.set_tag("other");
-                                           spec.set_socket_mode(0666);
+                                           spec.set_socket_path(SocketOf("other"));
                                            spec.set_owner_vm_id("7");
                                          }));
 
   EXPECT_EQ(updated.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(ReasonOf(updated.status()), Optional(std::string("FIELD_NOT_LIVE")));
-  EXPECT_THAT(std::string(updated.status().message()), HasSubstr("tag, socket.mode cannot"));
+  EXPECT_THAT(std::string(updated.status().message()), HasSubstr("tag, socket.path cannot"));
   EXPECT_EQ(supervisor.Get("web")->record.spec().owner_vm_id(), "");
+}
+
+mode_t ModeOf(const std::string& path) {
+  struct stat info {};
+  EXPECT_EQ(::lstat(path.c_str(), &info), 0);
+  return info.st_mode & 07777;
+}
+
+const SpecChange kForAll = By([](ExportSpec& spec) { spec.set_socket_mode(0666); });
+
+TEST_F(ExportUpdateTest, WhoMayConnectChangesAtOnceAndWhoIsConnectedStays) {
+  auto& supervisor = Start();
+  const pid_t worker = supervisor.Create(SpecOf("web"))->worker_pid;
+  const os::UniqueFd front_end = Connect("web");
+  supervisor.Await("web", ExportState::kConnected);
+
+  const auto updated = supervisor.Update("web", kForAll);
+
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_EQ(updated->changed.at(0).effect, ChangeEffect::kLive);
+  EXPECT_EQ(ModeOf(SocketOf("web")), 0666u);
+  EXPECT_TRUE(Answers(front_end));
+  EXPECT_EQ(supervisor.Get("web")->worker_pid, worker);
+  supervisor.Stop();
+  Start().Await("web", ExportState::kListening);
+  EXPECT_EQ(ModeOf(SocketOf("web")), 0666u);
+}
+
+TEST_F(ExportUpdateTest, ASocketThatIsNoLongerThereRefusesTheWholeUpdate) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  ASSERT_EQ(::rename(SocketOf("web").c_str(), (root_ + "/moved").c_str()), 0);
+  const auto foreign = os::ListenUnix(SocketOf("web"), os::SocketType::kStream, {.mode = 0600});
+
+  const auto updated = supervisor.Update("web", By([](ExportSpec& spec) {
+                                           spec.set_socket_mode(0666);
+                                           spec.set_owner_vm_id("7");
+                                         }));
+
+  EXPECT_EQ(ModeOf(SocketOf("web")), 0600u) << "another's socket";
+  // The kernel tells root which file the socket is, wherever that has gone.
+  if (updated.ok()) {
+    EXPECT_EQ(ModeOf(root_ + "/moved"), 0666u);
+  } else {
+    EXPECT_THAT(ReasonOf(updated.status()), Optional(std::string("SOCKET_IN_USE")));
+    EXPECT_EQ(supervisor.Get("web")->record.spec().owner_vm_id(), "");
+  }
+}
+
+TEST_F(ExportUpdateTest, AChangeThatCannotBeRecordedIsTakenBack) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  std::filesystem::remove_all(root_ + "/state/exports");
+
+  EXPECT_THAT(ReasonOf(supervisor.Update("web", kForAll).status()),
+              Optional(std::string("STATE_UNAVAILABLE")));
+
+  EXPECT_EQ(ModeOf(SocketOf("web")), 0600u);
+  EXPECT_EQ(supervisor.Get("web")->record.spec().socket_mode(), 0600u);
+}
+
+TEST_F(ExportUpdateTest, LimitsOfAWorkerThatRunsChangeAtOnce) {
+  const FakeCgroups cgroups;
+  cgroups.AddExport("web");
+  config_.cgroup = cgroups.root();
+  auto& supervisor = Start();
+  ExportSpec spec = SpecOf("web");
+  spec.mutable_limits()->set_threads(64);
+  const pid_t worker = supervisor.Create(spec)->worker_pid;
+  ASSERT_EQ(cgroups.Read("export-web/pids.max"), "64");
+
+  const auto updated = supervisor.Update("web", By([](ExportSpec& changed) {
+                                           changed.mutable_limits()->clear_threads();
+                                           changed.mutable_limits()->set_memory_bytes(1 << 30);
+                                         }));
+
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_EQ(updated->changed.size(), 2u);
+  EXPECT_EQ(cgroups.Read("export-web/pids.max"), "max");
+  // Nobody waits for it, as memory may have to be given back first.
+  const auto await_memory_max = [&cgroups](const std::string& wanted) {
+    while (cgroups.Read("export-web/memory.max") != wanted) std::this_thread::yield();
+  };
+  await_memory_max("1073741824");
+  EXPECT_THAT(updated->view.conditions, IsEmpty());
+  EXPECT_EQ(supervisor.Get("web")->worker_pid, worker);
+  ASSERT_TRUE(
+      supervisor.Update("web", By([](ExportSpec& changed) { changed.clear_limits(); })).ok());
+  await_memory_max("max");
+}
+
+TEST_F(ExportUpdateTest, ALimitThatTheHostDoesNotTakeIsRecordedAndReportedUntilItIsGone) {
+  const FakeCgroups cgroups;
+  cgroups.AddExport("web");
+  config_.cgroup = cgroups.root();
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  cgroups.MakeUnwritable("export-web/cpu.max");
+
+  const auto updated =
+      supervisor.Update("web", By([](ExportSpec& changed) {
+                          changed.mutable_limits()->set_cpu_microseconds_per_second(500'000);
+                        }));
+
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  ASSERT_THAT(updated->view.conditions, SizeIs(1));
+  EXPECT_EQ(updated->view.conditions[0].reason, "LIMITS_NOT_ENFORCED");
+  EXPECT_THAT(updated->view.conditions[0].message,
+              HasSubstr("cpu_microseconds_per_second: write 50000 100000 to cpu.max: "));
+  EXPECT_EQ(supervisor.Get("web")->record.spec().limits().cpu_microseconds_per_second(), 500'000u);
+
+  cgroups.Remove("export-web/cpu.max");
+  cgroups.Write("export-web/cpu.max", "");
+  ASSERT_TRUE(
+      supervisor.Update("web", By([](ExportSpec& changed) { changed.clear_limits(); })).ok());
+  EXPECT_THAT(supervisor.Get("web")->conditions, IsEmpty());
 }
 
 TEST_F(ExportUpdateTest, WhatTheConfigurationForbidsIsRefused) {

@@ -214,6 +214,10 @@ void FakeWorker::OnMessage() {
     (void)!::symlinkat(std::to_string((*message)->set_log_level().log_level()).c_str(),
                        ipc::kSourceDirectoryFd, "level");
   }
+  if ((*message)->has_set_slow_request()) {
+    (void)!::symlinkat(std::to_string((*message)->set_slow_request().nanos()).c_str(),
+                       ipc::kSourceDirectoryFd, "slow");
+  }
   if (!(*message)->has_hello() || Is("silent")) return;
   if (Is("exit-3-says")) {
     Failure("chroot:\n\033[31mno\303\244 " + std::string(5000, 'x'));
@@ -266,6 +270,10 @@ void FakeWorker::OnFrontEnd() {
   if (letter == 'p') (void)!::write(front_end_.get(), "pong", 4);
   if (letter == 'c') {
     const auto text = static_cast<char>('0' + spec_.spec().cache());
+    (void)!::write(front_end_.get(), &text, 1);
+  }
+  if (letter == 's') {
+    const auto text = static_cast<char>('0' + spec_.slow_request_nanos());
     (void)!::write(front_end_.get(), &text, 1);
   }
   if (letter == 'v') {

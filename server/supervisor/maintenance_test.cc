@@ -307,6 +307,22 @@ TEST_F(MaintenanceTest, TheLogLevelReachesWorkersThatRunAndThoseToCome) {
   EXPECT_EQ(supervisor.SetLogLevel(telemetry::LogLevel::kInfo), telemetry::LogLevel::kDebug);
 }
 
+TEST_F(MaintenanceTest, TheThresholdOfSlowRequestsReachesWorkersThatRunAndThoseToCome) {
+  auto& supervisor = Start();
+  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+
+  EXPECT_EQ(supervisor.SetSlowRequest(absl::Nanoseconds(5)), config_.slow_request);
+
+  EXPECT_EQ(supervisor.supervisor().SlowRequest(), absl::Nanoseconds(5));
+  // It has read what it was told before it is stopped.
+  ASSERT_TRUE(supervisor.RestartWorker("web").ok());
+  char nanos[8] = {};
+  ASSERT_EQ(::readlink((root_ + "/srv/slow").c_str(), nanos, sizeof nanos), 1);
+  EXPECT_EQ(nanos[0], '5');
+  EXPECT_EQ(Ask(Connect("web"), 's'), '5');
+  EXPECT_EQ(supervisor.SetSlowRequest(absl::ZeroDuration()), absl::Nanoseconds(5));
+}
+
 TEST_F(MaintenanceTest, APreconditionThatDoesNotHoldIsTheAnswer) {
   auto& supervisor = Start();
   ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());

@@ -41,12 +41,14 @@ class SupervisorImpl final : public Supervisor {
         user_namespaces_(config_.subordinate_ids),
         cgroups_(std::move(cgroups)),
         log_level_(config_.log_level),
+        slow_request_nanos_(absl::ToInt64Nanoseconds(config_.slow_request)),
         surroundings_{.loop = *loop_,
                       .config = config_,
                       .timing = timing_,
                       .user_namespaces = user_namespaces_,
                       .cgroups = cgroups_.get(),
                       .log_level = log_level_,
+                      .slow_request_nanos = slow_request_nanos_,
                       .changed = [this](const Export& changed) { Tell(changed); }},
         waits_(*loop_, registry_),
         maintenance_({.loop = *loop_,
@@ -82,6 +84,10 @@ class SupervisorImpl final : public Supervisor {
   void DisconnectExport(ExportTarget target, Callback<ExportView> done) override;
   void RestartWorker(ExportTarget target, bool force, Callback<ExportView> done) override;
   void SetLogLevel(telemetry::LogLevel level, Callback<telemetry::LogLevel> done) override;
+  void SetSlowRequest(absl::Duration threshold, Callback<absl::Duration> done) override;
+  absl::Duration SlowRequest() const override {
+    return absl::Nanoseconds(slow_request_nanos_.load());
+  }
   std::string CgroupDirectory() const override {
     return cgroups_ == nullptr ? "" : cgroups_->directory();
   }
@@ -142,6 +148,7 @@ class SupervisorImpl final : public Supervisor {
   UserNamespaces user_namespaces_;
   const std::unique_ptr<CgroupSubtree> cgroups_;  // null: none to divide
   telemetry::LogLevel log_level_;
+  std::atomic<int64_t> slow_request_nanos_;  // Run's thread writes it
   const Export::Surroundings surroundings_;
   ExportRegistry registry_;
   std::map<std::string, Operation> operations_;  // by export id
@@ -473,6 +480,16 @@ void SupervisorImpl::SetLogLevel(telemetry::LogLevel level, Callback<telemetry::
         telemetry::SetLogLevel(level);
         for (const auto& [id, entry] : registry_.all()) entry->TellLogLevel();
         done(before);
+      },
+      done);
+}
+
+void SupervisorImpl::SetSlowRequest(absl::Duration threshold, Callback<absl::Duration> done) {
+  OnLoop(
+      [this, threshold, done] {
+        const int64_t before = slow_request_nanos_.exchange(absl::ToInt64Nanoseconds(threshold));
+        for (const auto& [id, entry] : registry_.all()) entry->TellSlowRequest();
+        done(absl::Nanoseconds(before));
       },
       done);
 }

@@ -96,6 +96,12 @@ class Supervisor {
   // Of this process and every worker, also of those to come. Answers with the level before.
   virtual void SetLogLevel(telemetry::LogLevel level, Callback<telemetry::LogLevel> done) = 0;
 
+  // Requests of guests that take longer are slow; 0: none is. From 0 to 24 hours. Of every worker,
+  // also of those to come. Answers with the threshold before.
+  virtual void SetSlowRequest(absl::Duration threshold, Callback<absl::Duration> done) = 0;
+  // As it is now. Any thread.
+  virtual absl::Duration SlowRequest() const = 0;
+
   // Of the cgroup below which workers have theirs; empty if there is none. Any thread.
   virtual std::string CgroupDirectory() const = 0;
 

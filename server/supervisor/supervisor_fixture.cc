@@ -135,6 +135,13 @@ telemetry::LogLevel RunningSupervisor::SetLogLevel(telemetry::LogLevel level) {
   return promise.get_future().get();
 }
 
+absl::Duration RunningSupervisor::SetSlowRequest(absl::Duration threshold) {
+  std::promise<absl::Duration> promise;
+  supervisor_->SetSlowRequest(
+      threshold, [&promise](absl::StatusOr<absl::Duration> before) { promise.set_value(*before); });
+  return promise.get_future().get();
+}
+
 ExportView RunningSupervisor::Await(const std::string& id, ExportState state) {
   return Await(id, [state](const ExportView& view) { return view.state == state; });
 }

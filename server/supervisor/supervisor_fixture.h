@@ -48,6 +48,7 @@ class RunningSupervisor {
   absl::StatusOr<ExportView> Disconnect(const std::string& id);
   absl::StatusOr<ExportView> RestartWorker(const std::string& id, bool force = false);
   telemetry::LogLevel SetLogLevel(telemetry::LogLevel level);
+  absl::Duration SetSlowRequest(absl::Duration threshold);
 
   // Waits until the export is seen in `state`, after what earlier calls for it have waited for.
   ExportView Await(const std::string& id, ExportState state);

@@ -43,14 +43,20 @@ constexpr Limit kLimits[] = {
      &Limits::io_write_operations_per_second},
 };
 
-// The names of those that are set, of one controller; empty if none is.
-std::string NamesOfSet(const Limits& limits, CgroupController controller) {
+// The names of those of one controller that `counts`.
+template <typename Counts>
+std::string NamesOf(CgroupController controller, const Counts& counts) {
   std::string names;
   for (const Limit& limit : kLimits) {
-    if (limit.controller != controller || (limits.*limit.value)() == 0) continue;
+    if (limit.controller != controller || !counts(limit)) continue;
     absl::StrAppend(&names, names.empty() ? "" : ", ", Absl(limit.name));
   }
   return names;
+}
+
+// Of those that are set; empty if none is.
+std::string NamesOfSet(const Limits& limits, CgroupController controller) {
+  return NamesOf(controller, [&](const Limit& limit) { return (limits.*limit.value)() != 0; });
 }
 
 std::string NumberOrMax(uint64_t value) { return value == 0 ? "max" : absl::StrCat(value); }
@@ -61,14 +67,26 @@ absl::Status Write(int cgroup, const std::string& file, const std::string& text)
   return ErrnoStatus(written.error(), absl::StrCat("write ", text, " to ", file));
 }
 
-absl::Status LimitMemory(int cgroup, uint64_t bytes) {
+// All of it but memory.max.
+absl::Status PrepareMemory(int cgroup) {
   FSD_RETURN_IF_ERROR(Write(cgroup, "memory.oom.group", "1"));
   // A kernel without swap does not have it.
   const auto no_swap = WriteCgroupFile(cgroup, "memory.swap.max", "0");
   if (!no_swap.ok() && no_swap.error() != Errno(ENOENT)) {
     return ErrnoStatus(no_swap.error(), "write 0 to memory.swap.max");
   }
+  return absl::OkStatus();
+}
+
+absl::Status LimitMemory(int cgroup, uint64_t bytes) {
+  FSD_RETURN_IF_ERROR(PrepareMemory(cgroup));
   return Write(cgroup, "memory.max", absl::StrCat(bytes));
+}
+
+absl::StatusOr<os::UniqueFd> OpenMemoryMax(int cgroup) {
+  os::UniqueFd file(::openat(cgroup, "memory.max", O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.valid()) return ErrnoStatus(Errno::Last(), "open memory.max");
+  return file;
 }
 
 absl::Status LimitCpu(int cgroup, uint64_t micros_per_second) {
@@ -126,18 +144,60 @@ void Enforce(std::initializer_list<CgroupController> controllers, const CgroupSu
   }
 }
 
-// A cgroup that could not be removed yet, as somebody in it is still ending, has the limits of the
-// worker before. Those of controllers that are not there cannot be lifted, nor need be.
-void LiftLimits(int cgroup) {
-  for (const char* file : {"memory.max", "memory.swap.max", "pids.max", "cpu.max"}) {
-    (void)WriteCgroupFile(cgroup, file, "max");
-  }
-  (void)WriteCgroupFile(cgroup, "memory.oom.group", "0");
+// A file that is not there, as its controller is not, limits nothing.
+absl::Status WriteIfThere(int cgroup, const std::string& file, const std::string& text) {
+  const auto written = WriteCgroupFile(cgroup, file, text);
+  if (written.ok() || written.error() == Errno(ENOENT)) return absl::OkStatus();
+  return ErrnoStatus(written.error(), absl::StrCat("write ", text, " to ", file));
+}
+
+absl::Status LiftIo(int cgroup) {
   const auto lines = ReadCgroupFile(cgroup, "io.max");
-  if (!lines.ok()) return;
+  if (!lines.ok()) {
+    return lines.error() == Errno(ENOENT) ? absl::OkStatus()
+                                          : ErrnoStatus(lines.error(), "read io.max");
+  }
   for (const auto& line : absl::StrSplit(*lines, '\n', absl::SkipEmpty())) {
     const std::string device(line.substr(0, line.find(' ')));
-    (void)WriteCgroupFile(cgroup, "io.max", device + " rbps=max wbps=max riops=max wiops=max");
+    FSD_RETURN_IF_ERROR(Write(cgroup, "io.max", device + " rbps=max wbps=max riops=max wiops=max"));
+  }
+  return absl::OkStatus();
+}
+
+// All of it but memory.max.
+absl::Status LiftRestOfMemory(int cgroup) {
+  FSD_RETURN_IF_ERROR(WriteIfThere(cgroup, "memory.swap.max", "max"));
+  return WriteIfThere(cgroup, "memory.oom.group", "0");
+}
+
+// What one controller has enforced until now.
+absl::Status Lift(CgroupController controller, int cgroup) {
+  switch (controller) {
+    case CgroupController::kMemory:
+      FSD_RETURN_IF_ERROR(WriteIfThere(cgroup, "memory.max", "max"));
+      return LiftRestOfMemory(cgroup);
+    case CgroupController::kPids:
+      return WriteIfThere(cgroup, "pids.max", "max");
+    case CgroupController::kCpu:
+      return WriteIfThere(cgroup, "cpu.max", "max");
+    case CgroupController::kIo:
+      return LiftIo(cgroup);
+  }
+  return absl::InternalError("no such controller");
+}
+
+// A cgroup that could not be removed yet, as somebody in it is still ending, has the limits of the
+// worker before.
+void LiftLimits(int cgroup) {
+  for (const CgroupController controller : kCgroupControllers) (void)Lift(controller, cgroup);
+}
+
+constexpr char kNoSubtree[] = "the server has no cgroup to divide; see cgroup in its configuration";
+
+// Every limit that is set but those that need no cgroup.
+void ReportAll(const ExportSpec& spec, const std::string& why, std::string& unenforced) {
+  for (const CgroupController controller : kCgroupControllers) {
+    Report(NamesOfSet(spec.limits(), controller), why, unenforced);
   }
 }
 
@@ -173,7 +233,7 @@ bool BuildDeviceWall(int cgroup, const std::string& export_id) {
 
 WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const ExportSpec& spec) {
   WorkerCgroup cgroup;
-  std::string why_none = "the server has no cgroup to divide; see cgroup in its configuration";
+  std::string why_none = kNoSubtree;
   if (subtree != nullptr) {
     absl::StatusOr<Place> place = MakePlace(*subtree, spec.id());
     if (place.ok()) {
@@ -187,9 +247,7 @@ WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const ExportSpec& spec) {
     }
   }
   if (!cgroup.directory.valid()) {
-    for (const CgroupController controller : kCgroupControllers) {
-      Report(NamesOfSet(spec.limits(), controller), why_none, cgroup.unenforced);
-    }
+    ReportAll(spec, why_none, cgroup.unenforced);
     return cgroup;
   }
   Enforce({CgroupController::kMemory, CgroupController::kPids}, *subtree, spec, -1, "", cgroup);
@@ -200,6 +258,64 @@ void ThrottleWorker(CgroupSubtree* subtree, const ExportSpec& spec, int source,
                     WorkerCgroup& cgroup, const std::string& sysfs) {
   if (!cgroup.directory.valid()) return;
   Enforce({CgroupController::kCpu, CgroupController::kIo}, *subtree, spec, source, sysfs, cgroup);
+}
+
+namespace {
+
+// Lifting too goes to `write`, so that it comes after what was handed to that before.
+absl::Status RelimitMemory(const CgroupSubtree& subtree, int cgroup, uint64_t bytes,
+                           const std::function<void(os::UniqueFd, std::string)>& write) {
+  const std::string& why_not = subtree.WhyNot(CgroupController::kMemory);
+  if (!why_not.empty()) {
+    return bytes == 0 ? absl::OkStatus() : absl::FailedPreconditionError(why_not);
+  }
+  FSD_RETURN_IF_ERROR(bytes == 0 ? LiftRestOfMemory(cgroup) : PrepareMemory(cgroup));
+  FSD_ASSIGN_OR_RETURN(os::UniqueFd file, OpenMemoryMax(cgroup));
+  write(std::move(file), NumberOrMax(bytes));
+  return absl::OkStatus();
+}
+
+void ReportOld(CgroupController controller, const absl::Status& lifted, std::string& unenforced) {
+  if (lifted.ok()) return;
+  Report(NamesOf(controller, [](const Limit&) { return true; }),
+         absl::StrCat("what was set before still holds: ", lifted.message()), unenforced);
+}
+
+}  // namespace
+
+std::string RelimitWorker(const CgroupSubtree* subtree, const ExportSpec& spec, int source,
+                          const std::function<void(os::UniqueFd, std::string)>& write_memory,
+                          const std::string& sysfs) {
+  WorkerCgroup cgroup;
+  if (subtree == nullptr) {
+    ReportAll(spec, kNoSubtree, cgroup.unenforced);
+    return cgroup.unenforced;
+  }
+  auto directory = subtree->Open(spec.id());
+  if (!directory.ok()) {
+    const absl::Status status = ErrnoStatus(
+        directory.error(), absl::StrCat("open the worker's cgroup in ", subtree->directory()));
+    ReportAll(spec, std::string(status.message()), cgroup.unenforced);
+    return cgroup.unenforced;
+  }
+  cgroup.directory = *std::move(directory);
+  const int directory_fd = cgroup.directory.get();
+  const uint64_t memory = spec.limits().memory_bytes();
+  const absl::Status limited = RelimitMemory(*subtree, directory_fd, memory, write_memory);
+  if (memory == 0) {
+    ReportOld(CgroupController::kMemory, limited, cgroup.unenforced);
+  } else if (!limited.ok()) {
+    Report("memory_bytes", std::string(limited.message()), cgroup.unenforced);
+  }
+  for (const CgroupController controller :
+       {CgroupController::kPids, CgroupController::kCpu, CgroupController::kIo}) {
+    if (!NamesOfSet(spec.limits(), controller).empty()) {
+      Enforce({controller}, *subtree, spec, source, sysfs, cgroup);
+    } else {
+      ReportOld(controller, Lift(controller, directory_fd), cgroup.unenforced);
+    }
+  }
+  return cgroup.unenforced;
 }
 
 }  // namespace fsd::supervisor

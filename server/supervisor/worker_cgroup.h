@@ -13,6 +13,7 @@
 #ifndef FSD_SERVER_SUPERVISOR_WORKER_CGROUP_H_
 #define FSD_SERVER_SUPERVISOR_WORKER_CGROUP_H_
 
+#include <functional>
 #include <string>
 
 #include "proto/fsd/internal/export_spec.pb.h"
@@ -41,6 +42,15 @@ WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const internal::ExportSpec
 // `source`: the export's directory, borrowed. `sysfs`: as /sys/dev/block.
 void ThrottleWorker(CgroupSubtree* subtree, const internal::ExportSpec& spec, int source,
                     WorkerCgroup& cgroup, const std::string& sysfs = "/sys/dev/block");
+
+// Limits that have changed, of a worker that runs: those of `spec` hold at once, and no others.
+// Results in those that do not, as WorkerCgroup::unenforced.
+// The limit of memory, or "max", is handed to `write_memory` with memory.max: who writes it waits
+// until memory has been given back.
+std::string RelimitWorker(
+    const CgroupSubtree* subtree, const internal::ExportSpec& spec, int source,
+    const std::function<void(os::UniqueFd file, std::string text)>& write_memory,
+    const std::string& sysfs = "/sys/dev/block");
 
 }  // namespace fsd::supervisor
 

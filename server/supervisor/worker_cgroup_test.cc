@@ -36,6 +36,15 @@ class WorkerCgroupTest : public ::testing::Test {
     ThrottleWorker(subtree_.get(), spec_, source_.get(), cgroup, sysfs_);
     return cgroup;
   }
+  std::string Relimit() {
+    return RelimitWorker(
+        subtree_.get(), spec_, source_.get(),
+        [](os::UniqueFd file, const std::string& text) {
+          EXPECT_EQ(::write(file.get(), text.data(), text.size()),
+                    static_cast<ssize_t>(text.size()));
+        },
+        sysfs_);
+  }
   std::string Read(const std::string& file) const { return cgroups_.Read("export-web/" + file); }
   void LimitEverything() {
     ExportSpec::Limits& limits = *spec_.mutable_limits();
@@ -99,6 +108,60 @@ TEST_F(WorkerCgroupTest, OfAWorkerBeforeNoLimitIsLeft) {
   }
   EXPECT_EQ(Read("memory.oom.group"), "0");
   EXPECT_EQ(Read("io.max"), device_ + " rbps=max wbps=max riops=max wiops=max");
+}
+
+TEST_F(WorkerCgroupTest, OfAWorkerThatRunsLimitsChangeAndGoAtOnce) {
+  LimitEverything();
+  GiveTheSourceADisk();
+  Make();
+  spec_.mutable_limits()->set_memory_bytes(uint64_t{1} << 30);
+  spec_.mutable_limits()->clear_threads();
+  spec_.mutable_limits()->set_cpu_microseconds_per_second(100'000);
+  spec_.mutable_limits()->clear_io_read_bytes_per_second();
+  spec_.mutable_limits()->clear_io_write_operations_per_second();
+
+  EXPECT_THAT(Relimit(), IsEmpty());
+
+  EXPECT_EQ(Read("memory.max"), "1073741824");
+  EXPECT_EQ(Read("memory.swap.max"), "0");
+  EXPECT_EQ(Read("pids.max"), "max");
+  EXPECT_EQ(Read("cpu.max"), "10000 100000");
+  EXPECT_EQ(Read("io.max"), device_ + " rbps=max wbps=max riops=max wiops=max");
+}
+
+TEST_F(WorkerCgroupTest, AnOldLimitThatCannotBeLiftedIsReported) {
+  LimitEverything();
+  GiveTheSourceADisk();
+  Make();
+  cgroups_.MakeUnwritable("export-web/pids.max");
+  spec_.clear_limits();
+
+  EXPECT_EQ(Relimit(),
+            "threads: what was set before still holds: write max to pids.max: Is a directory");
+  EXPECT_EQ(Read("memory.max"), "max");
+}
+
+TEST_F(WorkerCgroupTest, LimitsOfAWorkerWithoutCgroupAreReported) {
+  LimitEverything();
+  EXPECT_THAT(Relimit(), HasSubstr("threads: the server has no cgroup"));
+  subtree_ = *CgroupSubtree::Take(cgroups_.root());
+  cgroups_.Remove("export-web");
+  EXPECT_THAT(Relimit(), HasSubstr("threads: open the worker's cgroup in "));
+  spec_.clear_limits();
+  EXPECT_THAT(Relimit(), IsEmpty());
+}
+
+TEST_F(WorkerCgroupTest, ALimitOfMemoryThatCannotBeSetOfAWorkerThatRunsIsReported) {
+  Make();
+  spec_.mutable_limits()->set_memory_bytes(1 << 30);
+  cgroups_.MakeUnwritable("export-web/memory.max");
+  EXPECT_THAT(Relimit(), HasSubstr("memory_bytes: open memory.max: Is a directory"));
+  cgroups_.MakeUnwritable("export-web/memory.oom.group");
+  EXPECT_THAT(Relimit(), HasSubstr("memory_bytes: write 1 to memory.oom.group: "));
+  cgroups_.Write("cgroup.controllers", "cpu\n");
+  subtree_.reset();
+  subtree_ = *CgroupSubtree::Take(cgroups_.root());
+  EXPECT_THAT(Relimit(), HasSubstr("has no memory controller"));
 }
 
 TEST_F(WorkerCgroupTest, NothingSlowsTheStartOfTheWorkersProgram) {

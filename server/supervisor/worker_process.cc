@@ -112,6 +112,12 @@ void WorkerProcess::SetLogLevel(telemetry::LogLevel level) {
   Tell(message);
 }
 
+void WorkerProcess::SetSlowRequest(int64_t nanoseconds) {
+  internal::ToWorker message;
+  message.mutable_set_slow_request()->set_nanos(nanoseconds);
+  Tell(message);
+}
+
 void WorkerProcess::SetDraining(bool draining) {
   internal::ToWorker message;
   message.mutable_set_draining()->set_draining(draining);

@@ -75,6 +75,7 @@ class WorkerProcess {
 
   // Each is kept in the order in which they are called, also by a worker that is not ready yet.
   void SetLogLevel(telemetry::LogLevel level);
+  void SetSlowRequest(int64_t nanoseconds);
   void SetDraining(bool draining);
   void Disconnect();
   void Retire();

@@ -4,6 +4,7 @@
 #ifndef FSD_SERVER_WORKER_SLOW_REQUEST_LOG_H_
 #define FSD_SERVER_WORKER_SLOW_REQUEST_LOG_H_
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -32,19 +33,26 @@ class SlowRequestLog {
 
   // Slow is what takes longer than `threshold`; 0: nothing is.
   SlowRequestLog(std::string export_name, std::chrono::nanoseconds threshold)
-      : export_name_(std::move(export_name)),
-        threshold_nanoseconds_(threshold.count() > 0 ? static_cast<uint64_t>(threshold.count())
-                                                     : UINT64_MAX) {}
+      : export_name_(std::move(export_name)) {
+    SetThreshold(threshold);
+  }
+
+  void SetThreshold(std::chrono::nanoseconds threshold) {
+    threshold_nanoseconds_.store(
+        threshold.count() > 0 ? static_cast<uint64_t>(threshold.count()) : UINT64_MAX,
+        std::memory_order_relaxed);
+  }
 
   bool IsSlow(uint32_t opcode, uint64_t nanoseconds) const {
-    return nanoseconds > threshold_nanoseconds_ && opcode != FUSE_SETLKW;
+    return nanoseconds > threshold_nanoseconds_.load(std::memory_order_relaxed) &&
+           opcode != FUSE_SETLKW;
   }
   // A line, or one more of those that the next line says are missing.
   void Tell(const SlowRequest& request);
 
  private:
   const std::string export_name_;
-  const uint64_t threshold_nanoseconds_;
+  std::atomic<uint64_t> threshold_nanoseconds_;
   os::Mutex mutex_;
   telemetry::RateLimit limit_ ABSL_GUARDED_BY(mutex_){kBurst, kInterval};
   uint64_t missing_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -21,6 +21,14 @@ TEST(SlowRequestLog, SlowIsWhatTakesLongerThanTheThreshold) {
   EXPECT_FALSE(SlowRequestLog("web", std::chrono::nanoseconds(0)).IsSlow(FUSE_READ, UINT64_MAX));
 }
 
+TEST(SlowRequestLog, TheThresholdCanChange) {
+  SlowRequestLog log("web", std::chrono::nanoseconds(0));
+  log.SetThreshold(std::chrono::nanoseconds(5));
+  EXPECT_TRUE(log.IsSlow(FUSE_READ, 6));
+  log.SetThreshold(std::chrono::nanoseconds(0));
+  EXPECT_FALSE(log.IsSlow(FUSE_READ, UINT64_MAX));
+}
+
 TEST(SlowRequestLog, NamesTheRequest) {
   SlowRequestLog log("web", std::chrono::nanoseconds(1));
   CaptureStderr();

@@ -86,6 +86,9 @@ absl::Status SupervisorLinks::Handle(Link& link, const internal::ToWorker& messa
       telemetry::SetLogLevel(static_cast<telemetry::LogLevel>(level));
       return absl::OkStatus();
     }
+    case ToWorker::kSetSlowRequest:
+      options_.set_slow_request(std::chrono::nanoseconds(message.set_slow_request().nanos()));
+      return absl::OkStatus();
     case ToWorker::kSetDraining:
       options_.set_draining(message.set_draining().draining());
       return absl::OkStatus();

@@ -8,6 +8,7 @@
 #ifndef FSD_SERVER_WORKER_SUPERVISOR_LINKS_H_
 #define FSD_SERVER_WORKER_SUPERVISOR_LINKS_H_
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -29,6 +30,7 @@ class SupervisorLinks {
     std::string export_uid;
     std::function<internal::WorkerStatus()> status;
     std::function<void()> stop;  // a supervisor wants the worker to end
+    std::function<void(std::chrono::nanoseconds)> set_slow_request;
     std::function<void(bool draining)> set_draining;
     std::function<void()> disconnect;
     std::function<void()> retire;

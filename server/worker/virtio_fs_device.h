@@ -88,6 +88,8 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   // Memory and dirty log stay. A function that an earlier call was given and that has not been
   // called by now, will not be: its connection may be gone.
   void Reset(std::function<void()> done) override;
+  // As Options::slow_request, from now on.
+  void SetSlowRequest(std::chrono::nanoseconds slow) { slow_requests_.SetThreshold(slow); }
   // A request that waits for its answer.
   struct InFlight {
     size_t queue = 0;

@@ -107,6 +107,8 @@ absl::Status Worker::SetUp(Options& options) {
           .export_uid = spec_.export_uid(),
           .status = [this] { return Status(); },
           .stop = [this] { tasks_->Post([this] { Stop(); }); },
+          .set_slow_request =
+              [this](std::chrono::nanoseconds slow) { device_->SetSlowRequest(slow); },
           .set_draining =
               [this](bool draining) { tasks_->Post([this, draining] { SetDraining(draining); }); },
           .disconnect = [this] { tasks_->Post([this] { Disconnect(); }); },

@@ -32,6 +32,18 @@ export {
   transport { request_queues: 4 poll_us: 50 }
 }
 """
+UPDATE = """
+export { name: "exports/web" labels { key: "tier" value: "front" } owner { vm_id: "7" } socket { uid: 107 mode: 432 }
+         cache { attr_timeout { seconds: 5 } } sandbox { limits { threads: 64 } } }
+update_mask { paths: "labels.tier" paths: "labels" paths: "owner" paths: "socket.uid" paths: "socket.mode"
+              paths: "cache.attr_timeout" paths: "sandbox.limits" paths: "semantics" }
+etag: "e"
+"""
+UPDATE_WRONG = """
+export { name: "web" tag: "" }
+update_mask { paths: "labels." paths: "status.state" paths: "cache.none" paths: "qos.read" paths: "" paths: "..tag"
+              paths: "cache.policy.x" paths: "name" }
+"""
 MINIMAL = 'export_id: "a" export { source { passthrough { path: "/" } } tag: "t" }'
 JAIL = """
 export_id: "a" export {
@@ -82,6 +94,11 @@ def validations():
     yield "list", api(2, "ListExportsRequest", 'page_size: -1 page_token: "eA" filter: "x"')
     yield "delete", api(3, "DeleteExportRequest", 'name: "exports/web" mode: DRAIN etag: "e" drain_timeout { seconds: 1 }')
     yield "page_token", b"\4djE6d2Vi"
+    yield "filter", b'\4labels."a.b/c" = "x*" OR -status.state = MOUNTED AND (tag:*)'
+    yield "update", api(5, "UpdateExportRequest", UPDATE)
+    yield "update_all", api(5, "UpdateExportRequest", MINIMAL.replace('export_id: "a"', "").replace(
+        "{ source", '{ name: "exports/a" source') + 'update_mask { paths: "*" } validate_only: true')
+    yield "update_wrong", api(5, "UpdateExportRequest", UPDATE_WRONG)
 
 
 def internal(message, text, file="worker"):
@@ -111,7 +128,8 @@ def records():
     yield "newer", b"\0" + whole[:8] + b"\2" + whole[9:]
     yield "payload", b"\1" + payload
     yield "to_worker", b"\2" + datagrams(internal("ToWorker", "hello { version: 1 }"), internal("ToWorker", "query_status { }"),
-                                         internal("ToWorker", "set_log_level { log_level: 2 }"), internal("ToWorker", "stop { }"))
+                                         internal("ToWorker", "set_log_level { log_level: 2 }"),
+                                         internal("ToWorker", "set_slow_request { nanos: -1 }"), internal("ToWorker", "stop { }"))
     status = "status { state: STATE_MOUNTED connection { since_unix_nanos: 5 queues: 2 init_flags: 7 } inodes: 3 stuck: true }"
     yield "from_worker", b"\3" + datagrams(internal("FromWorker", 'hello { version: 1 export_uid: "u" }'),
                                            internal("FromWorker", status), b"\xff\xff")

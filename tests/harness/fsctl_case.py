@@ -15,15 +15,18 @@ from running_fsd import WAIT_SECONDS, RunningFsd, binary, wait_for
 
 
 class Terminal:
-    """A program whose stdout, stderr or both are a terminal; the rest is piped."""
+    """A program whose stdout, stderr, or both and its stdin, are a terminal; the rest is piped."""
 
-    def __init__(self, arguments, stdout, stderr, env=None):
+    def __init__(self, arguments, stdout, stderr, env=None, stdin=False):
         self.master, slave = pty.openpty()
         self.text = ""
-        self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(arguments, stdin=slave if stdin else subprocess.DEVNULL,
                                         stdout=slave if stdout else subprocess.PIPE,
                                         stderr=slave if stderr else subprocess.PIPE, env=env)
         os.close(slave)
+
+    def type(self, text):
+        os.write(self.master, text.encode())
 
     def read_until(self, wanted):
         """All that was on the terminal, up to when `wanted` is there."""

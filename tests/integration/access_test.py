@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import grpc
@@ -364,7 +365,53 @@ class Tls(AccessTest):
                       self.refusal_to_start(self.listen(key=f"{WORK}/none.key")))
 
     def test_with_a_key_of_another_certificate_it_does_not_start(self):
-        self.assertIn("may not belong together", self.refusal_to_start(self.listen(key=f"{WORK}/nobody.key")))
+        self.assertIn("do not belong together", self.refusal_to_start(self.listen(key=f"{WORK}/nobody.key")))
+
+    def test_files_that_hold_something_else_are_named(self):
+        for setting, kind, said in (("certificate", "CERTIFICATE", "holds no certificate in PEM"),
+                                    ("client_ca", "CERTIFICATE", "holds no certificate in PEM"),
+                                    ("key", "PRIVATE KEY", "holds no key in PEM")):
+            path = os.path.join(WORK, "empty")
+            with open(path, "w", encoding="ascii") as file:
+                file.write(f"-----BEGIN {kind}-----\n-----END {kind}-----\n")
+            self.assertIn(f"{path} {said}", self.refusal_to_start(self.listen(**{setting: path})))
+
+    def test_files_that_are_renewed_are_used_without_a_restart(self):
+        live = os.path.join(WORK, "live")
+        os.mkdir(live)
+
+        def put(**files):
+            for name, source in files.items():
+                # By rename, as those who renew certificates do.
+                shutil.copy(os.path.join(WORK, source), os.path.join(live, "new"))
+                os.rename(os.path.join(live, "new"), os.path.join(live, name))
+
+        put(certificate="server.crt", key="server.key", client_ca="clients.crt")
+        self.fsd = self.enterContext(FsdWithListeners(self.listen(
+            **{name: os.path.join(live, name) for name in ("certificate", "key", "client_ca")})))
+        before = self.client("orchestrator")
+        self.assertEqual(before.list(), [])
+
+        make_certificate("strangers", "renewed", "/CN=fsd", "DNS:localhost", "IP:127.0.0.1")
+        put(certificate="renewed.crt", key="renewed.key", client_ca="strangers.crt")
+
+        def renewed():
+            try:
+                return self.connect_anew("impostor") == []
+            except grpc.RpcError as error:
+                self.assertEqual(error.code(), Code.UNAVAILABLE)
+                time.sleep(0.5)
+                return False
+        wait_for("the new certificate", renewed)
+        self.assertEqual(before.list(), [], "who is connected stays")
+        with self.assertRaises(grpc.RpcError):
+            self.connect_anew("orchestrator")
+
+    def connect_anew(self, name):
+        credentials = grpc.ssl_channel_credentials(pem("strangers.crt"), pem(name + ".key"), pem(name + ".crt"))
+        with grpc.secure_channel(f"127.0.0.1:{self.port}", credentials,
+                                 options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+            return Client(channel).list()
 
     def test_on_an_address_that_is_taken_it_does_not_start(self):
         self.start()

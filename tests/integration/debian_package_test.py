@@ -31,6 +31,8 @@ FILES = {
     "/usr/share/doc/fsd/changelog.gz": 0o644,
     "/usr/share/doc/fsd/copyright": 0o644,
     "/usr/share/doc/fsd/examples/fsd.yaml": 0o644,
+    "/usr/share/fsd/grafana/fsd.json": 0o644,
+    "/usr/share/fsd/prometheus/fsd.rules.yaml": 0o644,
 }
 # Those that a build may have or not.
 EXTRA = re.compile(r"/usr/share/(man/man[1-8]/\S+\.gz|bash-completion/\S+|zsh/\S+|fish/\S+)")
@@ -146,7 +148,7 @@ class DebianPackageTest(unittest.TestCase):
         self.assertTrue(os.path.exists(self.path("/var/lib/fsd/record")))
 
         self.run_inside("dpkg", "--purge", "fsd")
-        for path in ("/etc/fsd", "/var/lib/fsd", "/run/fsd", "/usr/share/doc/fsd", "/usr/libexec/fsd-worker"):
+        for path in ("/etc/fsd", "/var/lib/fsd", "/run/fsd", "/usr/share/doc/fsd", "/usr/share/fsd", "/usr/libexec/fsd-worker"):
             self.assertFalse(os.path.exists(self.path(path)), path)
         self.run_inside("dpkg-query", "--show", "fsd", expected=1)
 

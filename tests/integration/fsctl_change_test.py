@@ -65,8 +65,8 @@ class FsctlChangeTest(FsctlTestCase):
         self.fails(NOT_FOUND, "export", "update", "none", "--read-only")
         text = self.fails(INVALID, "export", "update", "web", "--lock-wait", "1s")
         self.assertIn("\n  export.semantics.lock_wait: ", text)
-        self.create("wide", "--socket-mode", "0660")
-        text = self.fails(PRECONDITION, "export", "update", "wide", "--reset", "socket.mode")
+        self.create("away", "--socket", f"{self.fsd.sockets}/away.sock")
+        text = self.fails(PRECONDITION, "export", "update", "away", "--reset", "socket.path")
         self.assertIn("\nhint: delete the export and create another", text)
 
     # delete

@@ -95,7 +95,7 @@ class FsctlStatsTest(unittest.TestCase):
     def test_stats_by_operation(self):
         text = self.fsctl("export", "stats", "web", "-o", "wide")
         self.assertRegex(text, r"(?m)^Bytes read: +3145728$")
-        self.assertRegex(text, r"(?m)^Slow requests: +0 above 1s$")
+        self.assertRegex(text, r"(?m)^Slow requests: +0, now above 1s$")
         self.assertEqual(text.splitlines()[-1].split(),
                          ["READ", "1500", "15", "20.0us", "16.0us", "32.0us", "32.0us", "EIO", "15"])
         stats = json.loads(self.fsctl("export", "stats", "web", "-o", "json"))

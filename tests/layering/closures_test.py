@@ -11,7 +11,7 @@ WORKER_CLOSURE, SUPERVISOR_CLOSURE = sys.argv[1:3]
 
 GUEST_PARSERS = r"^//server/(virtqueue|vhost_user|fuse|worker|sandbox)\b|^//backends\b"
 CLIENT_PARSERS = r"^//server/(access|control|host|metrics|supervisor)\b|^//proto/fsd/v1\b|^//proto/google\b|^//cli\b"
-GRPC = r"^@system//:(grpc\+\+|grpc\+\+_reflection|absl_synchronization|prometheus-cpp|yaml-cpp)$"
+GRPC = r"^@system//:(grpc\+\+|grpc\+\+_reflection|absl_synchronization|libcrypto|prometheus-cpp|yaml-cpp)$"
 
 
 def labels(path):

@@ -101,6 +101,11 @@ class Sources(unittest.TestCase):
                           and re.search(r"#include [<\"]prometheus", read(path))
                           and not path.startswith("server/metrics/")], [])
 
+    def test_only_the_access_room_names_openssl(self):
+        self.assertEqual([path for path in tracked() if path.endswith((".cc", ".h"))
+                          and re.search(r"#include [<\"]openssl", read(path))
+                          and not path.startswith("server/access/")], [])
+
     def test_no_test_links_a_composition_root_as_a_library(self):
         self.assertEqual([path for path in tracked() if path.endswith((".cc", ".h"))
                           and '#include "server/exe/' in read(path)
