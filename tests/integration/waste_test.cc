@@ -78,15 +78,22 @@ class WasteTest : public ::testing::Test {
 
   virtual void SetOptions(internal::ExportSpec&) {}
 
-  // The thread that has run longest for many requests.
+  // The thread that has run longest for many requests: as many as it takes until it shows, as the
+  // kernel counts the time of a thread that does not pause at its ticks only.
   void FindRingThread() {
-    auto before = harness::RunTimes(processes_);
-    for (int i = 0; i < 200; ++i) ASSERT_EQ(fuse_->GetAttributes(node_)->error, 0);
+    constexpr uint64_t kEnoughNanoseconds = 1'000'000;
+    constexpr int kMostRounds = 100;
+    const auto before = harness::RunTimes(processes_);
     uint64_t most = 0;
-    for (const auto& [thread, time] : harness::RunTimes(processes_)) {
-      if (time - before[thread] <= most) continue;
-      most = time - before[thread];
-      ring_thread_ = thread;
+    for (int round = 0; round < kMostRounds && most < kEnoughNanoseconds; ++round) {
+      for (int i = 0; i < 200; ++i) ASSERT_EQ(fuse_->GetAttributes(node_)->error, 0);
+      for (const auto& [thread, time] : harness::RunTimes(processes_)) {
+        const auto earlier = before.find(thread);
+        const uint64_t grown = time - (earlier == before.end() ? 0 : earlier->second);
+        if (grown <= most) continue;
+        most = grown;
+        ring_thread_ = thread;
+      }
     }
     for (const pid_t process : processes_) {
       for (const pid_t thread : harness::ThreadsOf(process)) {
