@@ -3,16 +3,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <future>
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "gmock/gmock.h"
 #include "server/os/unix_socket.h"
@@ -67,31 +62,6 @@ TEST_F(HostFactsTest, ASourceIsLookedAt) {
   std::ofstream(directory_ + "/file") << "x";
   EXPECT_FALSE(ReadSourceFacts(directory_ + "/file").is_directory);
   EXPECT_EQ(ReadSourceFacts(directory_ + "/none").open_error, ENOENT);
-}
-
-TEST(SourcesFacts, OneThatHangsHoldsNobodyUpAndIsNotAskedAgainBeforeItAnswers) {
-  std::promise<void> back;
-  const std::shared_future<void> answers = back.get_future().share();
-  const auto asked = std::make_shared<std::atomic<int>>(0);
-  const auto read = [answers, asked](const std::string& path) {
-    if (path == "/hangs") {
-      ++*asked;
-      answers.wait();
-    }
-    return SourceFacts{.path = path, .is_directory = true};
-  };
-
-  for (int i = 0; i < 2; ++i) {
-    // Nobody waits so long for a thread that answers at once.
-    const auto facts = ReadSourcesFacts({"/good"}, std::chrono::minutes(1), read);
-    EXPECT_TRUE(facts[0].answers);
-    EXPECT_FALSE(ReadSourcesFacts({"/hangs"}, std::chrono::milliseconds(1), read)[0].answers);
-  }
-  // The first thread may not have begun yet; the second time there was none.
-  back.set_value();
-  while (!ReadSourcesFacts({"/hangs"}, std::chrono::minutes(1), read)[0].answers) {
-  }
-  EXPECT_EQ(*asked, 2);
 }
 
 TEST_F(HostFactsTest, OfARunningServerExportsSourcesAndItsCgroupAreKnown) {
