@@ -135,6 +135,17 @@ ErrnoOr<os::UniqueFd> CgroupSubtree::Make(const std::string& export_id) {
   return MakeCgroup(directory_.get(), name);
 }
 
+ErrnoOr<os::UniqueFd> CgroupSubtree::Find(const std::string& export_id, pid_t pid) const {
+  os::UniqueFd part(::openat(directory_.get(), PartName(export_id).c_str(),
+                             O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!part.valid()) return Errno::Last();
+  FSD_ASSIGN_OR_RETURN_ERRNO(const std::string inhabitants,
+                             ReadCgroupFile(part.get(), "cgroup.procs"));
+  const std::vector<std::string> pids = absl::StrSplit(inhabitants, '\n');
+  if (std::find(pids.begin(), pids.end(), absl::StrCat(pid)) == pids.end()) return Errno(ESRCH);
+  return part;
+}
+
 void CgroupSubtree::Remove(const std::string& export_id) {
   // Its worker has ended, but what that left behind, if it had no pid namespace, may live.
   (void)WriteCgroupFile(directory_.get(), PartName(export_id) + "/cgroup.kill", "1");

@@ -1,34 +1,32 @@
 #include "server/supervisor/export.h"
 
-#include <algorithm>
-#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/errors/check.h"
 #include "server/errors/status_macros.h"
-#include "server/ipc/worker_channel.h"
-#include "server/os/memory_file.h"
 #include "server/os/unix_socket.h"
 #include "server/supervisor/error_reason.h"
 #include "server/supervisor/export_spec.h"
 #include "server/supervisor/export_state.h"
+#include "server/supervisor/handover_check.h"
 #include "server/supervisor/paths.h"
+#include "server/supervisor/source_directory.h"
 #include "server/supervisor/worker_cgroup.h"
 #include "server/supervisor/worker_failure.h"
-#include "server/supervisor/worker_launcher.h"
-#include "server/telemetry/log.h"
+#include "server/supervisor/worker_start.h"
 
 namespace fsd::supervisor {
 namespace {
 
 constexpr std::string_view kWorkerCrashed = "WORKER_CRASHED";
 constexpr std::string_view kUpdatePending = "UPDATE_PENDING";
-
-bool HasPidNamespace(const internal::ExportSpec& spec) {
-  return spec.sandbox_mode() != internal::ExportSpec::SANDBOX_CHROOT &&
-         spec.sandbox_mode() != internal::ExportSpec::SANDBOX_NONE;
-}
+constexpr std::string_view kLimitsNotEnforced = "LIMITS_NOT_ENFORCED";
+constexpr std::string_view kSourceNotAnswering = "SOURCE_NOT_ANSWERING";
+constexpr std::string_view kSourceUnavailable = "SOURCE_UNAVAILABLE";
+constexpr std::string_view kSourceChanged = "SOURCE_CHANGED";
 
 ExportState StateFor(internal::WorkerStatus::State state) {
   switch (state) {
@@ -41,16 +39,17 @@ ExportState StateFor(internal::WorkerStatus::State state) {
   }
 }
 
-std::vector<std::string> SocketDirectories(const Config& config) {
-  std::vector<std::string> directories = config.allow_socket;
-  directories.push_back(config.runtime_dir);
-  return directories;
-}
-
 // In the runtime directory every dead socket is one of ours.
 ExportSocket::IfDead IfDeadFor(const Config& config, const internal::ExportSpec& spec) {
   return IsSameOrBelow(spec.socket_path(), config.runtime_dir) ? ExportSocket::IfDead::kReplace
                                                                : ExportSocket::IfDead::kRefuse;
+}
+
+std::string ConnectionText(const internal::WorkerStatus& status) {
+  if (!status.has_connection()) return "no front-end is connected";
+  return absl::StrCat(
+      "its front-end connected since ",
+      absl::FormatTime(absl::FromUnixNanos(status.connection().since_unix_nanos())));
 }
 
 }  // namespace
@@ -59,6 +58,7 @@ Export::Export(const Surroundings& surroundings, internal::ExportRecord record, 
     : surroundings_(surroundings),
       record_(std::move(record)),
       origin_(origin),
+      slow_request_(surroundings.config.slow_request),
       inflight_calls_(surroundings.loop, surroundings.timing.worker.list,
                       [this](uint64_t number) { worker_->ListInflight(number); }),
       restart_policy_(surroundings.timing.restart),
@@ -67,12 +67,13 @@ Export::Export(const Surroundings& surroundings, internal::ExportRecord record, 
 Export::~Export() {
   surroundings_.loop.Cancel(restart_timer_);
   surroundings_.loop.Cancel(healthy_timer_);
+  surroundings_.loop.Cancel(source_timer_);
 }
 
 ExportView Export::View() const {
   return {.record = record_,
           .state = state_,
-          .conditions = conditions_,
+          .conditions = conditions_.all(),
           .last_failure = last_failure_,
           .worker_pid = worker_ == nullptr ? 0 : worker_->pid(),
           .restarts = restarts_,
@@ -81,7 +82,7 @@ ExportView Export::View() const {
 
 ExportSample Export::Sample() const {
   if (worker_ != nullptr) worker_->RefreshStatus();
-  return counting_.Sample(View(), surroundings_.config.slow_request);
+  return counting_.Sample(View(), slow_request_);
 }
 
 void Export::ListInflight(InflightCalls::Done done) {
@@ -107,13 +108,100 @@ absl::Status Export::Create(os::UniqueFd source, std::function<void(absl::Status
   return absl::OkStatus();
 }
 
-void Export::Restore(os::UniqueFd source) {
-  source_ = std::move(source);
-  if (const absl::Status status = Listen(); !status.ok()) return Fail(status);
-  if (const absl::Status status = LaunchWorker(); !status.ok()) {
-    OnFailure(ReasonOf(status).value_or("WORKER_FAILED"), std::string(status.message()),
-              absl::ZeroDuration());
+void Export::Restore() {
+  adopting_ = false;
+  StartWorker();
+}
+
+void Export::Adopt(EarlierWorker earlier) {
+  adopting_ = true;
+  FSD_LOG(kInfo, id(), "adopting worker %d, which an earlier supervisor has started",
+          earlier.worker.pid);
+  OpenSource();
+  const absl::Status watched = Watch(WorkerOrigin::kEarlierSupervisor, std::move(earlier.worker),
+                                     std::move(earlier.channel));
+  // It has been killed.
+  if (!watched.ok())
+    OnFailure("WORKER_FAILED", std::string(watched.message()), absl::ZeroDuration());
+}
+
+void Export::OpenSource() {
+  if (std::exchange(opening_source_, true)) return;
+  const std::string& path = record_.spec().source_path();
+  source_timer_ = surroundings_.loop.CallAfter(surroundings_.timing.source, [this] {
+    FSD_LOG(kWarning, id(), "its source %s does not answer", record_.spec().source_path());
+    conditions_.Add(kSourceNotAnswering,
+                    worker_ == nullptr
+                        ? "the source's file system does not answer; the export is served when it "
+                          "does"
+                        : "the source's file system does not answer; until it does, no worker can "
+                          "follow the present one");
+    surroundings_.changed(*this);
+  });
+  OpenSourceDirectoryInBackground(
+      surroundings_.config.allow_source, path, surroundings_.loop.queue(),
+      [this, alive = std::weak_ptr(alive_)](absl::StatusOr<os::UniqueFd> source) {
+        if (!alive.expired()) OnSource(std::move(source));
+      });
+}
+
+void Export::OnSource(absl::StatusOr<os::UniqueFd> source) {
+  opening_source_ = false;
+  surroundings_.loop.Cancel(source_timer_);
+  if (stopping_ || surroundings_.shutting_down || state_ == ExportState::kFailed) return;
+  SetCondition(kSourceNotAnswering, "");
+  if (worker_ != nullptr || restart_timer_ != kNoTimer) return KeepSource(std::move(source));
+  if (!source.ok()) {
+    Fail(source.status());
+    return TellRestarted(source.status());
   }
+  source_ = *std::move(source);
+  StartWorker();
+}
+
+void Export::KeepSource(absl::StatusOr<os::UniqueFd> source) {
+  if (!source.ok()) {
+    return SetCondition(kSourceUnavailable, absl::StrCat("no worker can follow the present one: ",
+                                                         source.status().message()));
+  }
+  source_ = *std::move(source);
+  if (adopted_spec_.has_value()) CompareSource();
+}
+
+void Export::CompareSource() {
+  const internal::ExportHistory& served = adopted_spec_->history();
+  internal::ExportHistory named;
+  DescribeSource(source_.get(), named);
+  const bool is_known = served.source_inode() != 0 && named.source_inode() != 0;
+  const bool is_same = served.source_device() == named.source_device() &&
+                       served.source_inode() == named.source_inode();
+  SetCondition(
+      kSourceChanged,
+      is_known && !is_same
+          ? absl::StrCat("its worker serves the directory that was ", record_.spec().source_path(),
+                         " when it was started, and its next worker will serve the one "
+                         "that is now")
+          : "");
+  SetCondition(kLimitsNotEnforced, UnenforcedLimits(surroundings_.cgroups, adopted_spec_->spec(),
+                                                    worker_->pid(), source_.get()));
+}
+
+absl::Status Export::OnHandover(Handover handover) {
+  FSD_ASSIGN_OR_RETURN(CheckedHandover taken,
+                       CheckHandover(surroundings_.config, record_, std::move(handover)));
+  adopting_ = false;
+  vhost_ = std::move(taken.vhost);
+  const internal::ExportHistory& history = taken.spec.history();
+  counting_.Adopt(history, std::move(taken.counters));
+  restarts_ = history.restarts();
+  slow_request_ = absl::Nanoseconds(taken.spec.slow_request_nanos());
+  adopted_spec_ = std::move(taken.spec);
+  // What has changed since it was last told, or while nobody could tell it.
+  worker_->SetDraining(draining_);
+  worker_->SetLogLevel(surroundings_.log_level);
+  if (!taken.outdated.empty()) AwaitChanges(taken.outdated);
+  if (source_.valid()) CompareSource();
+  return absl::OkStatus();
 }
 
 ExportSocket::IfDead Export::if_dead() const {
@@ -133,74 +221,56 @@ absl::Status Export::Listen() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<os::UniqueFd> Export::MakeWorkerSpec(bool in_user_namespace,
-                                                    bool has_device_wall) const {
-  internal::WorkerSpec spec;
-  spec.set_version(ipc::kProtocolVersion);
-  spec.set_export_uid(record_.uid());
-  *spec.mutable_spec() = record_.spec();
-  spec.set_log_level(static_cast<int>(surroundings_.log_level));
-  spec.set_draining(draining_);
-  spec.set_slow_request_nanos(absl::ToInt64Nanoseconds(surroundings_.config.slow_request));
-  spec.set_in_user_namespace(in_user_namespace);
-  spec.set_has_device_wall(has_device_wall);
-  const std::string bytes = spec.SerializeAsString();
-  auto file = os::CreateSealedFile("fsd-worker-spec", std::as_bytes(std::span(bytes)));
-  if (!file.ok()) return ErrnoStatus(file.error(), "make the worker's specification");
-  return *std::move(file);
-}
-
 absl::Status Export::LaunchWorker() {
   if (control_.has_value()) control_->RemoveFile();
-  FSD_ASSIGN_OR_RETURN(control_, ExportSocket::Listen(ControlSocketPath(surroundings_.config, id()),
-                                                      os::SocketType::kSeqPacket, {.mode = 0600},
-                                                      ExportSocket::IfDead::kReplace));
-  // Dialled while it is surely ours; the worker finds us in its backlog.
-  auto channel = os::ConnectUnix(control_->path(), os::SocketType::kSeqPacket);
-  if (!channel.ok()) return ErrnoStatus(channel.error(), "dial the worker's control socket");
-  FSD_ASSIGN_OR_RETURN(const auto user_namespace,
-                       surroundings_.user_namespaces.For(record_.spec()));
   FSD_ASSIGN_OR_RETURN(const int counters, counting_.FileFor(record_.spec()));
-  WorkerCgroup cgroup = MakeWorkerCgroup(surroundings_.cgroups, record_.spec());
-  FSD_ASSIGN_OR_RETURN(const os::UniqueFd spec,
-                       MakeWorkerSpec(user_namespace != nullptr, cgroup.has_device_wall));
-  FSD_ASSIGN_OR_RETURN(
-      LaunchedWorker launched,
-      supervisor::LaunchWorker(
-          {.binary = surroundings_.config.worker_binary,
-           .export_id = id(),
-           .spec = spec.get(),
-           .control_listener = control_->fd(),
-           .vhost_listener = vhost_->fd(),
-           .source_directory = source_.get(),
-           .counters = counters,
-           .pid_namespace = HasPidNamespace(record_.spec()),
-           .user_namespace = user_namespace == nullptr ? -1 : user_namespace->get(),
-           .cgroup_procs = cgroup.procs.get()}));
-  ThrottleWorker(surroundings_.cgroups, record_.spec(), source_.get(), cgroup);
-  ReportUnenforcedLimits(cgroup.unenforced);
-  control_->StopListening();
-  const pid_t pid = launched.pid;
-  FSD_ASSIGN_OR_RETURN(
-      worker_, WorkerProcess::Watch(
-                   surroundings_.loop, surroundings_.timing.worker, id(), record_.uid(),
-                   std::move(launched), ipc::WorkerChannel(*std::move(channel)),
-                   {.on_status = [this](const internal::WorkerStatus& status) { OnStatus(status); },
-                    .on_inflight =
-                        [this](const internal::FromWorker::InflightRequests& requests) {
-                          inflight_calls_.OnAnswer(requests);
-                        },
-                    .on_kill =
-                        [this] {
-                          if (const auto killed = std::exchange(killed_, nullptr)) killed();
-                        },
-                    .on_end = [this](const WorkerEnd& end) { OnWorkerEnd(end); }}));
+  internal::ExportHistory history;
+  counting_.Describe(history);
+  history.set_restarts(restarts_);
+  FSD_ASSIGN_OR_RETURN(StartedWorker started,
+                       supervisor::StartWorker({.config = surroundings_.config,
+                                                .user_namespaces = surroundings_.user_namespaces,
+                                                .cgroups = surroundings_.cgroups,
+                                                .log_level = surroundings_.log_level,
+                                                .record = record_,
+                                                .draining = draining_,
+                                                .history = std::move(history),
+                                                .vhost_listener = vhost_->fd(),
+                                                .source_directory = source_.get(),
+                                                .counters = counters}));
+  control_ = std::move(started.control);
+  slow_request_ = surroundings_.config.slow_request;
+  SetCondition(kLimitsNotEnforced, started.unenforced_limits);
+  SetCondition(kSourceUnavailable, "");
+  SetCondition(kSourceChanged, "");
+  const pid_t pid = started.launched.pid;
+  FSD_RETURN_IF_ERROR(
+      Watch(WorkerOrigin::kLaunched, std::move(started.launched), std::move(started.channel)));
   FSD_LOG(kInfo, id(), "worker %d started", pid);
   if (!awaited_changes_.empty()) {
     awaited_changes_.clear();
-    RemoveCondition(kUpdatePending);
-    surroundings_.changed(*this);
+    SetCondition(kUpdatePending, "");
   }
+  return absl::OkStatus();
+}
+
+absl::Status Export::Watch(WorkerOrigin origin, LaunchedWorker worker, ipc::WorkerChannel channel) {
+  FSD_ASSIGN_OR_RETURN(
+      worker_,
+      WorkerProcess::Watch(
+          surroundings_.loop, surroundings_.timing.worker, id(), record_.uid(), origin,
+          std::move(worker), std::move(channel),
+          {.on_handover = [this](Handover handover) { return OnHandover(std::move(handover)); },
+           .on_status = [this](const internal::WorkerStatus& status) { OnStatus(status); },
+           .on_inflight =
+               [this](const internal::FromWorker::InflightRequests& requests) {
+                 inflight_calls_.OnAnswer(requests);
+               },
+           .on_kill =
+               [this] {
+                 if (const auto killed = std::exchange(killed_, nullptr)) killed();
+               },
+           .on_end = [this](const WorkerEnd& end) { OnWorkerEnd(end); }}));
   return absl::OkStatus();
 }
 
@@ -211,15 +281,15 @@ void Export::OnStatus(const internal::WorkerStatus& status) {
       status_.state() != status.state() || status_.draining() != status.draining() ||
       status_.retiring() != status.retiring() ||
       connected_since_unix_nanos() != status.connection().since_unix_nanos();
+  if (adopted_spec_.has_value() && status_.state() == internal::WorkerStatus::STATE_UNSPECIFIED) {
+    FSD_LOG(kInfo, id(), "adopted worker %d, %s", worker_->pid(), ConnectionText(status));
+  }
   status_ = status;
-  if (healthy_timer_ == kNoTimer && HasCondition(kWorkerCrashed)) {
+  if (healthy_timer_ == kNoTimer && conditions_.Has(kWorkerCrashed)) {
     healthy_timer_ = surroundings_.loop.CallAfter(surroundings_.timing.restart.healthy_after,
                                                   [this] { OnHealthy(); });
   }
-  ReportRefusedInodes(inodes_refused, status.inodes_spent());
-  ReportHandleLack(status.handle_lack());
-  ReportLandlockLack(status.landlock_lacking());
-  ReportRefusedDevices(status.devices_refused());
+  if (conditions_.TakeStatus(id(), status, inodes_refused)) surroundings_.changed(*this);
   const ExportState state = StateOfWorker();
   if (state != state_) {
     SetState(state);
@@ -234,75 +304,20 @@ void Export::OnStatus(const internal::WorkerStatus& status) {
   if (started_ != nullptr) std::exchange(started_, nullptr)(absl::OkStatus());
 }
 
-void Export::ReportRefusedInodes(bool refused, bool spent) {
-  constexpr std::string_view kReason = "INODE_REFERENCES_EXHAUSTED";
-  ReportLack(kReason, refused || (spent && HasCondition(kReason)),
-             "the guest knows more files than the worker may keep descriptors of, and requests "
-             "failed with ENFILE; raise the export's inodes.max_file_descriptors or, if its file "
-             "system has host handles, do not set inodes.host_handles to NEVER");
-}
-
 void Export::OnHealthy() {
   healthy_timer_ = kNoTimer;
-  RemoveCondition(kWorkerCrashed);
-  surroundings_.changed(*this);
+  SetCondition(kWorkerCrashed, "");
 }
 
-void Export::ReportUnenforcedLimits(const std::string& message) {
-  constexpr std::string_view kReason = "LIMITS_NOT_ENFORCED";
-  const auto now = std::find_if(conditions_.begin(), conditions_.end(),
-                                [kReason](const Condition& c) { return c.reason == kReason; });
-  if (now == conditions_.end() ? message.empty() : now->message == message) return;
-  RemoveCondition(kReason);
-  if (!message.empty()) {
-    AddCondition(kReason, message);
-    FSD_LOG(kWarning, id(), "limits are not enforced: %s", message);
-  }
-  surroundings_.changed(*this);
-}
-
-void Export::ReportHandleLack(internal::WorkerStatus::HandleLack lack) {
-  ReportLack(
-      "HOST_HANDLES_UNAVAILABLE", lack != internal::WorkerStatus::HANDLE_LACK_NONE,
-      absl::StrCat(
-          "inodes are held by descriptor only, as if inodes.host_handles were "
-          "NEVER: ",
-          lack == internal::WorkerStatus::HANDLE_LACK_NOT_PERMITTED
-              ? "they take CAP_DAC_READ_SEARCH and CAP_DAC_OVERRIDE, and sandbox mode NAMESPACE "
-                "without a user namespace"
-              : "the export's file system has no handles that can be used"));
-}
-
-void Export::ReportLandlockLack(bool lacking) {
-  ReportLack("LANDLOCK_UNAVAILABLE", lacking,
-             "the host's kernel has no Landlock that can be used (Linux 5.19 or later, with it "
-             "among the boot parameter lsm), so that the worker is confined by the other walls of "
-             "its jail only");
-}
-
-void Export::ReportRefusedDevices(bool refused) {
-  ReportLack(
-      "DEVICES_REFUSED", refused,
-      "the guest cannot make device nodes (EPERM), as its worker could open them on what the "
-      "host mounts below the export later; give the server a cgroup (cgroup in its "
-      "configuration) on a kernel with CONFIG_CGROUP_BPF, make the export's mount private "
-      "on the host, or, if nobody wants devices, drop CAP_MKNOD");
-}
-
-void Export::ReportLack(std::string_view reason, bool lacking, std::string_view message) {
-  if (lacking == HasCondition(reason)) return;
-  if (lacking) {
-    AddCondition(reason, std::string(message));
-    FSD_LOG(kWarning, id(), "%s", conditions_.back().message);
-  } else {
-    RemoveCondition(reason);
-  }
-  surroundings_.changed(*this);
+void Export::SetCondition(std::string_view reason, std::string_view message) {
+  if (conditions_.Set(id(), reason, message)) surroundings_.changed(*this);
 }
 
 void Export::OnWorkerEnd(const WorkerEnd& end) {
   const pid_t pid = worker_->pid();
   worker_.reset();
+  adopting_ = false;
+  adopted_spec_.reset();
   counting_.OnWorkerEnd(status_);
   inflight_calls_.OnWorkerEnd();
   status_.Clear();
@@ -331,29 +346,41 @@ void Export::OnFailure(std::string_view reason, const std::string& how,
                      " times in a row, the last time: ", how,
                      "; see the log, mend the cause and restart the worker, or delete the export"));
   }
-  AddCondition(kWorkerCrashed, how);
-  last_failure_ = conditions_.back();
+  last_failure_ = conditions_.Add(kWorkerCrashed, how);
   SetState(ExportState::kRecovering);
   restart_timer_ = surroundings_.loop.CallAfter(*delay, [this] { Restart(); });
 }
 
 void Export::Restart() {
+  restart_timer_ = kNoTimer;
   ++restarts_;
-  if (const absl::Status status = LaunchWorker(); !status.ok()) {
-    FSD_LOG(kError, id(), "worker cannot be started: %s", std::string(status.message()));
-    OnFailure(ReasonOf(status).value_or("WORKER_FAILED"), std::string(status.message()),
-              absl::ZeroDuration());
-    TellRestarted(status);
+  StartWorker();
+}
+
+void Export::StartWorker() {
+  if (!source_.valid()) return OpenSource();
+  absl::Status status = absl::OkStatus();
+  if (!vhost_.has_value()) {
+    status = Listen();
+    // After an earlier worker that could not be adopted, its socket may be in its hands for a
+    // while.
+    if (!status.ok() && state_ == ExportState::kCreating) return Fail(status);
   }
+  if (status.ok()) status = LaunchWorker();
+  if (status.ok()) return;
+  FSD_LOG(kError, id(), "worker cannot be started: %s", std::string(status.message()));
+  OnFailure(ReasonOf(status).value_or("WORKER_FAILED"), std::string(status.message()),
+            absl::ZeroDuration());
+  TellRestarted(status);
 }
 
 bool Export::in_use() const {
-  return left_to_earlier_worker_ || status_.state() == internal::WorkerStatus::STATE_CONNECTED ||
+  return adopting_ || status_.state() == internal::WorkerStatus::STATE_CONNECTED ||
          status_.state() == internal::WorkerStatus::STATE_MOUNTED;
 }
 
 bool Export::is_drained() const {
-  if (!draining_ || left_to_earlier_worker_) return false;
+  if (!draining_ || adopting_) return false;
   return worker_ == nullptr ||
          (status_.draining() && status_.state() == internal::WorkerStatus::STATE_LISTENING);
 }
@@ -382,16 +409,20 @@ void Export::Update(internal::ExportRecord record,
   record_ = std::move(record);
   // Without a worker, the next one is on the way, or there will be none.
   if (!for_next_worker.empty() && worker_ != nullptr && !exchanging_ && !stopping_) {
-    if (awaited_changes_.empty()) worker_->Retire();
-    awaited_changes_.insert(for_next_worker.begin(), for_next_worker.end());
-    std::string names;
-    for (const std::string_view name : awaited_changes_) {
-      absl::StrAppend(&names, names.empty() ? "" : ", ", Absl(name));
-    }
-    AddCondition(kUpdatePending,
-                 absl::StrCat("these take effect when no front-end is connected: ", names));
+    AwaitChanges(for_next_worker);
   }
   surroundings_.changed(*this);
+}
+
+void Export::AwaitChanges(const std::vector<std::string_view>& names) {
+  if (awaited_changes_.empty()) worker_->Retire();
+  awaited_changes_.insert(names.begin(), names.end());
+  std::string all;
+  for (const std::string_view name : awaited_changes_) {
+    absl::StrAppend(&all, all.empty() ? "" : ", ", Absl(name));
+  }
+  conditions_.Add(kUpdatePending,
+                  absl::StrCat("these take effect when no front-end is connected: ", all));
 }
 
 bool Export::worker_knows_draining() const {
@@ -422,12 +453,12 @@ void Export::RestartWorker(ReadyCallback ready) {
   restarted_ = std::move(ready);
   if (worker_ != nullptr) return Exchange();
   surroundings_.loop.Cancel(restart_timer_);
-  Restart();
+  if (!opening_source_) Restart();
 }
 
 void Export::Revive(os::UniqueFd source, ReadyCallback ready) {
   FSD_LOG(kInfo, id(), "begins anew as asked for");
-  conditions_.clear();
+  conditions_.Clear();
   restart_policy_ = RestartPolicy(surroundings_.timing.restart);
   restarted_ = std::move(ready);
   SetState(ExportState::kRecovering);
@@ -451,38 +482,16 @@ void Export::TellRestarted(const absl::Status& status) {
   if (const auto restarted = std::exchange(restarted_, nullptr)) restarted(status);
 }
 
-void Export::LeaveToEarlierWorker() {
-  left_to_earlier_worker_ = true;
-  Fail("WORKER_NOT_ADOPTED",
-       "a worker that an earlier supervisor left running serves it, and is left alone; delete the "
-       "export with force and create it again to replace it");
-}
-
 void Export::Fail(const absl::Status& why) {
   Fail(ReasonOf(why).value_or("INTERNAL"), std::string(why.message()));
 }
 
 void Export::Fail(std::string_view reason, std::string_view message) {
   FSD_LOG(kError, id(), "given up: %s", message);
-  AddCondition(reason, message);
-  last_failure_ = conditions_.back();
+  last_failure_ = conditions_.Add(reason, message);
+  adopting_ = false;
   if (vhost_.has_value()) vhost_->StopListening();
   SetState(ExportState::kFailed);
-}
-
-void Export::AddCondition(std::string_view reason, std::string_view message) {
-  RemoveCondition(reason);
-  conditions_.push_back(
-      {.reason = std::string(reason), .message = std::string(message), .since = absl::Now()});
-}
-
-bool Export::HasCondition(std::string_view reason) const {
-  return std::any_of(conditions_.begin(), conditions_.end(),
-                     [reason](const Condition& c) { return c.reason == reason; });
-}
-
-void Export::RemoveCondition(std::string_view reason) {
-  std::erase_if(conditions_, [reason](const Condition& c) { return c.reason == reason; });
 }
 
 void Export::Stop(std::function<void()> stopped) {
@@ -499,17 +508,6 @@ void Export::Stop(std::function<void()> stopped) {
 void Export::Delete(std::function<void()> deleted, std::function<void()> killed) {
   SetState(ExportState::kDeleting);
   killed_ = std::move(killed);
-  if (left_to_earlier_worker_) {
-    auto stopping =
-        EarlierWorker::Stop(surroundings_.loop, ControlSocketPath(surroundings_.config, id()),
-                            record_.spec().socket_path(), deleted);
-    if (stopping.ok()) {
-      stopping_ = true;
-      earlier_worker_ = *std::move(stopping);
-      return;
-    }
-    FSD_LOG(kWarning, id(), "earlier worker: %s", std::string(stopping.status().message()));
-  }
   Stop(std::move(deleted));
 }
 

@@ -1,5 +1,7 @@
 #include "server/supervisor/host_preparation.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <climits>
@@ -8,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/errors/status_macros.h"
+#include "server/supervisor/error_reason.h"
 #include "server/supervisor/own_cgroup.h"
 #include "server/supervisor/paths.h"
 #include "server/telemetry/log.h"
@@ -41,6 +44,18 @@ absl::StatusOr<Config> PrepareHost(Config config) {
   FSD_RETURN_IF_ERROR(
       EnsureDirectory(JoinPath(config.runtime_dir, "control"), 0700, /*exact=*/true));
   return config;
+}
+
+absl::StatusOr<os::UniqueFd> TakeRuntimeDirectory(const Config& config) {
+  os::UniqueFd directory(::open(config.runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) {
+    return ErrnoStatus(Errno::Last(), absl::StrCat("open ", config.runtime_dir));
+  }
+  if (::flock(directory.get(), LOCK_EX | LOCK_NB) == 0) return directory;
+  return ReasonedError(
+      absl::StatusCode::kFailedPrecondition, ErrorReason::kStateUnavailable,
+      absl::StrCat("another supervisor uses the runtime directory ", config.runtime_dir,
+                   "; stop it, or give this one a runtime directory of its own"));
 }
 
 absl::StatusOr<std::unique_ptr<CgroupSubtree>> TakeCgroups(const Config& config) {

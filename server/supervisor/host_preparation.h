@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "server/os/unique_fd.h"
 #include "server/supervisor/cgroup_subtree.h"
 #include "server/supervisor/config.h"
 
@@ -22,6 +23,10 @@ absl::StatusOr<Config> PrepareHost(Config config);
 // it gives none, or leaves it to the supervisor to find one and none is there. Fails for one that
 // is named and cannot be had.
 absl::StatusOr<std::unique_ptr<CgroupSubtree>> TakeCgroups(const Config& config);
+
+// Makes the runtime directory this supervisor's for as long as the descriptor is open: no other one
+// shall take the workers in it for an earlier supervisor's. STATE_UNAVAILABLE: it is another's.
+absl::StatusOr<os::UniqueFd> TakeRuntimeDirectory(const Config& config);
 
 }  // namespace fsd::supervisor
 

@@ -20,6 +20,7 @@
 #include "server/supervisor/host_preparation.h"
 #include "server/supervisor/maintenance.h"
 #include "server/supervisor/operation.h"
+#include "server/supervisor/restoration.h"
 #include "server/supervisor/source_directory.h"
 #include "server/supervisor/user_namespaces.h"
 #include "server/telemetry/log.h"
@@ -33,11 +34,13 @@ using internal::ExportSpec;
 class SupervisorImpl final : public Supervisor {
  public:
   SupervisorImpl(Config config, const Timing& timing, std::unique_ptr<EventLoop> loop,
-                 ExportStore store, std::unique_ptr<CgroupSubtree> cgroups)
+                 ExportStore store, os::UniqueFd runtime_directory,
+                 std::unique_ptr<CgroupSubtree> cgroups)
       : config_(std::move(config)),
         timing_(timing),
         loop_(std::move(loop)),
         store_(std::move(store)),
+        runtime_directory_(std::move(runtime_directory)),
         user_namespaces_(config_.subordinate_ids),
         cgroups_(std::move(cgroups)),
         log_level_(config_.log_level),
@@ -47,6 +50,7 @@ class SupervisorImpl final : public Supervisor {
                       .user_namespaces = user_namespaces_,
                       .cgroups = cgroups_.get(),
                       .log_level = log_level_,
+                      .shutting_down = stopping_,
                       .changed = [this](const Export& changed) { Tell(changed); }},
         waits_(*loop_, registry_),
         maintenance_({.loop = *loop_,
@@ -55,7 +59,12 @@ class SupervisorImpl final : public Supervisor {
                       .store = store_,
                       .exports = registry_,
                       .operations = operations_,
-                      .waits = waits_}) {}
+                      .waits = waits_}),
+        restoration_({.loop = *loop_,
+                      .config = config_,
+                      .timing = timing_,
+                      .exports = registry_,
+                      .cgroups = cgroups_.get()}) {}
 
   absl::Status LoadRecords();
 
@@ -105,7 +114,7 @@ class SupervisorImpl final : public Supervisor {
   // The export that a call may change: there, as the target wants it, and without an operation
   // unless that waits for a drain and `may_drain`.
   absl::StatusOr<Export*> Take(const ExportTarget& target, bool may_drain = false);
-  // One whose removal has not failed half way besides.
+  // One whose removal has not failed half way, and whose worker is known, besides.
   absl::StatusOr<Export*> TakeServed(const ExportTarget& target, bool may_drain = false);
 
   void Beat() {
@@ -113,7 +122,6 @@ class SupervisorImpl final : public Supervisor {
     loop_->CallAfter(heartbeat_period_, [this] { Beat(); });
   }
 
-  void Restore(Export& restored);
   void Create(ExportSpec spec, std::string request_id, bool validate_only,
               Callback<ExportView> done);
   // The export of this id, if it exists already, as an answer.
@@ -139,6 +147,7 @@ class SupervisorImpl final : public Supervisor {
   const Timing timing_;
   const std::unique_ptr<EventLoop> loop_;
   ExportStore store_;
+  const os::UniqueFd runtime_directory_;  // holds the lock
   UserNamespaces user_namespaces_;
   const std::unique_ptr<CgroupSubtree> cgroups_;  // null: none to divide
   telemetry::LogLevel log_level_;
@@ -147,6 +156,7 @@ class SupervisorImpl final : public Supervisor {
   std::map<std::string, Operation> operations_;  // by export id
   ExportWaits waits_;
   Maintenance maintenance_;
+  Restoration restoration_;
   std::function<void(const ExportView&)> observer_;
   absl::Duration heartbeat_period_;
   std::function<void()> heartbeat_;
@@ -164,42 +174,10 @@ absl::Status SupervisorImpl::LoadRecords() {
 }
 
 void SupervisorImpl::Run() {
-  for (const auto& [id, entry] : registry_.all()) Restore(*entry);
+  restoration_.Begin();
   if (heartbeat_ != nullptr) Beat();
   while (!shutdown_.load()) loop_->RunOnce();
   StopEverything();
-}
-
-void SupervisorImpl::Restore(Export& restored) {
-  // The configuration may have become narrower since.
-  ExportSpec spec = restored.record().spec();
-  const absl::Status allowed = CompleteExportSpec(config_, spec);
-  const bool is_served = EarlierWorker::Serves(ControlSocketPath(config_, restored.id()));
-  // Both are worth knowing if both are so.
-  if (is_served) restored.LeaveToEarlierWorker();
-  if (!allowed.ok()) restored.Fail(allowed);
-  if (is_served || !allowed.ok()) return;
-  const std::string id = restored.id();
-  const std::string uid = restored.record().uid();
-  const auto timer = std::make_shared<TimerId>();
-  *timer = loop_->CallAfter(timing_.source, [this, id, uid] {
-    Export* const waiting = FindCreating(id, uid);
-    if (waiting == nullptr) return;
-    FSD_LOG(kWarning, id, "its source %s does not answer", waiting->record().spec().source_path());
-    waiting->AddCondition("SOURCE_NOT_ANSWERING",
-                          "the source's file system does not answer; the export is served when it "
-                          "does");
-    Tell(*waiting);
-  });
-  OpenSourceDirectoryInBackground(config_.allow_source, spec.source_path(), loop_->queue(),
-                                  [this, id, uid, timer](absl::StatusOr<os::UniqueFd> source) {
-                                    loop_->Cancel(*timer);
-                                    Export* const waiting = FindCreating(id, uid);
-                                    if (waiting == nullptr || stopping_) return;
-                                    waiting->RemoveCondition("SOURCE_NOT_ANSWERING");
-                                    if (!source.ok()) return waiting->Fail(source.status());
-                                    waiting->Restore(*std::move(source));
-                                  });
 }
 
 Export* SupervisorImpl::FindCreating(const std::string& id, const std::string& uid) const {
@@ -346,7 +324,7 @@ absl::StatusOr<Export*> SupervisorImpl::Take(const ExportTarget& target, bool ma
 
 absl::StatusOr<Export*> SupervisorImpl::TakeServed(const ExportTarget& target, bool may_drain) {
   FSD_ASSIGN_OR_RETURN(Export* const taken, Take(target, may_drain));
-  if (taken->stopping()) return BusyError(target.id);
+  if (taken->stopping() || taken->adopting()) return BusyError(target.id);
   return taken;
 }
 
@@ -357,14 +335,12 @@ void SupervisorImpl::Delete(const ExportTarget& target, const Deletion& deletion
   const absl::StatusOr<Export*> taken = Take(target, /*may_drain=*/force);
   if (!taken.ok()) return done(taken.status());
   Export& removed = **taken;
+  if (removed.adopting() && !force) return done(BusyError(id));
   if (removed.in_use() && deletion.mode == Deletion::Mode::kSafe) {
-    return done(ReasonedError(
-        absl::StatusCode::kFailedPrecondition, ErrorReason::kExportInUse,
-        absl::StrCat("export ", id,
-                     removed.left_to_earlier_worker()
-                         ? ": an earlier supervisor's worker may serve a guest"
-                         : ": a front-end is connected",
-                     "; shut the guest down or unplug the device first, or delete with force")));
+    return done(ReasonedError(absl::StatusCode::kFailedPrecondition, ErrorReason::kExportInUse,
+                              absl::StrCat("export ", id,
+                                           ": a front-end is connected; shut the guest down or "
+                                           "unplug the device first, or delete with force")));
   }
   maintenance_.EndDrain(id);
   operations_.emplace(id, Operation(std::move(done)));
@@ -493,17 +469,14 @@ void SupervisorImpl::OnStuck(const std::string& id) {
   Export* const stuck = registry_.Find(id);
   // A killed worker can only be blocked in the kernel, as on a file system that hangs.
   const std::string what =
-      stuck->left_to_earlier_worker()
-          ? "the earlier supervisor's worker does not end though it was asked to; the export is "
-            "removed when it does"
-          : absl::StrCat("worker ", stuck->View().worker_pid,
-                         " is blocked in the kernel by requests that its source's file system does "
-                         "not answer, and cannot end; until it does, it keeps the source busy and "
-                         "the export's name taken; then the export is removed by itself");
+      absl::StrCat("worker ", stuck->View().worker_pid,
+                   " is blocked in the kernel by requests that its source's file system does not "
+                   "answer, and cannot end; until it does, it keeps the source busy and the "
+                   "export's name taken; then the export is removed by itself");
   FSD_LOG(kError, id, "%s", what);
   stuck->AddCondition("WORKER_STUCK", what);
   // Nobody answers there any more.
-  if (!stuck->left_to_earlier_worker()) stuck->RemoveFiles();
+  stuck->RemoveFiles();
   Tell(*stuck);
   Operation& unanswered = operations_.at(id);
   unanswered.stuck = ReasonedError(absl::StatusCode::kUnavailable, ErrorReason::kWorkerFailed,
@@ -573,11 +546,13 @@ absl::StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(Config config,
                                                                const Timing& timing) {
   FSD_ASSIGN_OR_RETURN(config, PrepareHost(std::move(config)));
   FSD_ASSIGN_OR_RETURN(ExportStore store, ExportStore::Open(config.state_dir));
+  FSD_ASSIGN_OR_RETURN(os::UniqueFd runtime_directory, TakeRuntimeDirectory(config));
   // Not before the state is surely ours: it clears away what an earlier supervisor left.
   FSD_ASSIGN_OR_RETURN(std::unique_ptr<CgroupSubtree> cgroups, TakeCgroups(config));
   FSD_ASSIGN_OR_RETURN(std::unique_ptr<EventLoop> loop, EventLoop::Create());
-  auto supervisor = std::make_unique<SupervisorImpl>(std::move(config), timing, std::move(loop),
-                                                     std::move(store), std::move(cgroups));
+  auto supervisor =
+      std::make_unique<SupervisorImpl>(std::move(config), timing, std::move(loop), std::move(store),
+                                       std::move(runtime_directory), std::move(cgroups));
   FSD_RETURN_IF_ERROR(supervisor->LoadRecords());
   return supervisor;
 }

@@ -2,8 +2,9 @@
 
 #include <fcntl.h>
 
+#include <array>
 #include <cstdint>
-#include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -111,7 +112,7 @@ void Report(std::string_view names, std::string_view why, std::string& unenforce
   absl::StrAppend(&unenforced, unenforced.empty() ? "" : "; ", Absl(names), ": ", Absl(why));
 }
 
-void Enforce(std::initializer_list<CgroupController> controllers, const CgroupSubtree& subtree,
+void Enforce(std::span<const CgroupController> controllers, const CgroupSubtree& subtree,
              const ExportSpec& spec, int source, const std::string& sysfs, WorkerCgroup& cgroup) {
   for (const CgroupController controller : controllers) {
     const std::string names = NamesOfSet(spec.limits(), controller);
@@ -169,11 +170,22 @@ bool BuildDeviceWall(int cgroup, const std::string& export_id) {
   return false;
 }
 
+constexpr std::string_view kNoSubtree =
+    "the server has no cgroup to divide; see cgroup in its configuration";
+
+std::string AllUnenforced(const ExportSpec& spec, std::string_view why) {
+  std::string unenforced;
+  for (const CgroupController controller : kCgroupControllers) {
+    Report(NamesOfSet(spec.limits(), controller), why, unenforced);
+  }
+  return unenforced;
+}
+
 }  // namespace
 
 WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const ExportSpec& spec) {
   WorkerCgroup cgroup;
-  std::string why_none = "the server has no cgroup to divide; see cgroup in its configuration";
+  std::string why_none(kNoSubtree);
   if (subtree != nullptr) {
     absl::StatusOr<Place> place = MakePlace(*subtree, spec.id());
     if (place.ok()) {
@@ -187,19 +199,32 @@ WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const ExportSpec& spec) {
     }
   }
   if (!cgroup.directory.valid()) {
-    for (const CgroupController controller : kCgroupControllers) {
-      Report(NamesOfSet(spec.limits(), controller), why_none, cgroup.unenforced);
-    }
+    cgroup.unenforced = AllUnenforced(spec, why_none);
     return cgroup;
   }
-  Enforce({CgroupController::kMemory, CgroupController::kPids}, *subtree, spec, -1, "", cgroup);
+  constexpr std::array kAtStart = {CgroupController::kMemory, CgroupController::kPids};
+  Enforce(kAtStart, *subtree, spec, -1, "", cgroup);
   return cgroup;
 }
 
 void ThrottleWorker(CgroupSubtree* subtree, const ExportSpec& spec, int source,
                     WorkerCgroup& cgroup, const std::string& sysfs) {
   if (!cgroup.directory.valid()) return;
-  Enforce({CgroupController::kCpu, CgroupController::kIo}, *subtree, spec, source, sysfs, cgroup);
+  constexpr std::array kOnceRunning = {CgroupController::kCpu, CgroupController::kIo};
+  Enforce(kOnceRunning, *subtree, spec, source, sysfs, cgroup);
+}
+
+std::string UnenforcedLimits(const CgroupSubtree* subtree, const ExportSpec& spec, pid_t pid,
+                             int source, const std::string& sysfs) {
+  if (subtree == nullptr) return AllUnenforced(spec, kNoSubtree);
+  auto directory = subtree->Find(spec.id(), pid);
+  if (!directory.ok()) {
+    return AllUnenforced(spec, "its worker was started outside of the server's present cgroup");
+  }
+  WorkerCgroup cgroup;
+  cgroup.directory = *std::move(directory);
+  Enforce(kCgroupControllers, *subtree, spec, source, sysfs, cgroup);
+  return cgroup.unenforced;
 }
 
 }  // namespace fsd::supervisor

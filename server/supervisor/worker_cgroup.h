@@ -13,6 +13,8 @@
 #ifndef FSD_SERVER_SUPERVISOR_WORKER_CGROUP_H_
 #define FSD_SERVER_SUPERVISOR_WORKER_CGROUP_H_
 
+#include <sys/types.h>
+
 #include <string>
 
 #include "proto/fsd/internal/export_spec.pb.h"
@@ -41,6 +43,11 @@ WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const internal::ExportSpec
 // `source`: the export's directory, borrowed. `sysfs`: as /sys/dev/block.
 void ThrottleWorker(CgroupSubtree* subtree, const internal::ExportSpec& spec, int source,
                     WorkerCgroup& cgroup, const std::string& sysfs = "/sys/dev/block");
+
+// Which of the export's limits do not hold for a worker of it that runs already, process `pid`, and
+// why; as WorkerCgroup::unenforced. Those of its cgroup are set once more.
+std::string UnenforcedLimits(const CgroupSubtree* subtree, const internal::ExportSpec& spec,
+                             pid_t pid, int source, const std::string& sysfs = "/sys/dev/block");
 
 }  // namespace fsd::supervisor
 
