@@ -41,7 +41,9 @@ class AdoptionTest : public SupervisorTest {
   AdoptionTest() { config_.workers = Config::Workers::kKeep; }
   ~AdoptionTest() override {
     if (running_ != nullptr && !ended_) {
-      for (const ExportView& view : running_->List()) left_.push_back(view.worker_pid);
+      for (const ExportView& view : running_->List()) {
+        EXPECT_TRUE(running_->Delete(view.record.spec().id(), /*force=*/true).ok());
+      }
     }
     running_.reset();
     for (const pid_t pid : left_) {
