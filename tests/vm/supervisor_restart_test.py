@@ -44,13 +44,13 @@ class SupervisorRestart(unittest.TestCase):
                 guest.mount("myfs", "/mnt")
                 export.wait_state("MOUNTED")
                 worker = export.worker_pid()
-                connection = export.get()["status"]["connection"]["since"]
+                connection = export.get()["status"]["connection"]["connectTime"]
 
                 def check():
                     export.wait_state("MOUNTED")
                     status = export.get()["status"]
                     self.assertEqual(int(status["workerPid"]), worker)
-                    self.assertEqual(status["connection"]["since"], connection)
+                    self.assertEqual(status["connection"]["connectTime"], connection)
                     self.assertEqual(status.get("conditions", []), [])
 
                 guest.start(LOAD)
