@@ -11,6 +11,9 @@
 // it. What cannot be adopted is killed and replaced.
 //
 // The destructor closes our descriptors and leaves worker and files alone. For the loop's thread.
+//
+// export.cc has its state, its files and what its worker is told, export_worker.cc the life of its
+// worker, export_adoption.cc the adoption of one.
 #ifndef FSD_SERVER_SUPERVISOR_EXPORT_H_
 #define FSD_SERVER_SUPERVISOR_EXPORT_H_
 

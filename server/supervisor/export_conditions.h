@@ -13,6 +13,18 @@
 
 namespace fsd::supervisor {
 
+// Reasons that more than one place knows.
+namespace condition {
+inline constexpr std::string_view kWorkerCrashed = "WORKER_CRASHED";
+inline constexpr std::string_view kUpdatePending = "UPDATE_PENDING";
+inline constexpr std::string_view kLimitsNotEnforced = "LIMITS_NOT_ENFORCED";
+inline constexpr std::string_view kSourceNotAnswering = "SOURCE_NOT_ANSWERING";
+// Of an adopted worker's export: its source cannot be opened, or is another directory than it
+// serves.
+inline constexpr std::string_view kSourceUnavailable = "SOURCE_UNAVAILABLE";
+inline constexpr std::string_view kSourceChanged = "SOURCE_CHANGED";
+}  // namespace condition
+
 class ExportConditions {
  public:
   const std::vector<Condition>& all() const { return conditions_; }

@@ -184,5 +184,27 @@ TEST_F(WorkerCgroupTest, ACgroupThatCannotBeMadeLeavesTheWorkerWithoutOne) {
   EXPECT_THAT(cgroup.unenforced, HasSubstr("threads: make the worker's cgroup in "));
 }
 
+TEST_F(WorkerCgroupTest, LimitsOfAWorkerThatLivesInItsCgroupHoldAndIsNotKilled) {
+  LimitEverything();
+  GiveTheSourceADisk();
+  Make();
+  cgroups_.Write("export-web/cgroup.procs", "7\n77\n");
+  cgroups_.Write("export-web/cgroup.kill", "");
+
+  EXPECT_THAT(UnenforcedLimits(subtree_.get(), spec_, 77, source_.get(), sysfs_), IsEmpty());
+  EXPECT_EQ(Read("memory.max"), "536870912");
+  EXPECT_EQ(Read("cgroup.kill"), "");
+}
+
+TEST_F(WorkerCgroupTest, LimitsOfAWorkerThatLivesElsewhereDoNotHold) {
+  LimitEverything();
+  Make();
+  cgroups_.Write("export-web/cgroup.procs", "7\n77\n");
+  EXPECT_THAT(UnenforcedLimits(subtree_.get(), spec_, 777, source_.get(), sysfs_),
+              AllOf(HasSubstr("memory_bytes"), HasSubstr("outside")));
+  EXPECT_THAT(UnenforcedLimits(nullptr, spec_, 77, source_.get(), sysfs_),
+              HasSubstr("no cgroup to divide"));
+}
+
 }  // namespace
 }  // namespace fsd::supervisor
