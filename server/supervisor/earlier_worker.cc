@@ -46,8 +46,8 @@ absl::StatusOr<std::optional<EarlierWorker>> FindEarlierWorker(const std::string
     return absl::UnavailableError(
         absl::StrCat("who made it listen, process ", peer->pid, ", has ended"));
   }
-  // The number may have come to mean another process: whoever it is, it has a pidfd that it cannot
-  // lose to a third, and says itself who it is. That is looked at while it surely lives.
+  // By now the number may be another process's. That one is not to be killed for a worker: it says
+  // itself who it is, and is asked while the pidfd's process surely has the number.
   const std::string title = TitleOf(peer->pid);
   if (title != WorkerTitle(export_id) || !process->SendSignal(0).ok()) {
     return absl::UnavailableError(

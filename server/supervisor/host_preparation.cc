@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <climits>
 #include <string>
 #include <utility>
@@ -47,11 +48,12 @@ absl::StatusOr<Config> PrepareHost(Config config) {
 }
 
 absl::StatusOr<os::UniqueFd> TakeRuntimeDirectory(const Config& config) {
-  os::UniqueFd directory(::open(config.runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.valid()) {
-    return ErrnoStatus(Errno::Last(), absl::StrCat("open ", config.runtime_dir));
-  }
+  // Of the directory itself others have locks, as the API's socket may lie in it.
+  const std::string path = JoinPath(config.runtime_dir, "control");
+  os::UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) return ErrnoStatus(Errno::Last(), absl::StrCat("open ", path));
   if (::flock(directory.get(), LOCK_EX | LOCK_NB) == 0) return directory;
+  if (errno != EWOULDBLOCK) return ErrnoStatus(Errno::Last(), absl::StrCat("lock ", path));
   return ReasonedError(
       absl::StatusCode::kFailedPrecondition, ErrorReason::kStateUnavailable,
       absl::StrCat("another supervisor uses the runtime directory ", config.runtime_dir,

@@ -16,7 +16,7 @@ namespace fsd::supervisor {
 //
 //   RUNTIME_DIR          0755
 //   RUNTIME_DIR/exports  0755: each socket's own mode says who may connect
-//   RUNTIME_DIR/control  0700: workers' control sockets
+//   RUNTIME_DIR/control  0700: workers' control sockets; locked (flock) by TakeRuntimeDirectory
 absl::StatusOr<Config> PrepareHost(Config config);
 
 // The cgroup that the configuration gives to the supervisor, which is in it from here on; null if

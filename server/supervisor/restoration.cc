@@ -53,11 +53,9 @@ void Restoration::Begin() {
 
 void Restoration::Find(const std::string& id, const std::string& uid, absl::Duration patience) {
   Export* recorded = surroundings_.exports.Find(id);
-  if (uid.empty()) {
-    if (recorded != nullptr) return;  // created meanwhile, which took the socket: nobody was there
-  } else if (recorded == nullptr || recorded->record().uid() != uid || recorded->stopping()) {
-    recorded = nullptr;  // removed meanwhile
-  }
+  // Made meanwhile: whoever listened is gone, and who listens now is its worker.
+  if (recorded != nullptr && recorded->record().uid() != uid) return;
+  if (recorded != nullptr && recorded->stopping()) recorded = nullptr;  // removed meanwhile
   auto found = FindEarlierWorker(ControlSocketPath(surroundings_.config, id), id);
   if (!found.ok()) {
     if (patience <= absl::ZeroDuration()) return OnUnknown(id, recorded, found.status());
