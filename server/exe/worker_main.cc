@@ -60,7 +60,7 @@ int Fail(int exit_status, std::string_view export_name, const absl::Status& why,
 absl::StatusOr<internal::WorkerSpec> ReadSpec(int fd) {
   struct stat info;
   if (::fstat(fd, &info) != 0) return ErrnoStatus(Errno::Last(), "fstat of the specification");
-  if (info.st_size > static_cast<off_t>(ipc::kMaxMessageBytes)) {
+  if (info.st_size > static_cast<off_t>(ipc::kMaxSpecBytes)) {
     return absl::InvalidArgumentError(
         absl::StrCat("a specification of ", info.st_size, " bytes is too large"));
   }
@@ -72,7 +72,7 @@ absl::StatusOr<internal::WorkerSpec> ReadSpec(int fd) {
   if (!spec.ParseFromString(bytes)) {
     return absl::InvalidArgumentError("the specification is not one");
   }
-  if (spec.version() != ipc::kProtocolVersion) {
+  if (!ipc::IsSpoken(spec.version(), 0)) {
     return absl::InvalidArgumentError(absl::StrCat("the specification has version ", spec.version(),
                                                    ", this worker ", ipc::kProtocolVersion));
   }

@@ -180,6 +180,30 @@ bool IsFilteredInTime(pid_t pid) {
   return true;
 }
 
+TEST_F(WorkerMainTest, FromBehindItsJailItHandsOverWhatItServesWith) {
+  Start();
+  ipc::WorkerChannel channel = Dial();
+  ASSERT_TRUE(Receive(channel).has_hello());
+  ASSERT_TRUE(Receive(channel).has_status());
+  internal::ToWorker adopt;
+  adopt.mutable_adopt();
+  ASSERT_TRUE(channel.Send(adopt).ok());
+  pollfd readable{.fd = channel.fd(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&readable, 1, kPatienceMs), 1);
+
+  const auto handed = channel.ReceiveFromWorkerWithFds();
+
+  ASSERT_TRUE(handed.ok() && handed->has_value()) << handed.status();
+  EXPECT_EQ((*handed)->message.handover().spec().SerializeAsString(), spec_.SerializeAsString());
+  struct stat sent, ours;
+  ASSERT_EQ(::fstat((*handed)->fds[0].get(), &sent), 0);
+  ASSERT_EQ(::fstat(vhost_.get(), &ours), 0);
+  EXPECT_EQ(sent.st_ino, ours.st_ino);
+  ASSERT_EQ(::fstat((*handed)->fds[1].get(), &sent), 0);
+  ASSERT_EQ(::fstat(counters_.get(), &ours), 0);
+  EXPECT_EQ(sent.st_ino, ours.st_ino);
+}
+
 TEST_F(WorkerMainTest, SaysHelloThenListensAndEndsWhenToldToStop) {
   Start();
   ipc::WorkerChannel channel = Dial();

@@ -121,5 +121,46 @@ TEST(PidFd, TellsHowAChildEnded) {
   EXPECT_EQ(process.SendSignal(SIGKILL).error(), Errno(ESRCH));
 }
 
+TEST(PidFd, OfAProcessThatIsNotOurChildTellsItsEndOnceItsParentKnowsAndTheKernelCan) {
+  int pipe_ends[2];
+  ASSERT_EQ(::pipe(pipe_ends), 0);
+  const pid_t parent = ::fork();
+  ASSERT_GE(parent, 0);
+  if (parent == 0) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::pause();
+      ::_exit(0);
+    }
+    (void)!::write(pipe_ends[1], &child, sizeof child);
+    ::waitpid(child, nullptr, 0);
+    ::_exit(0);
+  }
+  pid_t child = 0;
+  ASSERT_EQ(::read(pipe_ends[0], &child, sizeof child), static_cast<ssize_t>(sizeof child));
+  const auto process = PidFd::Open(child);
+  ASSERT_TRUE(process.ok());
+  EXPECT_FALSE(Readable(process->fd(), 0));
+  ASSERT_TRUE(process->SendSignal(SIGKILL).ok());
+  ASSERT_TRUE(Readable(process->fd(), 10'000));
+  ASSERT_EQ(::waitpid(parent, nullptr, 0), parent);  // it has waited for its child
+
+  EXPECT_EQ(process->Reap().error(), Errno(ECHILD));
+  const auto exit = process->Exit();
+  if (exit.ok()) {  // Linux 6.15
+    ASSERT_TRUE(exit->has_value());
+    EXPECT_EQ((*exit)->Describe(), "killed by signal 9 (Killed)");
+  }
+  ::close(pipe_ends[0]);
+  ::close(pipe_ends[1]);
+}
+
+TEST(PidFd, OfNoProcessIsAnErrno) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_EQ(PidFd::Open(child).error(), Errno(ESRCH));
+}
+
 }  // namespace
 }  // namespace fsd::os

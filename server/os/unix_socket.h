@@ -51,6 +51,7 @@ struct PeerCredentials {
   uid_t uid = 0;
   gid_t gid = 0;
 };
+// Of a connected socket's peer. For the one that has dialled: who has called listen(2) last.
 ErrnoOr<PeerCredentials> GetPeerCredentials(int socket);
 
 struct Received {

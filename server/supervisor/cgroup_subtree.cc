@@ -139,8 +139,13 @@ ErrnoOr<os::UniqueFd> CgroupSubtree::Make(const std::string& export_id) {
   return MakeCgroup(directory_.get(), name);
 }
 
-ErrnoOr<os::UniqueFd> CgroupSubtree::Open(const std::string& export_id) const {
-  return OpenCgroup(directory_.get(), PartName(export_id));
+ErrnoOr<os::UniqueFd> CgroupSubtree::Find(const std::string& export_id, pid_t pid) const {
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd part, OpenCgroup(directory_.get(), PartName(export_id)));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const std::string inhabitants,
+                             ReadCgroupFile(part.get(), "cgroup.procs"));
+  const std::vector<std::string> pids = absl::StrSplit(inhabitants, '\n');
+  if (std::find(pids.begin(), pids.end(), absl::StrCat(pid)) == pids.end()) return Errno(ESRCH);
+  return part;
 }
 
 void CgroupSubtree::Remove(const std::string& export_id) {

@@ -9,6 +9,8 @@
 #ifndef FSD_SERVER_SUPERVISOR_CGROUP_SUBTREE_H_
 #define FSD_SERVER_SUPERVISOR_CGROUP_SUBTREE_H_
 
+#include <sys/types.h>
+
 #include <array>
 #include <memory>
 #include <set>
@@ -45,8 +47,8 @@ class CgroupSubtree {
   // The directory of the export's part. Whoever is left in it is killed; it is a new one, without
   // limits, if it can be.
   ErrnoOr<os::UniqueFd> Make(const std::string& export_id);
-  // The same of the part that is there, with who lives in it.
-  ErrnoOr<os::UniqueFd> Open(const std::string& export_id) const;
+  // The directory of the export's part as it is, if process `pid` lives in it. ESRCH: it does not.
+  ErrnoOr<os::UniqueFd> Find(const std::string& export_id, pid_t pid) const;
   // Once the export's worker has ended. Whoever is left in it is killed; while there is somebody,
   // it stays, and goes at a later Make or Remove.
   void Remove(const std::string& export_id);

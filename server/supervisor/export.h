@@ -6,11 +6,19 @@
 // The control socket is made anew for each worker, and only the worker listens on it: that it can
 // be dialled means that the worker lives.
 //
+// A worker may be older than this supervisor: it is adopted, with its listener and its counters,
+// and then is as any other, but that the source, which it has only as its root, is opened beside
+// it. What cannot be adopted is killed and replaced.
+//
 // The destructor closes our descriptors and leaves worker and files alone. For the loop's thread.
+//
+// export.cc has its state, its files and what its worker is told, export_worker.cc the life of its
+// worker, export_adoption.cc the adoption of one.
 #ifndef FSD_SERVER_SUPERVISOR_EXPORT_H_
 #define FSD_SERVER_SUPERVISOR_EXPORT_H_
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -28,6 +36,7 @@
 #include "server/supervisor/config.h"
 #include "server/supervisor/earlier_worker.h"
 #include "server/supervisor/event_loop.h"
+#include "server/supervisor/export_conditions.h"
 #include "server/supervisor/export_counting.h"
 #include "server/supervisor/export_sample.h"
 #include "server/supervisor/export_socket.h"
@@ -53,6 +62,7 @@ class Export {
     CgroupSubtree* cgroups;  // null: none
     const telemetry::LogLevel& log_level;
     const std::atomic<int64_t>& slow_request_nanos;
+    const bool& shutting_down;  // no worker is started any more
     // Record, state, connection or conditions did. Called from within: to change the export, wait.
     std::function<void(const Export&)> changed;
   };
@@ -84,12 +94,14 @@ class Export {
   // once, later, whether the first worker became ready; it may destroy the export. After an error
   // or a failed start the export is only good for Stop and RemoveFiles.
   absl::Status Create(os::UniqueFd source, std::function<void(absl::Status)> started);
-  // What fails is tried again, or ends in kFailed.
-  void Restore(os::UniqueFd source);
-
-  // A worker of an earlier supervisor serves it: gives it up, and touches nothing of it.
-  void LeaveToEarlierWorker();
-  bool left_to_earlier_worker() const { return left_to_earlier_worker_; }
+  // Opens its source and starts a worker. What fails is tried again, or ends in kFailed.
+  void Restore();
+  // Somebody listens on its control socket who may turn out to be its worker: Adopt, Restore or
+  // Fail follows.
+  void AwaitEarlierWorker() { adopting_ = true; }
+  void Adopt(EarlierWorker earlier);
+  // A worker is being adopted, or waited for: there is no telling yet what it does.
+  bool adopting() const { return adopting_; }
 
   // Whether a front-end is connected, or may be.
   bool in_use() const;
@@ -133,8 +145,9 @@ class Export {
   // Gives up, with a condition that says why.
   void Fail(std::string_view reason, std::string_view message);
   void Fail(const absl::Status& why);
-  void AddCondition(std::string_view reason, std::string_view message);
-  void RemoveCondition(std::string_view reason);
+  void AddCondition(std::string_view reason, std::string_view message) {
+    conditions_.Add(reason, message);
+  }
 
   // From here on nothing is started. Worker ends, or is killed; `stopped` follows when it is gone
   // (at once if there is none) and may destroy the export.
@@ -149,26 +162,29 @@ class Export {
   ExportSocket::IfDead if_dead() const;
   absl::Status Listen();
   absl::Status LaunchWorker();
-  absl::StatusOr<os::UniqueFd> MakeWorkerSpec(bool in_user_namespace, bool has_device_wall) const;
+  absl::Status Watch(WorkerOrigin origin, LaunchedWorker worker, ipc::WorkerChannel channel);
+  // In the background; OnSource follows, once.
+  void OpenSource();
+  void OnSource(absl::StatusOr<os::UniqueFd> source);
+  // For the worker that follows an adopted one, which goes on meanwhile.
+  void KeepSource(absl::StatusOr<os::UniqueFd> source);
+  absl::Status OnHandover(Handover handover);
+  // Both the adopted worker and the source are known.
+  void CompareSource();
   void OnStatus(const internal::WorkerStatus& status);
-  // `refused`: a request was since the last status; `spent`: one would be.
-  void ReportRefusedInodes(bool refused, bool spent);
   // Once the worker has been ready for so long that its predecessor's end is past.
   void OnHealthy();
-  // Of a worker that runs.
+  // Of a worker that runs, once its source is known.
   void Relimit();
   void OnMemoryNotLimited(pid_t worker, Errno error);
-  // `message`: of the condition; empty if there is none.
-  void ReportUnenforcedLimits(const std::string& message);
-  void ReportHandleLack(internal::WorkerStatus::HandleLack lack);
-  void ReportLandlockLack(bool lacking);
-  void ReportRefusedDevices(bool refused);
-  // The condition holds for as long as `lacking` does.
-  void ReportLack(std::string_view reason, bool lacking, std::string_view message);
-  bool HasCondition(std::string_view reason) const;
+  // See ExportConditions::Set.
+  void SetCondition(std::string_view reason, std::string_view message);
   void OnWorkerEnd(const WorkerEnd& end);
   void OnFailure(std::string_view reason, const std::string& how, absl::Duration healthy_for);
   void Restart();
+  // As soon as its source is open, which it is after the first time.
+  void StartWorker();
+  void AwaitChanges(const std::vector<std::string_view>& names);
   // Ends the worker so that another is started.
   void Exchange();
   // Tells `restarted_`, once.
@@ -180,15 +196,17 @@ class Export {
   internal::ExportRecord record_;
   const Origin origin_;
   ExportState state_ = ExportState::kCreating;
-  std::vector<Condition> conditions_;
+  ExportConditions conditions_;
   std::optional<Condition> last_failure_;
-  bool left_to_earlier_worker_ = false;
+  bool adopting_ = false;
 
   os::UniqueFd source_;  // held: a restart shows the very same directory
+  bool opening_source_ = false;
+  TimerId source_timer_ = kNoTimer;
   std::optional<ExportSocket> vhost_;
   std::optional<ExportSocket> control_;
   std::unique_ptr<WorkerProcess> worker_;
-  std::unique_ptr<EarlierWorker> earlier_worker_;  // while it is being stopped
+  std::optional<internal::WorkerSpec> adopted_spec_;  // of worker_, if an earlier supervisor's
   internal::WorkerStatus status_;
   ExportCounting counting_;
   InflightCalls inflight_calls_;
@@ -204,10 +222,10 @@ class Export {
   // What the next worker is waited for; if any, the worker is told to retire, and exchanged then.
   std::set<std::string_view> awaited_changes_;
   const std::shared_ptr<SlowWrites> slow_writes_ = SlowWrites::Create();
-  // Gone with this object: for what is heard of later.
-  const std::shared_ptr<Export*> self_ = std::make_shared<Export*>(this);
   bool exchanging_ = false;  // the worker is told to end, to be followed by another
   bool stopping_ = false;
+  // Gone with the export, for what may come back later.
+  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace fsd::supervisor

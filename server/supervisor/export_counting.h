@@ -25,10 +25,16 @@ class ExportCounting {
   // system lacks.
   absl::StatusOr<int> FileFor(const internal::ExportSpec& spec);
   void OnWorkerEnd(const internal::WorkerStatus& last);
+
+  // What the next worker is to keep, for a supervisor that adopts it.
+  void Describe(internal::ExportHistory& history) const;
+  // Goes on counting where a supervisor before has, whose worker tells: `file`, if valid, is a
+  // counter file of our layout. Nothing has been counted yet.
+  void Adopt(const internal::ExportHistory& history, os::UniqueFd file);
   ExportSample Sample(ExportView view, absl::Duration slow_request) const;
 
  private:
-  const absl::Time since_ = absl::Now();
+  absl::Time since_ = absl::Now();
   std::shared_ptr<const os::UniqueFd> file_;
   size_t queues_ = 0;  // the most that any worker has had
   // Of workers that have ended.

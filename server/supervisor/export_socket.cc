@@ -1,10 +1,13 @@
 #include "server/supervisor/export_socket.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <climits>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -59,6 +62,20 @@ Occupant OccupantOf(const std::string& path, os::SocketType type, struct stat& i
   // A socket of another type, or with a full backlog, is alive too.
   return !connected.ok() && connected.error() == Errno(ECONNREFUSED) ? Occupant::kDeadSocket
                                                                      : Occupant::kLivingSocket;
+}
+
+int OptionOf(int socket, int option) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return ::getsockopt(socket, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+// The path that a unix socket is bound to; empty if to none.
+std::string NameOf(int socket) {
+  sockaddr_un address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return "";
+  return {address.sun_path, ::strnlen(address.sun_path, sizeof address.sun_path)};
 }
 
 absl::Status InUse(const std::string& path, std::string_view why) {
@@ -188,6 +205,28 @@ absl::Status ExportSocket::ChangeAccess(const os::SocketAccess& access) {
                    ErrnoStatus(changed.error(), "change its owner or mode").message(),
                    "; only root can give a socket to another user, or to a group "
                    "that its user is not in"));
+}
+
+absl::StatusOr<ExportSocket> ExportSocket::AdoptBelow(const std::vector<std::string>& allowed,
+                                                      const std::string& path, os::SocketType type,
+                                                      const os::SocketAccess& access,
+                                                      os::UniqueFd& fd) {
+  const int kind = type == os::SocketType::kStream ? SOCK_STREAM : SOCK_SEQPACKET;
+  if (OptionOf(fd.get(), SO_DOMAIN) != AF_UNIX || OptionOf(fd.get(), SO_TYPE) != kind ||
+      OptionOf(fd.get(), SO_ACCEPTCONN) != 1 || NameOf(fd.get()) != path) {
+    return absl::InvalidArgumentError(absl::StrCat("not a socket that listens on ", path));
+  }
+  FSD_ASSIGN_OR_RETURN(const os::UniqueFd directory, OpenDirectoryOf(allowed, path));
+  const auto file = os::OpenSocketFile(fd.get(), path, OwnerOf(access));
+  struct stat bound, named;
+  const std::string name = path.substr(path.rfind('/') + 1);
+  if (!file.ok() || ::fstat(file->get(), &bound) != 0 ||
+      ::fstatat(directory.get(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 ||
+      !IsSameFile(bound, named)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("not the socket that ", path, " names, or nothing is there any more"));
+  }
+  return ExportSocket(path, std::move(fd), bound);
 }
 
 void ExportSocket::RemoveFile() const { RemoveIfSame(path_, file_); }

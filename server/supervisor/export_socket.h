@@ -41,6 +41,14 @@ class ExportSocket {
   static absl::Status CheckBelow(const std::vector<std::string>& allowed, const std::string& path,
                                  os::SocketType type, IfDead if_dead);
 
+  // Takes over a socket that an earlier supervisor made with ListenBelow for the same path and
+  // owner, and that a worker has handed over: `fd` may be anything. INVALID_ARGUMENT: it is not
+  // that socket, listening still, or another one has the path by now. Waits for no file system but
+  // the path's.
+  static absl::StatusOr<ExportSocket> AdoptBelow(const std::vector<std::string>& allowed,
+                                                 const std::string& path, os::SocketType type,
+                                                 const os::SocketAccess& access, os::UniqueFd& fd);
+
   ExportSocket(ExportSocket&&) = default;
   ExportSocket& operator=(ExportSocket&&) = default;
 

@@ -225,5 +225,58 @@ TEST_F(ExportSocketTest, OnlyADeadSocketIsClearedAway) {
   EXPECT_TRUE(Exists());
 }
 
+class AdoptedSocketTest : public ExportSocketTest {
+ protected:
+  AdoptedSocketTest() : listener_(*os::ListenUnix(path_, os::SocketType::kStream, {})) {}
+
+  absl::StatusOr<ExportSocket> Adopt(os::UniqueFd& fd, const std::string& path) const {
+    return ExportSocket::AdoptBelow({root_}, path, os::SocketType::kStream, {}, fd);
+  }
+  void ExpectRefused(os::UniqueFd fd) const {
+    const bool valid = fd.valid();
+    const auto adopted = Adopt(fd, path_);
+    EXPECT_EQ(adopted.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(fd.valid(), valid);  // still the caller's
+  }
+
+  os::UniqueFd listener_;
+};
+
+TEST_F(AdoptedSocketTest, IsAsOneThatWasMadeHere) {
+  const auto adopted = Adopt(listener_, path_);
+  ASSERT_TRUE(adopted.ok()) << adopted.status();
+  EXPECT_FALSE(listener_.valid());
+  EXPECT_TRUE(os::ConnectUnix(path_, os::SocketType::kStream).ok());
+  adopted->RemoveFile();
+  EXPECT_FALSE(Exists());
+}
+
+TEST_F(AdoptedSocketTest, WhatIsNoSuchListenerIsRefused) {
+  ExpectRefused(os::UniqueFd());
+  ExpectRefused(os::UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  ExpectRefused(*os::ConnectUnix(path_, os::SocketType::kStream));
+  ExpectRefused(*os::ListenUnix(root_ + "/other.sock", os::SocketType::kStream, {}));
+  ExpectRefused(*os::ListenUnix(root_ + "/packets.sock", os::SocketType::kSeqPacket, {}));
+}
+
+TEST_F(AdoptedSocketTest, OneWhosePathNamesAnotherByNowIsRefused) {
+  ASSERT_EQ(::unlink(path_.c_str()), 0);
+  const auto other = os::ListenUnix(path_, os::SocketType::kStream, {});
+  ASSERT_TRUE(other.ok());
+  ExpectRefused(std::move(listener_));
+  EXPECT_TRUE(Exists());
+}
+
+TEST_F(AdoptedSocketTest, OneWhoseNameIsGoneIsRefused) {
+  ASSERT_EQ(::unlink(path_.c_str()), 0);
+  ExpectRefused(std::move(listener_));
+}
+
+TEST_F(AdoptedSocketTest, OneWhereNoSocketMayBeIsRefused) {
+  const auto adopted =
+      ExportSocket::AdoptBelow({root_ + "/allowed"}, path_, os::SocketType::kStream, {}, listener_);
+  EXPECT_THAT(ReasonOf(adopted.status()), Optional(std::string("SOCKET_NOT_ALLOWED")));
+}
+
 }  // namespace
 }  // namespace fsd::supervisor

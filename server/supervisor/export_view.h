@@ -42,7 +42,7 @@ struct ExportView {
   // The latest failure; stays when its condition does not.
   std::optional<Condition> last_failure;
   pid_t worker_pid = 0;   // the keeper's, in the supervisor's pid namespace; 0 if none runs
-  uint64_t restarts = 0;  // of the worker since the export was created or the supervisor started
+  uint64_t restarts = 0;  // of the worker, as far as its supervisors knew
   internal::WorkerStatus worker;  // last reported
   bool gone = false;              // the last view of an export that has been removed
 };

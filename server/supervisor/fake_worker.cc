@@ -12,11 +12,17 @@
 // reports an unknown lack · "rewriter": ready only if it could not change its specification ·
 // "no-stop": ignores Stop · "clings": ignores Disconnect · "stuck": says so when it is to stop ·
 // "unlisting": does not say what is in flight · "lists-too-much": says more than it may ·
-// "report": writes what it was born with to fd 1 and ends · anything else: behaves. Letters: 'm' a
-// guest mounts · 'r' a request is refused an inode · 'f' the guest forgets some · 'h' host handles
-// are missing, or not any more · 'x' exit(7) · 'a' abort · 'p' answers with "pong" · 'c' with the
-// digit of its cache policy · 'v' with that of its log level. A level that it is told becomes the
-// target of the source's link "level".
+// "report": writes what it was born with to fd 1 and ends · asked to be adopted, "clams-up" does
+// not answer, "dies-adopted" exits, "another-uid" hands over another export, "another-socket" a
+// socket that listens elsewhere, "no-socket" none, "loose-counters" counters that can shrink,
+// "many" more descriptors than two, "bare" none, "twice" all of it twice, "smuggler" them in a
+// status · "ages": speaks version 1 to who comes later · "drains": to that one, it drains ·
+// "newer": is of the next release and says what this one does not know · "hands-over": as if
+// adopted, unasked, once ready · anything else: behaves. Letters: 'm' a guest mounts · 'r' a
+// request is refused an inode · 'f' the guest forgets some · 'h' host handles are missing, or not
+// any more · 'x' exit(7) · 'a' abort · 'p' answers with "pong" · 'c' with the digit of its cache
+// policy · 'v' with that of its log level. A level that it is told becomes the target of the
+// source's link "level".
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -60,6 +66,7 @@ class FakeWorker {
   void Failure(std::string_view reason);
   void AbsurdStatus(uint64_t number);
   void Inflight(uint64_t number);
+  void HandOver();
   void SendRaw(std::string_view bytes, std::span<const int> fds = {});
   void MisbehaveOnceReady();
   void AcceptChannel();
@@ -79,6 +86,7 @@ class FakeWorker {
   bool retiring_ = false;
   int64_t connections_ = 0;
   bool ready_ = false;
+  int hellos_ = 0;
   bool channel_open_ = true;
 };
 
@@ -129,7 +137,11 @@ void FakeWorker::MisbehaveOnceReady() {
 
 void FakeWorker::Hello() {
   FromWorker message;
-  message.mutable_hello()->set_version(ipc::kProtocolVersion + (Is("wrong-version") ? 1 : 0));
+  FromWorker::Hello& hello = *message.mutable_hello();
+  hello.set_version(ipc::kProtocolVersion + (Is("wrong-version") || Is("newer") ? 1 : 0));
+  if (Is("newer")) hello.set_oldest_version(ipc::kProtocolVersion);
+  if (++hellos_ > 1 && Is("ages")) hello.set_version(1);
+  if (hellos_ > 1 && Is("drains")) draining_ = true;
   const bool lies = Is("wrong-uid") || (Is("late-uid") && ready_);
   message.mutable_hello()->set_export_uid(lies ? "another" : spec_.export_uid());
   (void)channel_.Send(message);
@@ -168,6 +180,28 @@ void FakeWorker::Inflight(uint64_t number) {
   (void)channel_.Send(message);
 }
 
+void FakeWorker::HandOver() {
+  if (Is("clams-up")) return;
+  if (Is("dies-adopted")) std::exit(7);
+  FromWorker message;
+  *message.mutable_handover()->mutable_spec() = spec_;
+  if (Is("another-uid")) message.mutable_handover()->mutable_spec()->set_export_uid("another");
+  if (Is("many") || Is("smuggler")) {
+    if (Is("smuggler")) message.mutable_status()->set_state(state_);
+    return SendRaw(
+        message.SerializeAsString(),
+        std::vector<int>(Is("many") ? os::kMaxFdsPerMessage : 2, ipc::kSourceDirectoryFd));
+  }
+  if (Is("bare")) return (void)channel_.Send(message);
+  const int loose = ::memfd_create("loose", MFD_CLOEXEC);
+  const int socket = Is("another-socket") ? ipc::kControlListenerFd
+                     : Is("no-socket")    ? ipc::kSourceDirectoryFd
+                                          : ipc::kVhostListenerFd;
+  const int counters = Is("loose-counters") ? loose : ipc::kCountersFd;
+  (void)channel_.SendHandover(message, socket, counters);
+  if (Is("twice")) (void)channel_.SendHandover(message, socket, counters);
+}
+
 void FakeWorker::Failure(std::string_view reason) {
   FromWorker message;
   message.mutable_failure()->set_reason(std::string(reason));
@@ -196,7 +230,8 @@ void FakeWorker::OnMessage() {
     return;
   }
   if ((*message)->has_stop() && !Is("no-stop")) std::exit(0);
-  if ((*message)->has_query_status() && !Is("mute")) Status(WorkerStatus::STATE_LISTENING);
+  if ((*message)->has_query_status() && !Is("mute")) Status(state_);
+  if ((*message)->has_adopt()) HandOver();
   if ((*message)->has_list_inflight()) Inflight((*message)->list_inflight().number());
   if ((*message)->has_set_draining()) {
     draining_ = (*message)->set_draining().draining();
@@ -229,7 +264,9 @@ void FakeWorker::OnMessage() {
   if (Is("fails-late")) return Failure("late");
   if (Is("no-status")) return;
   if (Is("bad-lack")) handle_lack_ = static_cast<WorkerStatus::HandleLack>(77);
-  Status(Is("bad-state") ? static_cast<WorkerStatus::State>(77) : WorkerStatus::STATE_LISTENING);
+  Status(Is("bad-state") ? static_cast<WorkerStatus::State>(77) : state_);
+  if (Is("newer")) SendRaw("\xfa\x3e\x01x");  // field 1007, of one byte
+  if (Is("hands-over")) HandOver();
   ready_ = true;
   MisbehaveOnceReady();
 }

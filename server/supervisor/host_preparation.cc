@@ -1,13 +1,17 @@
 #include "server/supervisor/host_preparation.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <climits>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/errors/status_macros.h"
+#include "server/supervisor/error_reason.h"
 #include "server/supervisor/own_cgroup.h"
 #include "server/supervisor/paths.h"
 #include "server/telemetry/log.h"
@@ -41,6 +45,19 @@ absl::StatusOr<Config> PrepareHost(Config config) {
   FSD_RETURN_IF_ERROR(
       EnsureDirectory(JoinPath(config.runtime_dir, "control"), 0700, /*exact=*/true));
   return config;
+}
+
+absl::StatusOr<os::UniqueFd> TakeRuntimeDirectory(const Config& config) {
+  // Of the directory itself others have locks, as the API's socket may lie in it.
+  const std::string path = JoinPath(config.runtime_dir, "control");
+  os::UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) return ErrnoStatus(Errno::Last(), absl::StrCat("open ", path));
+  if (::flock(directory.get(), LOCK_EX | LOCK_NB) == 0) return directory;
+  if (errno != EWOULDBLOCK) return ErrnoStatus(Errno::Last(), absl::StrCat("lock ", path));
+  return ReasonedError(
+      absl::StatusCode::kFailedPrecondition, ErrorReason::kStateUnavailable,
+      absl::StrCat("another supervisor uses the runtime directory ", config.runtime_dir,
+                   "; stop it, or give this one a runtime directory of its own"));
 }
 
 absl::StatusOr<std::unique_ptr<CgroupSubtree>> TakeCgroups(const Config& config) {

@@ -14,13 +14,6 @@
 namespace fsd::supervisor {
 namespace {
 
-absl::Status EarlierWorkerError(const std::string& id) {
-  return ReasonedError(absl::StatusCode::kFailedPrecondition, ErrorReason::kExportInUse,
-                       absl::StrCat("export ", id,
-                                    ": an earlier supervisor's worker may serve a guest and is "
-                                    "left alone; delete the export with force and create it anew"));
-}
-
 absl::Status DrainTimedOutError(const std::string& id, absl::Duration timeout) {
   return ReasonedError(
       absl::StatusCode::kDeadlineExceeded, ErrorReason::kDrainTimedOut,
@@ -50,7 +43,6 @@ absl::Status Maintenance::Record(Export& drained, bool draining) {
 }
 
 void Maintenance::Drain(Export& drained, const std::optional<DrainWait>& wait, Done done) {
-  if (drained.left_to_earlier_worker()) return done(EarlierWorkerError(drained.id()));
   const std::string id = drained.id();
   if (wait.has_value()) {
     surroundings_.operations.emplace(id, Operation(Operation::Kind::kMaintain, std::move(done)));
@@ -64,7 +56,6 @@ void Maintenance::Drain(Export& drained, const std::optional<DrainWait>& wait, D
 
 void Maintenance::DrainForRemoval(Export& removed, const DrainWait& wait,
                                   std::function<void(absl::Status)> drained) {
-  if (removed.left_to_earlier_worker()) return drained(EarlierWorkerError(removed.id()));
   BeginDrain(removed, wait,
              [this, id = removed.id(), drained = std::move(drained)](const absl::Status& status) {
                Export& back = *surroundings_.exports.Find(id);
@@ -113,7 +104,6 @@ bool Maintenance::EndDrain(const std::string& id) {
 }
 
 void Maintenance::Disconnect(Export& disconnected, Done done) {
-  if (disconnected.left_to_earlier_worker()) return done(EarlierWorkerError(disconnected.id()));
   if (!disconnected.in_use()) return done(disconnected.View());
   const std::string id = disconnected.id();
   surroundings_.operations.emplace(id, Operation(Operation::Kind::kMaintain, std::move(done)));
@@ -166,7 +156,6 @@ void Maintenance::AwaitWorker(Export& changed, bool (Export::*knows)() const, Do
 
 void Maintenance::RestartWorker(Export& restarted, bool force, Done done) {
   const std::string id = restarted.id();
-  if (restarted.left_to_earlier_worker()) return done(EarlierWorkerError(id));
   if (restarted.in_use() && !force) {
     return done(ReasonedError(
         absl::StatusCode::kFailedPrecondition, ErrorReason::kExportInUse,

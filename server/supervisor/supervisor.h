@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "proto/fsd/internal/export_spec.pb.h"
 #include "server/supervisor/config.h"
+#include "server/supervisor/export_removal.h"
 #include "server/supervisor/export_sample.h"
 #include "server/supervisor/export_update.h"
 #include "server/supervisor/export_view.h"
@@ -37,12 +38,6 @@ struct ExportTarget {
   // Looks at the export's record, on Run's thread, before anything is done, and must not block.
   // What it says, if not OK, is the answer. Null: whatever it is.
   std::function<absl::Status(const internal::ExportRecord&)> precondition;
-};
-
-struct Deletion {
-  enum class Mode { kSafe, kDrain, kForce };
-  Mode mode = Mode::kSafe;
-  DrainWait wait;  // for kDrain
 };
 
 class Supervisor {

@@ -140,33 +140,6 @@ TEST_F(KeptWorkerTest, ServesOnWithoutItsSupervisor) {
   ExpectEnds();
 }
 
-TEST_F(KeptWorkerTest, IsLeftAloneByTheNextSupervisorUntilDeletedWithForce) {
-  auto& second = Start();
-  const ExportView failed = second.Await("web", ExportState::kFailed);
-  EXPECT_THAT(failed.conditions, Contains(Field(&Condition::reason, "WORKER_NOT_ADOPTED")));
-  EXPECT_TRUE(Answers(Connect("web")));
-  EXPECT_THAT(ReasonOf(second.Delete("web")), Optional(std::string("EXPORT_IN_USE")));
-  EXPECT_TRUE(Answers(Connect("web")));
-
-  EXPECT_TRUE(second.Delete("web", /*force=*/true).ok());
-  ExpectEnds();
-  EXPECT_FALSE(Exists("/run/exports/web.sock"));
-  EXPECT_FALSE(Exists("/run/control/web.sock"));
-  EXPECT_FALSE(Exists("/state/exports/web"));
-}
-
-TEST_F(KeptWorkerTest, IsKnownToTheNextSupervisorAlsoIfThatWouldNotAllowIt) {
-  config_.allow_socket_uid = {{.first = 1, .last = 1}};
-  auto& second = Start();
-  const ExportView failed = second.Await("web", ExportState::kFailed);
-  EXPECT_THAT(second.Get("web")->conditions,
-              Contains(Field(&Condition::reason, "SOCKET_OWNER_NOT_ALLOWED")));
-  EXPECT_THAT(failed.conditions, Contains(Field(&Condition::reason, "WORKER_NOT_ADOPTED")));
-  EXPECT_TRUE(Answers(Connect("web")));
-  EXPECT_TRUE(second.Delete("web", /*force=*/true).ok());
-  ExpectEnds();
-}
-
 TEST_F(SupervisorTest, TwoHundredCyclesLeaveNoDescriptorAndNoProcess) {
   auto& supervisor = Start();
   // What the first export makes once, as lazily loaded files, does not count.

@@ -283,7 +283,8 @@ void ReportOld(CgroupController controller, const absl::Status& lifted, std::str
 
 }  // namespace
 
-std::string RelimitWorker(const CgroupSubtree* subtree, const ExportSpec& spec, int source,
+std::string RelimitWorker(const CgroupSubtree* subtree, const ExportSpec& spec, pid_t pid,
+                          int source,
                           const std::function<void(os::UniqueFd, std::string)>& write_memory,
                           const std::string& sysfs) {
   WorkerCgroup cgroup;
@@ -291,10 +292,12 @@ std::string RelimitWorker(const CgroupSubtree* subtree, const ExportSpec& spec, 
     ReportAll(spec, kNoSubtree, cgroup.unenforced);
     return cgroup.unenforced;
   }
-  auto directory = subtree->Open(spec.id());
+  auto directory = subtree->Find(spec.id(), pid);
   if (!directory.ok()) {
-    const absl::Status status = ErrnoStatus(
-        directory.error(), absl::StrCat("open the worker's cgroup in ", subtree->directory()));
+    const absl::Status status =
+        ErrnoStatus(directory.error(),
+                    absl::StrCat("find the worker's cgroup in ", subtree->directory(),
+                                 ", outside of which an earlier server may have started it"));
     ReportAll(spec, std::string(status.message()), cgroup.unenforced);
     return cgroup.unenforced;
   }

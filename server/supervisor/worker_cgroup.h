@@ -13,6 +13,8 @@
 #ifndef FSD_SERVER_SUPERVISOR_WORKER_CGROUP_H_
 #define FSD_SERVER_SUPERVISOR_WORKER_CGROUP_H_
 
+#include <sys/types.h>
+
 #include <functional>
 #include <string>
 
@@ -43,12 +45,13 @@ WorkerCgroup MakeWorkerCgroup(CgroupSubtree* subtree, const internal::ExportSpec
 void ThrottleWorker(CgroupSubtree* subtree, const internal::ExportSpec& spec, int source,
                     WorkerCgroup& cgroup, const std::string& sysfs = "/sys/dev/block");
 
-// Limits that have changed, of a worker that runs: those of `spec` hold at once, and no others.
+// Limits that have changed, or may have, of a worker that runs, process `pid`: those of `spec` hold
+// at once, and no others.
 // Results in those that do not, as WorkerCgroup::unenforced.
 // The limit of memory, or "max", is handed to `write_memory` with memory.max: who writes it waits
 // until memory has been given back.
 std::string RelimitWorker(
-    const CgroupSubtree* subtree, const internal::ExportSpec& spec, int source,
+    const CgroupSubtree* subtree, const internal::ExportSpec& spec, pid_t pid, int source,
     const std::function<void(os::UniqueFd file, std::string text)>& write_memory,
     const std::string& sysfs = "/sys/dev/block");
 

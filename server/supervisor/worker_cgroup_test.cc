@@ -24,6 +24,8 @@ using ::testing::Not;
 
 class WorkerCgroupTest : public ::testing::Test {
  protected:
+  static constexpr pid_t kWorker = 77;
+
   WorkerCgroupTest() {
     cgroups_.AddExport("web");
     spec_.set_id("web");
@@ -36,9 +38,12 @@ class WorkerCgroupTest : public ::testing::Test {
     ThrottleWorker(subtree_.get(), spec_, source_.get(), cgroup, sysfs_);
     return cgroup;
   }
-  std::string Relimit() {
+  // As its worker does at its start.
+  void MoveIn() { cgroups_.Write("export-web/cgroup.procs", "7\n77\n"); }
+  // Of the worker that Make() was for, if its process is this one.
+  std::string Relimit(pid_t pid = kWorker) {
     return RelimitWorker(
-        subtree_.get(), spec_, source_.get(),
+        subtree_.get(), spec_, pid, source_.get(),
         [](os::UniqueFd file, const std::string& text) {
           EXPECT_EQ(::write(file.get(), text.data(), text.size()),
                     static_cast<ssize_t>(text.size()));
@@ -114,6 +119,7 @@ TEST_F(WorkerCgroupTest, OfAWorkerThatRunsLimitsChangeAndGoAtOnce) {
   LimitEverything();
   GiveTheSourceADisk();
   Make();
+  MoveIn();
   spec_.mutable_limits()->set_memory_bytes(uint64_t{1} << 30);
   spec_.mutable_limits()->clear_threads();
   spec_.mutable_limits()->set_cpu_microseconds_per_second(100'000);
@@ -133,6 +139,7 @@ TEST_F(WorkerCgroupTest, AnOldLimitThatCannotBeLiftedIsReported) {
   LimitEverything();
   GiveTheSourceADisk();
   Make();
+  MoveIn();
   cgroups_.MakeUnwritable("export-web/pids.max");
   spec_.clear_limits();
 
@@ -146,13 +153,14 @@ TEST_F(WorkerCgroupTest, LimitsOfAWorkerWithoutCgroupAreReported) {
   EXPECT_THAT(Relimit(), HasSubstr("threads: the server has no cgroup"));
   subtree_ = *CgroupSubtree::Take(cgroups_.root());
   cgroups_.Remove("export-web");
-  EXPECT_THAT(Relimit(), HasSubstr("threads: open the worker's cgroup in "));
+  EXPECT_THAT(Relimit(), HasSubstr("threads: find the worker's cgroup in "));
   spec_.clear_limits();
   EXPECT_THAT(Relimit(), IsEmpty());
 }
 
 TEST_F(WorkerCgroupTest, ALimitOfMemoryThatCannotBeSetOfAWorkerThatRunsIsReported) {
   Make();
+  MoveIn();
   spec_.mutable_limits()->set_memory_bytes(1 << 30);
   cgroups_.MakeUnwritable("export-web/memory.max");
   EXPECT_THAT(Relimit(), HasSubstr("memory_bytes: open memory.max: Is a directory"));
@@ -245,6 +253,27 @@ TEST_F(WorkerCgroupTest, ACgroupThatCannotBeMadeLeavesTheWorkerWithoutOne) {
 
   EXPECT_FALSE(cgroup.procs.valid());
   EXPECT_THAT(cgroup.unenforced, HasSubstr("threads: make the worker's cgroup in "));
+}
+
+TEST_F(WorkerCgroupTest, LimitsOfAnEarlierServersWorkerAreSetOnceMoreAndItIsNotKilled) {
+  LimitEverything();
+  GiveTheSourceADisk();
+  Make();
+  MoveIn();
+  cgroups_.Write("export-web/memory.max", "1");
+  cgroups_.Write("export-web/cgroup.kill", "");
+
+  EXPECT_THAT(Relimit(), IsEmpty());
+  EXPECT_EQ(Read("memory.max"), "536870912");
+  EXPECT_EQ(Read("cgroup.kill"), "");
+}
+
+TEST_F(WorkerCgroupTest, LimitsOfAWorkerThatLivesElsewhereDoNotHold) {
+  LimitEverything();
+  Make();
+  MoveIn();
+
+  EXPECT_THAT(Relimit(kWorker + 1), AllOf(HasSubstr("memory_bytes"), HasSubstr("outside")));
 }
 
 }  // namespace

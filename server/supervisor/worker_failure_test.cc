@@ -55,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(
                       BadStart{"bad-lack", "WORKER_FAILED", "unknown lack of handles 77"},
                       BadStart{"garbage", "WORKER_FAILED", "not a message"},
                       BadStart{"wrong-uid", "WORKER_FAILED", "speaks for another export"},
-                      BadStart{"wrong-version", "WORKER_FAILED", "version 2"},
+                      BadStart{"wrong-version", "WORKER_FAILED", "version 3"},
                       BadStart{"status-first", "WORKER_FAILED", "before it said hello"},
                       BadStart{"hello-twice", "WORKER_FAILED", "hello twice"},
                       BadStart{"bad-state", "WORKER_FAILED", "unknown state 77"}),

@@ -4,6 +4,7 @@
 #include <linux/close_range.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,6 +43,7 @@ struct ChildPlan {
   std::array<char*, 2> arguments;
   std::array<char*, 2> environment;
   std::array<FdMove, 6> moves;
+  int control_listener;
   int user_namespace = -1;
   int cgroup_procs = -1;
   // Of the clone that makes the worker; pid and pid_fd are its results.
@@ -89,6 +91,9 @@ void BecomeRoot(ChildPlan& plan) {
     FailChild(plan, Step::kJoinCgroup);
   }
   if (plan.user_namespace >= 0) BecomeRoot(plan);
+  // It listens already; now those who dial, as a supervisor that is to adopt the worker, are told
+  // by SO_PEERCRED that it is this process that does.
+  if (::listen(plan.control_listener, SOMAXCONN) != 0) FailChild(plan, Step::kExec);
   // Out of the way first: a source may have the number that another one is to get.
   for (FdMove& move : plan.moves) {
     move.from = ::fcntl(move.from, F_DUPFD_CLOEXEC, ipc::kInheritedFdsEnd);
@@ -242,6 +247,10 @@ void Clone(ChildPlan& plan) {
 
 }  // namespace
 
+std::string WorkerTitle(std::string_view export_id) {
+  return absl::StrCat("fsd-worker: ", Absl(export_id));
+}
+
 absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch) {
   const os::UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null.valid()) {
@@ -252,7 +261,7 @@ absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch) {
     return WorkerFailed(absl::StatusCode::kInternal, Errno::Last(),
                         absl::StrCat("start the worker ", launch.binary));
   }
-  std::string title = absl::StrCat("fsd-worker: ", launch.export_id);
+  std::string title = WorkerTitle(launch.export_id);
   // All that it is told of where it was started: its stderr is ours.
   std::string journal_stream;
   if (const char* const stream = std::getenv(telemetry::kJournalStream)) {
@@ -269,6 +278,7 @@ absl::StatusOr<LaunchedWorker> LaunchWorker(const WorkerLaunch& launch) {
                  {launch.vhost_listener, ipc::kVhostListenerFd},
                  {launch.source_directory, ipc::kSourceDirectoryFd},
                  {launch.counters, ipc::kCountersFd}}},
+      .control_listener = launch.control_listener,
       .user_namespace = launch.user_namespace,
       .cgroup_procs = launch.cgroup_procs,
       .clone_flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD |

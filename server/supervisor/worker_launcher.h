@@ -3,8 +3,8 @@
 // The worker leads a session of its own and may be PID 1 of a new pid namespace and uid and gid 0
 // of a user namespace, without supplementary groups as far as those can be given up there. It is
 // born with exactly 0 (/dev/null), 1 and 2 (ours) and the descriptors of ipc/inherited_fds.h, no
-// signal blocked or ignored, an empty environment and "/" as working directory. Nothing ties its
-// life to ours.
+// signal blocked or ignored, an empty environment and "/" as working directory, and as who listens
+// on its control socket. Nothing ties its life to ours.
 //
 // The calling process may have threads: everything is prepared before the clone, and the child
 // makes nothing but async-signal-safe calls on it.
@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "server/os/pid_fd.h"
@@ -37,6 +38,9 @@ struct WorkerLaunch {
   // Unless -1, the open cgroup.procs of the cgroup that it is to live in.
   int cgroup_procs = -1;
 };
+
+// The first argument of an export's worker, for the process list.
+std::string WorkerTitle(std::string_view export_id);
 
 struct LaunchedWorker {
   pid_t pid = 0;  // in our pid namespace

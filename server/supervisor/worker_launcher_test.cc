@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -80,12 +81,21 @@ class WorkerLauncherTest : public ::testing::Test {
     return {.binary = FakeWorkerPath(),
             .export_id = "web",
             .spec = spec,
-            .control_listener = any_.get(),
+            .control_listener = control_.get(),
             .vhost_listener = any_.get(),
             .source_directory = source_.get(),
             .counters = any_.get()};
   }
 
+  // Out of the way of the numbers that a worker's descriptors have.
+  static os::UniqueFd AnySocket() {
+    const os::UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    const sockaddr address{.sa_family = AF_UNIX, .sa_data = {}};
+    EXPECT_EQ(::bind(socket.get(), &address, sizeof address.sa_family), 0);  // a name of its own
+    return os::UniqueFd(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 100));
+  }
+
+  const os::UniqueFd control_ = AnySocket();
   const os::UniqueFd any_{::open("/dev/zero", O_RDONLY | O_CLOEXEC)};
   const os::UniqueFd source_{::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
 };

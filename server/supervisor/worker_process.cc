@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -34,6 +35,8 @@ std::string Printable(absl::string_view text) {
 
 std::string WorkerEnd::Describe() const {
   if (!misdeed.empty()) return absl::StrCat("killed: ", misdeed);
+  if (!exit_known)
+    return "it ended, and only the supervisor that had started it could have seen how";
   if (!exit.signaled && exit.code == ipc::kWorkerHandleKeeperDied) {
     return "its handle keeper died; the log says of what";
   }
@@ -46,10 +49,10 @@ std::string WorkerEnd::Describe() const {
 
 absl::StatusOr<std::unique_ptr<WorkerProcess>> WorkerProcess::Watch(
     EventLoop& loop, const WorkerLimits& limits, std::string export_id, std::string export_uid,
-    LaunchedWorker worker, ipc::WorkerChannel channel, Events events) {
-  std::unique_ptr<WorkerProcess> process(new WorkerProcess(loop, limits, std::move(export_id),
-                                                           std::move(export_uid), std::move(worker),
-                                                           std::move(channel), std::move(events)));
+    WorkerOrigin origin, LaunchedWorker worker, ipc::WorkerChannel channel, Events events) {
+  std::unique_ptr<WorkerProcess> process(
+      new WorkerProcess(loop, limits, std::move(export_id), std::move(export_uid), origin,
+                        std::move(worker), std::move(channel), std::move(events)));
   if (const auto added = process->AddToLoop(); !added.ok()) {
     (void)process->process_.SendSignal(SIGKILL);
     siginfo_t info;
@@ -61,12 +64,13 @@ absl::StatusOr<std::unique_ptr<WorkerProcess>> WorkerProcess::Watch(
 }
 
 WorkerProcess::WorkerProcess(EventLoop& loop, const WorkerLimits& limits, std::string export_id,
-                             std::string export_uid, LaunchedWorker worker,
+                             std::string export_uid, WorkerOrigin origin, LaunchedWorker worker,
                              ipc::WorkerChannel channel, Events events)
     : loop_(loop),
       limits_(limits),
       export_id_(std::move(export_id)),
       export_uid_(std::move(export_uid)),
+      origin_(origin),
       pid_(worker.pid),
       process_(std::move(worker.process)),
       channel_(std::move(channel)),
@@ -78,15 +82,23 @@ ErrnoOr<void> WorkerProcess::AddToLoop() {
   FSD_RETURN_IF_ERRNO(loop_.epoll().Add(process_.fd(), EPOLLIN, [this](uint32_t) { OnExit(); }));
   FSD_RETURN_IF_ERRNO(loop_.epoll().Add(channel_.fd(), EPOLLIN, [this](uint32_t) { OnChannel(); }));
   channel_open_ = true;
-  deadline_ = loop_.CallAfter(limits_.ready, [this] {
-    Kill(absl::StrCat("it was not ready within ", absl::FormatDuration(limits_.ready)));
-  });
+  if (origin_ == WorkerOrigin::kLaunched) {
+    deadline_ = loop_.CallAfter(limits_.ready, [this] {
+      Kill(absl::StrCat("it was not ready within ", absl::FormatDuration(limits_.ready)));
+    });
+  } else {
+    deadline_ = loop_.CallAfter(limits_.adopt, [this] {
+      Kill(absl::StrCat("an earlier supervisor's, it did not let itself be adopted within ",
+                        absl::FormatDuration(limits_.adopt)));
+    });
+  }
   return {};
 }
 
 WorkerProcess::~WorkerProcess() {
   loop_.Cancel(deadline_);
   loop_.Cancel(query_);
+  loop_.Cancel(exit_check_);
   CloseChannel();
   loop_.epoll().Remove(process_.fd());
 }
@@ -94,6 +106,7 @@ WorkerProcess::~WorkerProcess() {
 void WorkerProcess::SayHello() {
   internal::ToWorker message;
   message.mutable_hello()->set_version(ipc::kProtocolVersion);
+  message.mutable_hello()->set_oldest_version(ipc::kOldestProtocolVersion);
   // A worker that is gone already is noticed by its pidfd, and may have left its last words.
   channel_.Send(message).IgnoreError();
 }
@@ -188,19 +201,28 @@ void WorkerProcess::CloseChannel() {
   channel_open_ = false;
 }
 
+absl::StatusOr<std::optional<ipc::WorkerChannel::WithFds>> WorkerProcess::Receive() {
+  if (phase_ == Phase::kAwaitingHandover) return channel_.ReceiveFromWorkerWithFds();
+  FSD_ASSIGN_OR_RETURN(auto message, channel_.ReceiveFromWorker());
+  std::optional<ipc::WorkerChannel::WithFds> received;
+  if (message.has_value()) received.emplace().message = *std::move(message);
+  return received;
+}
+
 void WorkerProcess::OnChannel() {
   for (int i = 0; i < kMessagesPerRound && channel_open_; ++i) {
-    auto message = channel_.ReceiveFromWorker();
+    auto message = Receive();
     if (!message.ok()) {
       if (message.status().code() == absl::StatusCode::kUnavailable) return OnHangUp();
       return Kill(std::string(message.status().message()));
     }
     if (!message->has_value()) return;
     if (Floods()) {
+      ipc::CloseInBackground(std::move((*message)->fds));
       return Kill(absl::StrCat("it sent more than ", limits_.messages_per_second,
                                " messages within a second"));
     }
-    OnMessage(**message);
+    OnMessage(**std::move(message));
   }
 }
 
@@ -213,7 +235,8 @@ bool WorkerProcess::Floods() {
   return ++messages_this_second_ > limits_.messages_per_second;
 }
 
-void WorkerProcess::OnMessage(const internal::FromWorker& message) {
+void WorkerProcess::OnMessage(ipc::WorkerChannel::WithFds received) {
+  const internal::FromWorker& message = received.message;
   switch (message.message_case()) {
     case internal::FromWorker::kHello:
       return OnHello(message.hello());
@@ -225,7 +248,10 @@ void WorkerProcess::OnMessage(const internal::FromWorker& message) {
       if (phase_ == Phase::kReady) return events_.on_inflight(message.inflight());
       if (phase_ == Phase::kEnding) return;
       return Kill("it listed requests before it was ready");
+    case internal::FromWorker::kHandover:
+      return OnHandover(std::move(received));
     case internal::FromWorker::MESSAGE_NOT_SET:
+      if (is_newer_) return;
       break;
   }
   Kill("it sent a message of an unknown kind");
@@ -239,14 +265,37 @@ void WorkerProcess::OnFailure(const internal::FromWorker::Failure& failure) {
 
 void WorkerProcess::OnHello(const internal::FromWorker::Hello& hello) {
   if (phase_ == Phase::kEnding) return;
-  if (hello.version() != ipc::kProtocolVersion) {
+  if (!ipc::IsSpoken(hello.version(), hello.oldest_version())) {
     return Kill(absl::StrCat("it speaks version ", hello.version(),
                              " of the private protocol, not ", ipc::kProtocolVersion,
                              "; install fsd and fsd-worker together"));
   }
-  if (hello.export_uid() != export_uid_) return Kill("it speaks for another export");
+  if (!export_uid_.empty() && hello.export_uid() != export_uid_) {
+    return Kill("it speaks for another export");
+  }
   if (phase_ != Phase::kAwaitingHello) return Kill("it said hello twice");
+  is_newer_ = hello.version() > ipc::kProtocolVersion;
+  if (origin_ == WorkerOrigin::kLaunched) {
+    phase_ = Phase::kAwaitingStatus;
+    return;
+  }
+  phase_ = Phase::kAwaitingHandover;
+  internal::ToWorker message;
+  message.mutable_adopt();
+  if (!channel_.Send(message).ok()) Kill("it does not read what it is told");
+}
+
+void WorkerProcess::OnHandover(ipc::WorkerChannel::WithFds received) {
+  // One that is being stopped sends it all the same, without anybody who takes the descriptors.
+  if (phase_ == Phase::kEnding) return ipc::CloseInBackground(std::move(received.fds));
+  if (phase_ != Phase::kAwaitingHandover) return Kill("it handed over what nobody had asked for");
   phase_ = Phase::kAwaitingStatus;
+  const absl::Status taken =
+      events_.on_handover({.spec = std::move(*received.message.mutable_handover()->mutable_spec()),
+                           .vhost_listener = std::move(received.fds[0]),
+                           .counters = std::move(received.fds[1])});
+  if (!taken.ok()) return Kill(std::string(taken.message()));
+  if (early_status_.has_value()) OnStatus(*early_status_);
 }
 
 void WorkerProcess::OnStatus(const internal::WorkerStatus& status) {
@@ -261,6 +310,10 @@ void WorkerProcess::OnStatus(const internal::WorkerStatus& status) {
   }
   if (!internal::WorkerStatus::HandleLack_IsValid(status.handle_lack())) {
     return Kill(absl::StrCat("it reported an unknown lack of handles ", status.handle_lack()));
+  }
+  if (phase_ == Phase::kAwaitingHandover) {
+    early_status_ = status;
+    return;
   }
   if (phase_ == Phase::kAwaitingStatus) {
     phase_ = Phase::kReady;
@@ -300,23 +353,45 @@ void WorkerProcess::OnHangUp() {
   deadline_ = loop_.CallAfter(limits_.hang_up, [this] { Kill("it closed its control channel"); });
 }
 
-void WorkerProcess::OnExit() {
-  auto exit = process_.Reap();
-  if (exit.ok() && !exit->has_value()) return;
-  ReadLastWords();
+std::optional<WorkerEnd> WorkerProcess::FindEnd() {
+  // For a process that has ended to be waited for by its parent, who is not we.
+  constexpr int kMaxChecks = 20;
   WorkerEnd end;
-  // Not ours to reap: somebody made the process ignore SIGCHLD. Ended it has all the same.
-  if (exit.ok()) end.exit = **exit;
-  end.was_ready = ready_at_ != EventLoop::Clock::time_point();
-  end.healthy_for = end.was_ready ? Since(ready_at_) : absl::ZeroDuration();
-  end.misdeed = misdeed_;
-  end.last_words = last_words_;
+  const auto reaped = process_.Reap();
+  if (reaped.ok()) {
+    if (!reaped->has_value()) return std::nullopt;
+    end.exit = **reaped;
+    return end;
+  }
+  const auto exit = process_.Exit();
+  if (exit.ok() && exit->has_value()) {
+    end.exit = **exit;
+    return end;
+  }
+  if (exit.ok() && ++exit_checks_ <= kMaxChecks) return std::nullopt;
+  end.exit_known = false;
+  return end;
+}
+
+void WorkerProcess::OnExit() {
+  constexpr absl::Duration kCheckEvery = absl::Milliseconds(5);
+  std::optional<WorkerEnd> end = FindEnd();
+  if (!end.has_value()) {
+    loop_.epoll().Remove(process_.fd());
+    exit_check_ = loop_.CallAfter(kCheckEvery, [this] { OnExit(); });
+    return;
+  }
+  ReadLastWords();
+  end->was_ready = ready_at_ != EventLoop::Clock::time_point();
+  end->healthy_for = end->was_ready ? Since(ready_at_) : absl::ZeroDuration();
+  end->misdeed = misdeed_;
+  end->last_words = last_words_;
   loop_.Cancel(deadline_);
   loop_.Cancel(query_);
   CloseChannel();
   loop_.epoll().Remove(process_.fd());
   const auto on_end = std::move(events_.on_end);
-  on_end(end);
+  on_end(*end);
 }
 
 }  // namespace fsd::supervisor

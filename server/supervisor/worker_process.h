@@ -1,9 +1,10 @@
 // WorkerProcess: one running worker, watched by its pidfd and spoken to on its control socket.
 //
 // The worker answers our Hello with its own and a status, sends a status after each change, and
-// answers QueryStatus. One that cannot serve says why, instead of the Hello, and ends. Nothing that
-// it says is trusted: one that speaks for another export, says what is no message, floods, falls
-// silent or hangs up is killed, and WorkerEnd tells why.
+// answers QueryStatus. One that cannot serve says why, instead of the Hello, and ends. One that an
+// earlier supervisor has started is asked, after its Hello, to hand over what it serves with.
+// Nothing that it says is trusted: one that speaks for another export, says what is no message,
+// floods, falls silent or hangs up is killed, and WorkerEnd tells why.
 //
 // The destructor lets go of the worker: it neither stops nor kills it. For the loop's thread.
 #ifndef FSD_SERVER_SUPERVISOR_WORKER_PROCESS_H_
@@ -13,6 +14,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -22,6 +24,7 @@
 #include "server/errors/errno_or.h"
 #include "server/ipc/worker_channel.h"
 #include "server/os/pid_fd.h"
+#include "server/os/unique_fd.h"
 #include "server/supervisor/event_loop.h"
 #include "server/supervisor/worker_launcher.h"
 #include "server/telemetry/log.h"
@@ -30,7 +33,10 @@ namespace fsd::supervisor {
 
 struct WorkerLimits {
   absl::Duration ready = absl::Seconds(30);  // from its start to its first status
-  absl::Duration stop = absl::Seconds(5);    // from Stop to SIGKILL
+  // From the dialling of an earlier supervisor's worker, which may be starting still, to its
+  // handover.
+  absl::Duration adopt = absl::Seconds(30);
+  absl::Duration stop = absl::Seconds(5);  // from Stop to SIGKILL
   absl::Duration query_every = absl::Seconds(15);
   absl::Duration refresh_every = absl::Milliseconds(250);  // at most, as asked for
   absl::Duration list = absl::Seconds(5);                  // its requests in flight
@@ -42,6 +48,8 @@ struct WorkerLimits {
 // How a worker ended.
 struct WorkerEnd {
   os::ExitStatus exit;
+  // Of a process that is not our child the kernel may not tell how it ended.
+  bool exit_known = true;
   bool was_ready = false;
   absl::Duration healthy_for;  // since it was ready
   std::string misdeed;         // why we killed it; empty if we did not
@@ -52,9 +60,21 @@ struct WorkerEnd {
   std::string Describe() const;
 };
 
+enum class WorkerOrigin { kLaunched, kEarlierSupervisor };
+
+// What an earlier supervisor's worker has handed over, as it came.
+struct Handover {
+  internal::WorkerSpec spec;
+  os::UniqueFd vhost_listener;
+  os::UniqueFd counters;
+};
+
 class WorkerProcess {
  public:
   struct Events {
+    // Of an earlier supervisor's worker, once, before its first status. What is not OK is its
+    // misdeed, for which it is killed. To close what it has sent may block.
+    std::function<absl::Status(Handover)> on_handover;
     std::function<void(const internal::WorkerStatus&)> on_status;  // the first one: it is ready
     std::function<void(const internal::FromWorker::InflightRequests&)> on_inflight;
     std::function<void()> on_kill;  // its end is near, or never
@@ -62,11 +82,12 @@ class WorkerProcess {
     std::function<void(const WorkerEnd&)> on_end;
   };
 
-  // Watches a launched worker. `channel` is a connection to its control socket, which it need not
-  // have accepted yet; it must answer for `export_uid`. A worker that cannot be watched is killed.
+  // Watches a worker. `channel` is a connection to its control socket, which it need not have
+  // accepted yet; it must answer for `export_uid`, if that is not empty. A worker that cannot be
+  // watched is killed.
   static absl::StatusOr<std::unique_ptr<WorkerProcess>> Watch(
       EventLoop& loop, const WorkerLimits& limits, std::string export_id, std::string export_uid,
-      LaunchedWorker worker, ipc::WorkerChannel channel, Events events);
+      WorkerOrigin origin, LaunchedWorker worker, ipc::WorkerChannel channel, Events events);
   ~WorkerProcess();
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
@@ -89,22 +110,26 @@ class WorkerProcess {
   void Kill(std::string misdeed);
 
  private:
-  enum class Phase { kAwaitingHello, kAwaitingStatus, kReady, kEnding };
+  enum class Phase { kAwaitingHello, kAwaitingHandover, kAwaitingStatus, kReady, kEnding };
 
   WorkerProcess(EventLoop& loop, const WorkerLimits& limits, std::string export_id,
-                std::string export_uid, LaunchedWorker worker, ipc::WorkerChannel channel,
-                Events events);
+                std::string export_uid, WorkerOrigin origin, LaunchedWorker worker,
+                ipc::WorkerChannel channel, Events events);
   ErrnoOr<void> AddToLoop();
   void SayHello();
   // Of a worker that is not ending: one that does not read what it is told is killed.
   void Tell(const internal::ToWorker& message);
   void OnChannel();
-  void OnMessage(const internal::FromWorker& message);
+  absl::StatusOr<std::optional<ipc::WorkerChannel::WithFds>> Receive();
+  void OnMessage(ipc::WorkerChannel::WithFds received);
   void OnFailure(const internal::FromWorker::Failure& failure);
   void OnHello(const internal::FromWorker::Hello& hello);
+  void OnHandover(ipc::WorkerChannel::WithFds received);
   void OnStatus(const internal::WorkerStatus& status);
   void ReadLastWords();
   void OnHangUp();
+  // How it ended; nothing if that may be known in a moment.
+  std::optional<WorkerEnd> FindEnd();
   void OnExit();
   void Query();
   bool Floods();
@@ -114,12 +139,15 @@ class WorkerProcess {
   const WorkerLimits limits_;
   const std::string export_id_;
   const std::string export_uid_;
+  const WorkerOrigin origin_;
   const pid_t pid_;
   os::PidFd process_;
   ipc::WorkerChannel channel_;
   Events events_;
 
   Phase phase_ = Phase::kAwaitingHello;
+  bool is_newer_ = false;                               // than this program
+  std::optional<internal::WorkerStatus> early_status_;  // while its handover is awaited
   bool channel_open_ = false;
   std::string misdeed_;
   std::string last_words_;
@@ -130,6 +158,8 @@ class WorkerProcess {
   int messages_this_second_ = 0;
   TimerId deadline_ = kNoTimer;
   TimerId query_ = kNoTimer;
+  TimerId exit_check_ = kNoTimer;
+  int exit_checks_ = 0;
 };
 
 }  // namespace fsd::supervisor

@@ -12,17 +12,22 @@
 #include "server/os/memory_file.h"
 
 namespace fsd::telemetry {
-namespace {
-
-bool IsFixed(int fd) {
+bool IsCounterFile(int fd) {
   constexpr int kFixed = F_SEAL_SHRINK | F_SEAL_GROW;
+  // First, as only memory files have any.
   const int seals = ::fcntl(fd, F_GET_SEALS);
   struct stat info;
   return seals >= 0 && (seals & kFixed) == kFixed && ::fstat(fd, &info) == 0 &&
          info.st_size == static_cast<off_t>(sizeof(CounterFile));
 }
 
-}  // namespace
+bool HasCounterLayout(int fd) {
+  uint64_t head[2] = {};
+  return IsCounterFile(fd) &&
+         ::pread(fd, head, sizeof head, offsetof(CounterFile, header)) ==
+             static_cast<ssize_t>(sizeof head) &&
+         head[0] == kCounterMagic && head[1] == kCounterVersion;
+}
 
 void QueueCounters::CountError(uint32_t opcode, int error) {
   const uint64_t key =
@@ -50,7 +55,7 @@ ErrnoOr<os::UniqueFd> CreateCounterFile() {
 }
 
 absl::StatusOr<ExportCounters> ExportCounters::Map(int fd, size_t queues) {
-  if (!IsFixed(fd)) {
+  if (!IsCounterFile(fd)) {
     return absl::FailedPreconditionError(absl::StrCat(
         "fd ", fd, " is not a counter file of ", sizeof(CounterFile), " bytes that cannot shrink"));
   }

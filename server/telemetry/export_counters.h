@@ -139,6 +139,12 @@ class QueueCounters {
   QueueTables* tables_;
 };
 
+// Whether `fd` is a memory file of a counter file's size that can neither grow nor shrink. Of any
+// descriptor; waits for no file system.
+bool IsCounterFile(int fd);
+// Whether its layout is ours; false for anything that is not IsCounterFile.
+bool HasCounterLayout(int fd);
+
 // A zeroed counter file with its header, which can neither grow nor shrink.
 ErrnoOr<os::UniqueFd> CreateCounterFile();
 

@@ -31,6 +31,8 @@ class Acceptor {
   Acceptor& operator=(const Acceptor&) = delete;
   ~Acceptor();
 
+  int listener() const { return listener_.get(); }
+
   // Leaves newcomers in the backlog until Resume.
   void Pause();
   void Resume();

@@ -30,8 +30,11 @@ SupervisorLinks::~SupervisorLinks() {
 
 void SupervisorLinks::Add(os::UniqueFd socket) {
   if (links_.size() >= kMaxLinks) {
-    FSD_LOG(kWarning, options_.export_name, "supervisor refused: %d are connected", links_.size());
-    return;
+    const auto oldest = std::min_element(
+        links_.begin(), links_.end(),
+        [](const auto& a, const auto& b) { return a.second->number < b.second->number; });
+    Close(oldest->first,
+          absl::ResourceExhaustedError("too many are connected, and it is the oldest"));
   }
   const int fd = socket.get();
   const ErrnoOr<void> watched = epoll_.Add(fd, EPOLLIN, [this, fd](uint32_t) { OnReadable(fd); });
@@ -40,7 +43,8 @@ void SupervisorLinks::Add(os::UniqueFd socket) {
             ErrnoStatus(watched.error(), "watch its channel").ToString());
     return;
   }
-  links_.emplace(fd, std::make_unique<Link>(Link{ipc::WorkerChannel(std::move(socket))}));
+  links_.emplace(fd, std::make_unique<Link>(Link{.channel = ipc::WorkerChannel(std::move(socket)),
+                                                 .number = ++links_made_}));
 }
 
 void SupervisorLinks::PushStatus() {
@@ -100,19 +104,23 @@ absl::Status SupervisorLinks::Handle(Link& link, const internal::ToWorker& messa
       return absl::OkStatus();
     case ToWorker::kListInflight:
       return SendInflight(link, message.list_inflight());
+    case ToWorker::kAdopt:
+      return SendHandover(link);
     case ToWorker::MESSAGE_NOT_SET:
       break;
   }
-  return absl::InvalidArgumentError("a message without content");
+  FSD_LOG(kInfo, options_.export_name, "the supervisor said what this worker does not know");
+  return absl::OkStatus();
 }
 
 absl::Status SupervisorLinks::Greet(Link& link, const internal::ToWorker::Hello& hello) {
   internal::FromWorker answer;
   answer.mutable_hello()->set_version(ipc::kProtocolVersion);
+  answer.mutable_hello()->set_oldest_version(ipc::kOldestProtocolVersion);
   answer.mutable_hello()->set_export_uid(options_.export_uid);
   // Sent whatever the version, so that the other side can say what is wrong.
   FSD_RETURN_IF_ERROR(link.channel.Send(answer));
-  if (hello.version() != ipc::kProtocolVersion) {
+  if (!ipc::IsSpoken(hello.version(), hello.oldest_version())) {
     return absl::FailedPreconditionError(absl::StrCat("it speaks version ", hello.version(),
                                                       ", this worker ", ipc::kProtocolVersion));
   }
@@ -133,6 +141,14 @@ absl::Status SupervisorLinks::SendInflight(Link& link,
       options_.inflight(std::min(query.max_requests(), ipc::kMaxInflightRequests));
   message.mutable_inflight()->set_number(query.number());
   return link.channel.Send(message);
+}
+
+absl::Status SupervisorLinks::SendHandover(Link& link) {
+  const Handover handover = options_.handover();
+  internal::FromWorker message;
+  *message.mutable_handover()->mutable_spec() = handover.spec;
+  FSD_LOG(kInfo, options_.export_name, "a supervisor adopts this worker");
+  return link.channel.SendHandover(message, handover.vhost_listener, handover.counters);
 }
 
 void SupervisorLinks::Close(int fd, const absl::Status& why) {

@@ -1,8 +1,10 @@
 // SupervisorLinks: the worker's ends of the private channels to its supervisor.
 //
 // A supervisor dials, says Hello, is told the status and then each change of it. A later supervisor
-// may dial while the one before is still connected. The worker depends on none of them: who sends
-// what is not understood, or does not read what it is sent, loses its channel and may dial again.
+// may dial while the one before is still connected, and adopt the worker: it is handed what the one
+// before had of it. The worker depends on none of them: who sends what is no message, or does not
+// read what it is sent, loses its channel and may dial again; a message of a kind that this worker
+// does not know, as of a newer supervisor, changes nothing.
 //
 // For the control thread.
 #ifndef FSD_SERVER_WORKER_SUPERVISOR_LINKS_H_
@@ -10,6 +12,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -25,6 +28,11 @@ namespace fsd::worker {
 
 class SupervisorLinks {
  public:
+  struct Handover {
+    const internal::WorkerSpec& spec;
+    int vhost_listener;
+    int counters;
+  };
   struct Options {
     std::string export_name;  // for the log
     std::string export_uid;
@@ -35,6 +43,8 @@ class SupervisorLinks {
     std::function<void()> disconnect;
     std::function<void()> retire;
     std::function<internal::FromWorker::InflightRequests(size_t max_requests)> inflight;
+    // What a supervisor that adopts the worker is given; the descriptors stay the worker's.
+    std::function<Handover()> handover;
   };
   static constexpr size_t kMaxLinks = 4;
 
@@ -44,7 +54,8 @@ class SupervisorLinks {
   SupervisorLinks& operator=(const SupervisorLinks&) = delete;
   ~SupervisorLinks();
 
-  // A supervisor has dialled. Closed at once if there are kMaxLinks already.
+  // A supervisor has dialled. If there are kMaxLinks already, the oldest is closed: its supervisor
+  // is gone, or there is a later one.
   void Add(os::UniqueFd socket);
   // Tells all who have said Hello.
   void PushStatus();
@@ -52,6 +63,7 @@ class SupervisorLinks {
  private:
   struct Link {
     ipc::WorkerChannel channel;
+    uint64_t number;  // in the order in which they came
     bool greeted = false;
   };
 
@@ -61,11 +73,13 @@ class SupervisorLinks {
   absl::Status Greet(Link& link, const internal::ToWorker::Hello& hello);
   absl::Status SendStatus(Link& link);
   absl::Status SendInflight(Link& link, const internal::ToWorker::ListInflight& query);
+  absl::Status SendHandover(Link& link);
   void Close(int fd, const absl::Status& why);
 
   os::Epoll& epoll_;
   const Options options_;
   std::unordered_map<int, std::unique_ptr<Link>> links_;  // by channel.fd()
+  uint64_t links_made_ = 0;
 };
 
 }  // namespace fsd::worker

@@ -41,7 +41,7 @@ internal::WorkerStatus::HandleLack HandleLackOf(const backends::FilesystemUsage&
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(Options options) {
-  if (options.spec.version() != ipc::kProtocolVersion) {
+  if (!ipc::IsSpoken(options.spec.version(), 0)) {
     return absl::InvalidArgumentError(absl::StrCat("specification of version ",
                                                    options.spec.version(), "; this worker knows ",
                                                    ipc::kProtocolVersion));
@@ -61,6 +61,7 @@ Worker::Worker(Options& options, std::unique_ptr<TaskQueue> tasks, os::Epoll epo
       tasks_(std::move(tasks)),
       epoll_(std::move(epoll)),
       filesystem_(std::move(options.filesystem)),
+      counters_(std::move(options.counters)),
       landlock_lacking_(options.landlock_lacking),
       devices_refused_(options.devices_refused),
       draining_(spec_.draining()) {}
@@ -83,10 +84,9 @@ absl::Status Worker::SetUp(Options& options) {
       [this] { OnMountChange(std::nullopt); });
   const size_t request_queues = std::max<uint32_t>(1, spec_.spec().request_queues());
   std::shared_ptr<const telemetry::ExportCounters> counters;
-  if (options.counters.valid()) {
-    FSD_ASSIGN_OR_RETURN(
-        telemetry::ExportCounters mapped,
-        telemetry::ExportCounters::Map(options.counters.get(), 1 + request_queues));
+  if (counters_.valid()) {
+    FSD_ASSIGN_OR_RETURN(telemetry::ExportCounters mapped,
+                         telemetry::ExportCounters::Map(counters_.get(), 1 + request_queues));
     counters = std::make_shared<const telemetry::ExportCounters>(std::move(mapped));
   }
   FSD_ASSIGN_OR_RETURN(
@@ -113,7 +113,13 @@ absl::Status Worker::SetUp(Options& options) {
               [this](bool draining) { tasks_->Post([this, draining] { SetDraining(draining); }); },
           .disconnect = [this] { tasks_->Post([this] { Disconnect(); }); },
           .retire = [this] { tasks_->Post([this] { Retire(); }); },
-          .inflight = [this](size_t max_requests) { return InFlight(max_requests); }});
+          .inflight = [this](size_t max_requests) { return InFlight(max_requests); },
+          .handover =
+              [this] {
+                return SupervisorLinks::Handover{.spec = spec_,
+                                                 .vhost_listener = vhost_acceptor_->listener(),
+                                                 .counters = counters_.get()};
+              }});
   FSD_ASSIGN_OR_RETURN(status_pacer_,
                        StatusPacer::Create(epoll_, [this] { supervisors_->PushStatus(); }));
   const ErrnoOr<void> watched =

@@ -54,7 +54,8 @@ class Worker {
     std::unique_ptr<backends::Filesystem> filesystem;
     // Begun before there was a jail, unless there is none.
     std::optional<os::CycleClock> clock;
-    // Of telemetry::CreateCounterFile. Invalid: nobody reads what is counted.
+    // Of telemetry::CreateCounterFile; kept for a later supervisor. Invalid: nobody reads what is
+    // counted.
     os::UniqueFd counters;
     // The kernel has no Landlock that could be used; for the status.
     bool landlock_lacking = false;
@@ -108,6 +109,7 @@ class Worker {
   std::atomic<bool> refusal_posted_{false};
   os::Epoll epoll_;
   const std::unique_ptr<backends::Filesystem> filesystem_;
+  const os::UniqueFd counters_;
   const bool landlock_lacking_;
   const bool devices_refused_;
   std::unique_ptr<fuse::Session> session_;

@@ -1,6 +1,7 @@
 #include "server/worker/worker.h"
 
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +21,7 @@
 #include "server/ipc/worker_channel.h"
 #include "server/os/thread.h"
 #include "server/os/unix_socket.h"
+#include "server/telemetry/export_counters.h"
 #include "server/telemetry/log.h"
 #include "server/vhost_user/message.h"
 #include "server/worker/fake_guest.h"
@@ -42,10 +44,20 @@ class FakeSupervisor {
   explicit FakeSupervisor(const std::string& path)
       : channel_(*os::ConnectUnix(path, os::SocketType::kSeqPacket)) {}
 
-  void Hello(uint32_t version = ipc::kProtocolVersion) {
+  void Hello(uint32_t version = ipc::kProtocolVersion, uint32_t oldest = 0) {
     ToWorker message;
     message.mutable_hello()->set_version(version);
+    message.mutable_hello()->set_oldest_version(oldest);
     Send(message);
+  }
+  std::optional<ipc::WorkerChannel::WithFds> Adopt() {
+    ToWorker message;
+    message.mutable_adopt();
+    Send(message);
+    if (!AwaitReadable(channel_.fd())) return std::nullopt;
+    auto handed = channel_.ReceiveFromWorkerWithFds();
+    EXPECT_TRUE(handed.ok()) << handed.status().ToString();
+    return handed.ok() ? *std::move(handed) : std::nullopt;
   }
   void Send(const ToWorker& message) { ASSERT_TRUE(channel_.Send(message).ok()); }
   void SendRaw(std::span<const std::byte> bytes) {
@@ -177,11 +189,13 @@ class WorkerTest : public ::testing::Test {
     spec.set_export_uid("uid-1");
     spec.mutable_spec()->set_id("test");
     spec.mutable_spec()->set_tag("myfs");
+    spec.mutable_history()->set_restarts(7);
     auto worker = Worker::Create(
         {.spec = spec,
          .control_listener = *os::ListenUnix(control_path(), os::SocketType::kSeqPacket, {}),
          .vhost_listener = *os::ListenUnix(vhost_path(), os::SocketType::kStream, {}),
-         .filesystem = std::move(filesystem)});
+         .filesystem = std::move(filesystem),
+         .counters = *telemetry::CreateCounterFile()});
     ASSERT_TRUE(worker.ok()) << worker.status().ToString();
     worker_ = *std::move(worker);
     thread_ = *os::Thread::Start("control", [this] { exit_status_ = worker_->Run(); });
@@ -314,17 +328,46 @@ TEST_F(WorkerTest, SetsTheLogLevelAndRefusesOneThatIsNone) {
   EXPECT_FALSE(supervisor.Next().has_value());
 }
 
-TEST_F(WorkerTest, TooManySupervisorsAreClosedAndTheFirstStay) {
+TEST_F(WorkerTest, OfTooManySupervisorsTheOldestIsClosed) {
   std::vector<std::unique_ptr<FakeSupervisor>> supervisors;
-  for (size_t i = 0; i < SupervisorLinks::kMaxLinks; ++i) {
+  for (size_t i = 0; i <= SupervisorLinks::kMaxLinks; ++i) {
     supervisors.push_back(std::make_unique<FakeSupervisor>(control_path()));
     supervisors.back()->Hello();
     ASSERT_TRUE(supervisors.back()->AwaitState(WorkerStatus::STATE_LISTENING).has_value());
   }
-  FakeSupervisor another(control_path());
-  EXPECT_FALSE(another.Next().has_value());
-  EXPECT_TRUE(supervisors.front()->Query().has_value());
+  EXPECT_FALSE(supervisors.front()->Next().has_value());
+  EXPECT_TRUE(supervisors[1]->Query().has_value());
+  EXPECT_TRUE(supervisors.back()->Query().has_value());
   supervisors.clear();
+}
+
+TEST_F(WorkerTest, ASupervisorThatAdoptsItIsHandedWhatItServesWith) {
+  FakeSupervisor supervisor(control_path());
+  supervisor.Hello();
+  ASSERT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING).has_value());
+
+  const auto handed = supervisor.Adopt();
+
+  ASSERT_TRUE(handed.has_value());
+  EXPECT_EQ(handed->message.handover().spec().export_uid(), "uid-1");
+  EXPECT_EQ(handed->message.handover().spec().history().restarts(), 7u);
+  sockaddr_un address{};
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::getsockname(handed->fds[0].get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  EXPECT_EQ(address.sun_path, vhost_path());
+  EXPECT_TRUE(telemetry::IsCounterFile(handed->fds[1].get()));
+  // It goes on with them itself.
+  FakeFrontEnd front_end(vhost_path());
+  EXPECT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_CONNECTED).has_value());
+}
+
+TEST_F(WorkerTest, ANewerSupervisorThatSpeaksThisVersionToo) {
+  FakeSupervisor supervisor(control_path());
+  supervisor.Hello(ipc::kProtocolVersion + 1, ipc::kProtocolVersion);
+  EXPECT_TRUE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING).has_value());
+  // Field 1007, of one byte: a message of a kind that is to come.
+  supervisor.SendRaw(std::as_bytes(std::span("\xfa\x3e\x01x", 4)));
+  EXPECT_TRUE(supervisor.Query().has_value());
 }
 
 TEST_F(WorkerTest, TellsEachChangeOfState) {

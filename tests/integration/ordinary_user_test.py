@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """fsd and fsctl as an ordinary user starts them: without a word about where anything is."""
+import json
 import os
 import shutil
 import signal
@@ -86,6 +87,28 @@ class OrdinaryUserTest(unittest.TestCase):
         wait_for("the export to be back", lambda: "LISTENING" in self.fsctl("export", "list"))
         self.fsctl("export", "delete", "web")
         self.assertFalse(os.path.exists(path))
+        self.stop(fsd)
+
+    def test_the_next_fsd_takes_over_the_worker_and_its_front_end(self):
+        def status():
+            return json.loads(self.fsctl("export", "get", "web", "-o", "json"))["status"]
+
+        fsd = self.start()
+        self.fsctl("export", "create", "web", "--source", self.share, "--tag", "myfs")
+        worker = status()["workerPid"]
+        with socket.socket(socket.AF_UNIX) as front_end:
+            front_end.connect(self.runtime + "/fsd/exports/web.sock")
+            wait_for("the front-end to be seen", lambda: status()["state"] == "CONNECTED")
+            fsd.kill()
+            fsd.wait()
+            fsd.stdout.close()
+            fsd.stderr.close()
+            fsd = self.start()
+            wait_for("the front-end to be seen again", lambda: status()["state"] == "CONNECTED")
+            self.assertEqual(status()["workerPid"], worker)
+            self.fsctl("export", "restart", "web", "--force")
+        self.assertNotEqual(status()["workerPid"], worker)
+        self.fsctl("export", "delete", "web", "--force")
         self.stop(fsd)
 
     def test_a_source_that_the_user_may_not_open_is_refused(self):

@@ -188,7 +188,8 @@ class ServiceTest(unittest.TestCase):
         self.assertEqual(unit("fsd.service").get("Service", "Restart"), "on-failure")
         manager.start()
 
-        self.assertEqual(self.fsctl("export", "get", "web").returncode, 0)
+        wait_for("the worker to be taken over", lambda: '"CONNECTED"' in
+                 self.fsctl("export", "get", "web", "-o", "json").stdout)
         self.assertLessEqual(workers, manager.processes())
         self.assert_open(front_end)
 
