@@ -258,6 +258,15 @@ TEST_F(AdoptionTest, WhatAnUpdateLeftForTheNextWorkerIsStillDoneWhenTheFrontEndL
   EXPECT_FALSE(Runs(worker));
 }
 
+TEST_F(AdoptionTest, AWorkerThatRetiresForWhatHasBeenTakenBackIsReplaced) {
+  const pid_t worker = Make(SpecOf("web", "retires"));  // as told by a supervisor that is gone
+  auto& second = Next();
+  second.Await("web", [worker](const ExportView& view) {
+    return view.state == ExportState::kListening && view.worker_pid != worker;
+  });
+  EXPECT_TRUE(Answers(Connect("web")));
+}
+
 TEST_F(AdoptionTest, AnotherThresholdOfSlowRequestsIsForTheNextWorker) {
   Make(SpecOf("web"));
   const os::UniqueFd front_end = Connect("web");

@@ -145,7 +145,8 @@ void Export::OnStatus(const internal::WorkerStatus& status) {
   } else if (connection_changed) {
     surroundings_.changed(*this);
   }
-  if (!awaited_changes_.empty() && status.retiring() &&
+  // An earlier supervisor may have told it to retire for what has been taken back since.
+  if ((!awaited_changes_.empty() || adopted_spec_.has_value()) && status.retiring() &&
       status.state() == internal::WorkerStatus::STATE_LISTENING) {
     Exchange();
   }

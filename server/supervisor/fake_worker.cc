@@ -16,8 +16,8 @@
 // not answer, "dies-adopted" exits, "another-uid" hands over another export, "another-socket" a
 // socket that listens elsewhere, "no-socket" none, "loose-counters" counters that can shrink,
 // "many" more descriptors than two, "bare" none, "twice" all of it twice, "smuggler" them in a
-// status · "ages": speaks version 1 to who comes later · "drains": to that one, it drains ·
-// "newer": is of the next release and says what this one does not know · "hands-over": as if
+// status · "ages": speaks version 1 to who comes later · "drains", "retires": to that one, it does
+// · "newer": is of the next release and says what this one does not know · "hands-over": as if
 // adopted, unasked, once ready · anything else: behaves. Letters: 'm' a guest mounts · 'r' a
 // request is refused an inode · 'f' the guest forgets some · 'h' host handles are missing, or not
 // any more · 'x' exit(7) · 'a' abort · 'p' answers with "pong" · 'c' with the digit of its cache
@@ -142,6 +142,7 @@ void FakeWorker::Hello() {
   if (Is("newer")) hello.set_oldest_version(ipc::kProtocolVersion);
   if (++hellos_ > 1 && Is("ages")) hello.set_version(1);
   if (hellos_ > 1 && Is("drains")) draining_ = true;
+  if (hellos_ > 1 && Is("retires")) retiring_ = true;
   const bool lies = Is("wrong-uid") || (Is("late-uid") && ready_);
   message.mutable_hello()->set_export_uid(lies ? "another" : spec_.export_uid());
   (void)channel_.Send(message);
