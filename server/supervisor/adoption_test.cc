@@ -267,14 +267,18 @@ TEST_F(AdoptionTest, AWorkerThatRetiresForWhatHasBeenTakenBackIsReplaced) {
   EXPECT_TRUE(Answers(Connect("web")));
 }
 
-TEST_F(AdoptionTest, AnotherThresholdOfSlowRequestsIsForTheNextWorker) {
+TEST_F(AdoptionTest, AnotherThresholdOfSlowRequestsIsToldAtOnce) {
   Make(SpecOf("web"));
-  const os::UniqueFd front_end = Connect("web");
-  running_->Await("web", ExportState::kConnected);
-  const absl::Duration before = config_.slow_request;
-  config_.slow_request = before + absl::Seconds(1);
-  EXPECT_THAT(Next().Await("web", ExportState::kConnected).conditions, HasReason("UPDATE_PENDING"));
-  EXPECT_EQ(Sample("web").slow_request, before);
+  config_.slow_request += absl::Seconds(1);
+
+  auto& second = Next();
+
+  EXPECT_THAT(second.Await("web", ExportState::kListening).conditions, IsEmpty());
+  EXPECT_EQ(Sample("web").slow_request, config_.slow_request);
+  // It has read what it was told before it is stopped.
+  ASSERT_TRUE(second.RestartWorker("web").ok());
+  EXPECT_EQ(std::filesystem::read_symlink(root_ + "/srv/slow"),
+            std::to_string(absl::ToInt64Nanoseconds(config_.slow_request)));
 }
 
 TEST_F(AdoptionTest, AWorkerWithoutARecordIsEndedAndItsSocketsRemoved) {

@@ -200,6 +200,7 @@ TEST_F(ExportUpdateTest, LimitsOfAWorkerThatRunsChangeAtOnce) {
   spec.mutable_limits()->set_threads(64);
   const pid_t worker = supervisor.Create(spec)->worker_pid;
   ASSERT_EQ(cgroups.Read("export-web/pids.max"), "64");
+  cgroups.Write("export-web/cgroup.procs", std::to_string(worker) + "\n");
 
   const auto updated = supervisor.Update("web", By([](ExportSpec& changed) {
                                            changed.mutable_limits()->clear_threads();
@@ -226,7 +227,8 @@ TEST_F(ExportUpdateTest, ALimitThatTheHostDoesNotTakeIsRecordedAndReportedUntilI
   cgroups.AddExport("web");
   config_.cgroup = cgroups.root();
   auto& supervisor = Start();
-  ASSERT_TRUE(supervisor.Create(SpecOf("web")).ok());
+  const pid_t worker = supervisor.Create(SpecOf("web"))->worker_pid;
+  cgroups.Write("export-web/cgroup.procs", std::to_string(worker) + "\n");
   cgroups.MakeUnwritable("export-web/cpu.max");
 
   const auto updated =

@@ -4,7 +4,6 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "server/errors/status_macros.h"
 #include "server/ipc/worker_channel.h"
 #include "server/os/unix_socket.h"
@@ -49,15 +48,11 @@ absl::StatusOr<ExportSocket> CheckParts(const Config& config, const internal::Ex
   return vhost;
 }
 
-std::vector<std::string_view> FindOutdated(const Config& config,
-                                           const internal::ExportRecord& record,
+std::vector<std::string_view> FindOutdated(const internal::ExportRecord& record,
                                            const internal::WorkerSpec& spec) {
   std::vector<std::string_view> outdated;
   for (const ChangedField& field : ChangedFields(spec.spec(), record.spec())) {
     if (field.effect != ChangeEffect::kLive) outdated.push_back(field.name);
-  }
-  if (spec.slow_request_nanos() != absl::ToInt64Nanoseconds(config.slow_request)) {
-    outdated.push_back("slow_request");
   }
   return outdated;
 }
@@ -90,7 +85,7 @@ absl::StatusOr<CheckedHandover> CheckHandover(const Config& config,
   return CheckedHandover{.vhost = *std::move(vhost),
                          .counters = std::move(handover.counters),
                          .spec = handover.spec,
-                         .outdated = FindOutdated(config, record, handover.spec)};
+                         .outdated = FindOutdated(record, handover.spec)};
 }
 
 }  // namespace fsd::supervisor
