@@ -65,7 +65,7 @@ class Request : public backends::CallState {
   }
 
   // Once replied: the errno that the reply carries, 0 if none; and how many bytes of a file's
-  // contents were read or written.
+  // contents were read, written or copied.
   int reply_error() const { return reply_error_; }
   size_t content_bytes() const { return content_bytes_; }
 
@@ -110,7 +110,7 @@ class Request : public backends::CallState {
   DirentPacker& PackEntriesPlus(size_t bytes);
   size_t packed_bytes() const { return packer_.bytes_packed(); }
 
-  // To be said before the reply of a READ or WRITE.
+  // To be said before the reply of a READ, WRITE or COPY_FILE_RANGE.
   void NoteContents(size_t bytes) { content_bytes_ = bytes; }
 
   // --- the reply; exactly one of these ---

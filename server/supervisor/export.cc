@@ -30,6 +30,10 @@ bool HasPidNamespace(const internal::ExportSpec& spec) {
          spec.sandbox_mode() != internal::ExportSpec::SANDBOX_NONE;
 }
 
+bool IsSame(const internal::ExportSpec::Qos& a, const internal::ExportSpec::Qos& b) {
+  return a.SerializeAsString() == b.SerializeAsString();
+}
+
 ExportState StateFor(internal::WorkerStatus::State state) {
   switch (state) {
     case internal::WorkerStatus::STATE_CONNECTED:
@@ -209,7 +213,7 @@ void Export::OnStatus(const internal::WorkerStatus& status) {
   const bool inodes_refused = status.inodes_refused() > status_.inodes_refused();
   const bool connection_changed =
       status_.state() != status.state() || status_.draining() != status.draining() ||
-      status_.retiring() != status.retiring() ||
+      status_.retiring() != status.retiring() || !IsSame(status_.qos(), status.qos()) ||
       connected_since_unix_nanos() != status.connection().since_unix_nanos();
   status_ = status;
   if (healthy_timer_ == kNoTimer && HasCondition(kWorkerCrashed)) {
@@ -379,7 +383,9 @@ void Export::SetDraining(bool draining) {
 
 void Export::Update(internal::ExportRecord record,
                     const std::vector<std::string_view>& for_next_worker) {
+  const bool same_qos = IsSame(record.spec().qos(), record_.spec().qos());
   record_ = std::move(record);
+  if (!same_qos && worker_ != nullptr) worker_->SetQos(record_.spec().qos());
   // Without a worker, the next one is on the way, or there will be none.
   if (!for_next_worker.empty() && worker_ != nullptr && !exchanging_ && !stopping_) {
     if (awaited_changes_.empty()) worker_->Retire();
@@ -401,8 +407,12 @@ bool Export::worker_knows_draining() const {
           status_.draining() == draining_);
 }
 
-bool Export::next_front_end_has_updates() const {
-  return awaited_changes_.empty() || worker_ == nullptr || exchanging_ || status_.retiring();
+bool Export::updates_are_known() const {
+  // Whoever is not there yet, or not any more, is followed by one whose specification has them.
+  if (worker_ == nullptr || exchanging_ || stopping_) return true;
+  if (!awaited_changes_.empty() && !status_.retiring()) return false;
+  return status_.state() == internal::WorkerStatus::STATE_UNSPECIFIED ||
+         IsSame(status_.qos(), record_.spec().qos());
 }
 
 void Export::TellLogLevel() {

@@ -84,6 +84,7 @@ constexpr Field kFields[] = {
     {"sandbox.drop_capabilities", ChangeEffect::kNextConnection,
      [](ExportSpec& s) { s.clear_drop_capabilities(); }},
     {"sandbox.limits", ChangeEffect::kNextConnection, [](ExportSpec& s) { s.clear_limits(); }},
+    {"qos", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_qos(); }},
     {"owner.system", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_owner_system(); }},
     {"owner.vm_id", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_owner_vm_id(); }},
     {"labels", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_labels(); }},

@@ -76,6 +76,7 @@ class WorkerProcess {
   // Each is kept in the order in which they are called, also by a worker that is not ready yet.
   void SetLogLevel(telemetry::LogLevel level);
   void SetDraining(bool draining);
+  void SetQos(const internal::ExportSpec::Qos& qos);
   void Disconnect();
   void Retire();
   // Its answer comes as on_inflight, with the same number.

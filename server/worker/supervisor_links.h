@@ -30,6 +30,7 @@ class SupervisorLinks {
     std::function<internal::WorkerStatus()> status;
     std::function<void()> stop;  // a supervisor wants the worker to end
     std::function<void(bool draining)> set_draining;
+    std::function<void(const internal::ExportSpec::Qos& qos)> set_qos;
     std::function<void()> disconnect;
     std::function<void()> retire;
     std::function<internal::FromWorker::InflightRequests(size_t max_requests)> inflight;
