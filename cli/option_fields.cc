@@ -142,6 +142,22 @@ std::vector<std::pair<std::string, std::string>> OptionFields(const v1::Export& 
   return fields.Take();
 }
 
+std::string LimitsText(const v1::Qos& qos) {
+  std::string text;
+  const auto add = [&text](const char* name, const v1::Rate& rate) {
+    const uint64_t operations = rate.operations_per_second();
+    const uint64_t bytes = rate.bytes_per_second();
+    if (operations == 0 && bytes == 0) return;
+    text += (text.empty() ? "" : ", ") + std::string(name);
+    if (operations != 0) text += " " + Decimal(operations) + " iops";
+    if (bytes != 0) text += " " + BytesText(bytes) + "/s";
+  };
+  add("read", qos.read());
+  add("write", qos.write());
+  add("total", qos.total());
+  return text;
+}
+
 std::string ChoiceName(const std::string& name, const std::string& prefix) {
   if (name.empty()) return "unknown";
   std::string choice = name.starts_with(prefix) ? name.substr(prefix.size()) : name;

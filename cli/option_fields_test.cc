@@ -109,6 +109,16 @@ TEST(OptionFields, EveryOptionIsShownAsCreateTakesIt) {
           Pair("Total bandwidth burst", "1")));
 }
 
+TEST(LimitsText, HasWhatIsLimited) {
+  v1::Qos qos;
+  EXPECT_EQ(LimitsText(qos), "");
+  qos.mutable_read()->set_operations_per_second(1000);
+  qos.mutable_read()->set_bytes_per_second(10485760);
+  qos.mutable_total()->set_operations_per_second(2000);
+  qos.mutable_total()->set_burst_operations(7);
+  EXPECT_EQ(LimitsText(qos), "read 1000 iops 10M/s, total 2000 iops");
+}
+
 TEST(ChoiceName, IsTheValuesNameInLowerCase) {
   EXPECT_EQ(ChoiceName("METADATA"), "metadata");
   EXPECT_EQ(ChoiceName("USE_AUTO", "USE_"), "auto");

@@ -43,10 +43,10 @@ class FsctlChangeTest(FsctlTestCase):
             self.fsctl("export", "update", "web", "--read-iops", "2000", "--total-bandwidth", "1G",
                        "--reset", "write-bandwidth"),
             "updated exports/web\n"
-            "  qos: {\"read\":{\"operationsPerSecond\":\"1000\",\"burstOperations\":\"50\"},"
-            "\"write\":{\"bytesPerSecond\":\"10485760\"}} -> "
-            "{\"read\":{\"operationsPerSecond\":\"2000\",\"burstOperations\":\"50\"},"
-            "\"total\":{\"bytesPerSecond\":\"1073741824\"}} (live)\n")
+            "  qos: {\"read\":{\"operations_per_second\":\"1000\",\"burst_operations\":\"50\"},"
+            "\"write\":{\"bytes_per_second\":\"10485760\"}} -> "
+            "{\"read\":{\"operations_per_second\":\"2000\",\"burst_operations\":\"50\"},"
+            "\"total\":{\"bytes_per_second\":\"1073741824\"}} (live)\n")
         shown = self.fsctl("export", "get", "web")
         for line in ("Read iops:", "Read iops burst:", "Total bandwidth:"):
             self.assertIn("\n" + line, shown)
