@@ -11,7 +11,6 @@
 #include "server/errors/errno_or.h"
 #include "server/errors/status_macros.h"
 #include "server/fuse/abi.h"
-#include "server/os/prefetch.h"
 #include "server/telemetry/log.h"
 #include "server/worker/reply_memory.h"
 
@@ -33,17 +32,6 @@ thread_local const QueueThread* batch_of_this_thread = nullptr;
 
 // When this thread has begun its batch, or ended a request of it: the next one begins then.
 thread_local uint64_t last_look_at_clock = 0;
-
-// Where the reply goes: a header, and a body that is behind it or in a piece of its own.
-void PrefetchReply(const virtqueue::Chain& chain) {
-  constexpr size_t kPieces = 2;
-  constexpr size_t kLine = 64;
-  for (const iovec& piece : chain.writable.first(std::min(kPieces, chain.writable.size()))) {
-    const auto* const begin = static_cast<const std::byte*>(piece.iov_base);
-    os::PrefetchToWrite(begin);
-    if (piece.iov_len > kLine) os::PrefetchToWrite(begin + kLine);
-  }
-}
 
 // Leaves the processor's other thread its share while this one spins.
 void CpuRelax() {

@@ -4,7 +4,19 @@
 
 #include <algorithm>
 
+#include "server/os/prefetch.h"
+
 namespace fsd::worker {
+
+void PrefetchReply(const virtqueue::Chain& chain) {
+  constexpr size_t kPieces = 2;
+  constexpr size_t kLine = 64;
+  for (const iovec& piece : chain.writable.first(std::min(kPieces, chain.writable.size()))) {
+    const auto* const begin = static_cast<const std::byte*>(piece.iov_base);
+    os::PrefetchToWrite(begin);
+    if (piece.iov_len > kLine) os::PrefetchToWrite(begin + kLine);
+  }
+}
 
 uint32_t PutBack(const RequestSlot& slot, uint32_t written, const virtqueue::GuestMemory& present) {
   size_t left = written;

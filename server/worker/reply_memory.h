@@ -7,9 +7,14 @@
 
 #include "server/virtqueue/dirty_log.h"
 #include "server/virtqueue/guest_memory.h"
+#include "server/virtqueue/virtqueue.h"
 #include "server/worker/request_slot.h"
 
 namespace fsd::worker {
+
+// Fetches what the reply will be written to: a header, and a body that is behind it or in a piece
+// of its own.
+void PrefetchReply(const virtqueue::Chain& chain);
 
 // Copies a reply out of revoked memory to where the guest expects it, in the `present` one.
 // `written`, or 0 if that is no longer shared with us.
