@@ -58,6 +58,10 @@ class Request : public backends::CallState {
   // Session::Prepare. Zero where the chain was too short to hold it.
   const fuse_in_header& header() const { return header_; }
 
+  // Of a COPY_FILE_RANGE that is prepared, how many bytes it asks for; 0 if it is too short to say.
+  // An estimate only: the arguments are the guest's until they are copied, when it is served.
+  uint64_t CopyLengthAtAGlance() const;
+
   // Once replied: bytes from the reply's first on that may have been written besides the reply. An
   // operation that fails may have filled some of what it was lent.
   size_t touched_bytes() const {

@@ -21,8 +21,6 @@ namespace {
 constexpr size_t kMaxBatch = 64;
 // Between two looks at a ring whose driver does not kick, or need not.
 constexpr int kPollIntervalMs = 1;
-// The longest sleep of a ring that its export's limits make wait: by then its wait is counted.
-constexpr std::chrono::milliseconds kLongestThrottle{1000};
 // At the ring, between two at the clock.
 constexpr int kLooksPerClock = 16;
 constexpr absl::Duration kWarningInterval = absl::Seconds(10);
@@ -201,28 +199,6 @@ bool QueueThread::ServeRing(Turn& turn) {
   return true;
 }
 
-bool QueueThread::MayTake(bool goes_on) {
-  // Nothing to wait for, or to be let go for: a ring that is empty stands in nobody's way.
-  if (!queue_->AnyAvailable()) return true;
-  throttled_until_ = limits_->Ask(*this, goes_on);
-  in_line_ = throttled_until_.has_value();
-  return !in_line_;
-}
-
-void QueueThread::WaitThrottled() {
-  const RequestLimits::TimePoint now = limits_->Now();
-  const auto wait =
-      std::chrono::ceil<std::chrono::milliseconds>(std::clamp<std::chrono::nanoseconds>(
-          *throttled_until_ - now, std::chrono::nanoseconds(0), kLongestThrottle));
-  const auto begun = std::chrono::steady_clock::now();
-  signals_.WaitForWake(wait);
-  counters_.Throttle(std::chrono::steady_clock::now() - begun);
-}
-
-void QueueThread::LeaveLine() {
-  if (std::exchange(in_line_, false)) limits_->Leave(*this);
-}
-
 bool QueueThread::Coalesce() {
   if (!coalesce_) return false;
   signals_.Wait(kPollIntervalMs);
@@ -284,8 +260,7 @@ bool QueueThread::ServeHead(Turn& turn, uint16_t head) {
   counters_.Take();
   const fuse::Session::Lane lane = services_.session.Prepare(*slot);
   slot->Show(last_look_at_clock);
-  if (limited()) [[unlikely]]
-    limits_->ChargeOperation(RequestKindOf(slot->header().opcode));
+  slot->set_charged_bytes(limited() ? Charge(*slot) : 0);
   if (lane == fuse::Session::Lane::kSlow) {
     Hold();
     slot->Detach(turn.memory);
@@ -321,8 +296,10 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
   if (services_.slow_requests.IsSlow(slot.header().opcode, nanoseconds)) [[unlikely]] {
     TellSlow(slot, nanoseconds);
   }
-  if (limited()) [[unlikely]]
-    limits_->ChargeBytes(RequestKindOf(slot.header().opcode), slot.content_bytes());
+  if (limited()) [[unlikely]] {
+    limits_->Settle(RequestKindOf(slot.header().opcode), slot.charged_bytes(),
+                    slot.content_bytes());
+  }
   // Once the slot is free, its request no longer keeps this queue from being destroyed.
   if (!in_batch) Hold();
   MemoryLease lease;

@@ -173,6 +173,8 @@ class QueueThread final : private fuse::RequestOwner,
   bool limited() const { return limits_ != nullptr && limits_->on(); }
   // Whether the next request may be taken now. If not, throttled_until_.
   bool MayTake(bool goes_on);
+  // Results in the bytes that were charged.
+  uint64_t Charge(const RequestSlot& slot);
   void WaitThrottled();
   void LeaveLine();
   void OnTurn() override { signals_.Wake(); }

@@ -101,12 +101,25 @@ void RequestLimits::ChargeOperation(RequestKind kind) {
   if (kind == RequestKind::kWrite) charge(buckets_[kWrites].operations);
 }
 
-void RequestLimits::ChargeBytes(RequestKind kind, uint64_t bytes) {
-  if (kind != RequestKind::kRead && kind != RequestKind::kWrite) return;
+std::array<RequestLimits::Bucket*, 2> RequestLimits::BytesOf(RequestKind kind) {
+  return {&buckets_[kind == RequestKind::kRead ? kReads : kWrites].bytes, &buckets_[kTotal].bytes};
+}
+
+void RequestLimits::ChargeBytes(RequestKind kind, uint64_t bytes) { Settle(kind, 0, bytes); }
+
+void RequestLimits::Settle(RequestKind kind, uint64_t charged, uint64_t moved) {
+  if ((kind != RequestKind::kRead && kind != RequestKind::kWrite) || charged == moved) return;
   const os::MutexLock lock(mutex_);
-  Bucket& own = buckets_[kind == RequestKind::kRead ? kReads : kWrites].bytes;
-  if (own.has_value()) own->Charge(bytes);
-  if (Bucket& total = buckets_[kTotal].bytes; total.has_value()) total->Charge(bytes);
+  for (Bucket* const bucket : BytesOf(kind)) {
+    if (!bucket->has_value()) continue;
+    if (moved > charged) {
+      (*bucket)->Charge(moved - charged);
+    } else {
+      (*bucket)->Refund(charged - moved);
+    }
+  }
+  // It waits for what is not so any more.
+  if (moved < charged && !line_.empty()) line_.front()->OnTurn();
 }
 
 size_t RequestLimits::waiting() const {

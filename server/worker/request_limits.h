@@ -2,7 +2,9 @@
 //
 // A ring asks before it takes a request, and may take it while every bucket holds a token; what the
 // request costs is charged once it is known: an operation when it has been decoded, bytes when they
-// have been moved. So one request can take a bucket into debt, by as much as it moves.
+// have been moved. So one request can take a bucket into debt, by as much as it moves. What a copy
+// asks for is charged at once, and settled later: copies are served elsewhere, as many at a time as
+// a ring holds.
 //
 // Rings that may not take a request wait in line. The first alone knows when it may ask again; it
 // wakes the second when it is let go. A ring that is served while others wait goes to the end of
@@ -91,6 +93,8 @@ class RequestLimits {
 
   void ChargeOperation(RequestKind kind);
   void ChargeBytes(RequestKind kind, uint64_t bytes);
+  // Of the bytes of one request, `charged` have been charged and `moved` are to be.
+  void Settle(RequestKind kind, uint64_t charged, uint64_t moved);
 
   // Rings in line.
   size_t waiting() const;
@@ -103,6 +107,8 @@ class RequestLimits {
   };
   enum : size_t { kReads, kWrites, kTotal, kBuckets };
 
+  // The buckets that bytes of this kind are of.
+  std::array<Bucket*, 2> BytesOf(RequestKind kind) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Change(Bucket& bucket, uint64_t per_second, uint64_t burst, TimePoint now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Remove(Ring& ring) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -77,6 +77,20 @@ TEST_F(RequestLimitsTest, BytesAreOfTheirKindAndOfTheTotal) {
   EXPECT_EQ(TakeAll(ring_, RequestKind::kRead, 100), 15);
 }
 
+TEST_F(RequestLimitsTest, WhatWasChargedTooMuchIsGivenBackAndWhoWaitsIsToldSo) {
+  limits_.Set({.write = {.bytes_per_second = 1000}, .total = {.bytes_per_second = 1000}});
+  ASSERT_TRUE(Take(ring_, RequestKind::kWrite, 1'000'000));
+  ASSERT_FALSE(Take(ring_));
+
+  limits_.Settle(RequestKind::kWrite, 1'000'000, 900);
+  EXPECT_EQ(ring_.turns, 1);
+  EXPECT_TRUE(Take(ring_));
+
+  limits_.Settle(RequestKind::kWrite, 0, 100);
+  EXPECT_EQ(ring_.turns, 1);
+  EXPECT_FALSE(Take(ring_));
+}
+
 TEST_F(RequestLimitsTest, OtherRequestsMoveNoBytes) {
   limits_.Set({.total = {.bytes_per_second = 1}});
   for (int i = 0; i < 1000; ++i) EXPECT_TRUE(Take(ring_, RequestKind::kOther, 4096));

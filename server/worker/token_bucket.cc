@@ -39,6 +39,12 @@ void TokenBucket::Charge(uint64_t tokens) {
   held_ = std::max(held_ - static_cast<Billionths>(tokens) * kToken, -kGreatestDebt);
 }
 
+void TokenBucket::Refund(uint64_t tokens) {
+  // It may hold more than that, for who could not take it in time.
+  const Billionths most = std::max(held_, Capacity());
+  held_ = std::min(held_ + static_cast<Billionths>(tokens) * kToken, most);
+}
+
 TokenBucket::Duration TokenBucket::UntilToken() const {
   if (held_ >= kToken) return Duration::zero();
   const __int128 nanoseconds = (kToken - held_ + per_second_ - 1) / per_second_;

@@ -27,6 +27,8 @@ class TokenBucket {
   // in time what was due.
   void Earn(TimePoint now, Duration overflow = Duration::zero());
   void Charge(uint64_t tokens);
+  // Gives back what was charged too much, as far as the burst allows.
+  void Refund(uint64_t tokens);
   // How long from the last Earn until it holds a whole token; 0 if it does.
   Duration UntilToken() const;
 

@@ -98,6 +98,22 @@ TEST(TokenBucketTest, WhatIsMoreThanTheBurstIsADebtThatIsPaidOff) {
   EXPECT_EQ(TakeAll(bucket), 1u);
 }
 
+TEST(TokenBucketTest, ARefundIsAtMostTheBurst) {
+  TokenBucket bucket(1000, 10, kStart);
+  bucket.Charge(100);
+  bucket.Refund(95);
+  EXPECT_EQ(TakeAll(bucket), 5u);
+
+  bucket.Charge(10);
+  bucket.Refund(UINT64_MAX);
+  EXPECT_EQ(TakeAll(bucket), 10u);
+
+  // Nor does it take away what is held beyond it.
+  bucket.Earn(kStart + milliseconds(40), seconds(1));
+  bucket.Refund(1);
+  EXPECT_EQ(TakeAll(bucket), 40u);
+}
+
 TEST(TokenBucketTest, ATimeBeforeTheLastChangesNothing) {
   TokenBucket bucket(100, 1, kStart);
   bucket.Charge(1);

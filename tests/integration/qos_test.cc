@@ -200,6 +200,55 @@ TEST_F(QosTest, CopiesAreWrites) {
   EXPECT_FALSE(IsAnswered(*guest));
 }
 
+TEST_F(QosTest, CopiesThatAreSentAtOnceAreNotMadeAtOnce) {
+  const auto guest = Mount(MakeExport("web", [](ExportSpec& spec) {
+    spec.mutable_qos()->mutable_total()->set_bytes_per_second(kLeastRate);
+  }));
+  FuseClient fuse(*guest);
+  const uint64_t from = fuse.Lookup(FUSE_ROOT_ID, "megabyte")->As<fuse_entry_out>().nodeid;
+  fuse_copy_file_range_in in{};
+  in.fh_in = fuse.Open(from, O_RDONLY)->As<fuse_open_out>().fh;
+  in.len = kMegabyte;
+  const FuseReply to = *fuse.Create(FUSE_ROOT_ID, "copy", 0644, O_RDWR);
+  fuse_open_out open;
+  std::memcpy(&open, to.body.data() + sizeof(fuse_entry_out), sizeof open);
+  in.nodeid_out = to.As<fuse_entry_out>().nodeid;
+  in.fh_out = open.fh;
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(fuse.Submit(FUSE_COPY_FILE_RANGE, from,
+                            harness::Arguments(std::as_bytes(std::span(&in, 1))),
+                            sizeof(fuse_write_out))
+                    .ok());
+  }
+  guest->Kick(1);
+  ASSERT_TRUE(AwaitAnswer(*guest));
+
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(FuseClient(*guest, 0).Forget(FUSE_ROOT_ID, 0).ok());
+    EXPECT_FALSE(IsAnswered(*guest));
+  }
+}
+
+TEST_F(QosTest, ACopyIsChargedWhatItCopies) {
+  const auto guest = Mount(MakeExport("web", [](ExportSpec& spec) {
+    spec.mutable_qos()->mutable_write()->set_bytes_per_second(kLeastRate);
+  }));
+  FuseClient fuse(*guest);
+  std::ofstream(supervisor_->share("web") + "/small") << std::string(10, 's');
+  const uint64_t from = fuse.Lookup(FUSE_ROOT_ID, "small")->As<fuse_entry_out>().nodeid;
+  const uint64_t from_handle = fuse.Open(from, O_RDONLY)->As<fuse_open_out>().fh;
+  const FuseReply to = *fuse.Create(FUSE_ROOT_ID, "copy", 0644, O_RDWR);
+  fuse_open_out open;
+  std::memcpy(&open, to.body.data() + sizeof(fuse_entry_out), sizeof open);
+  for (int i = 0; i < 10; ++i) {
+    const auto copied =
+        fuse.CopyRange({.node = from, .handle = from_handle},
+                       {.node = to.As<fuse_entry_out>().nodeid, .handle = open.fh}, INT64_MAX);
+    ASSERT_TRUE(copied.ok()) << copied.status();
+    EXPECT_EQ(copied->error, 0);
+  }
+}
+
 TEST_F(QosTest, ForgetsAreServedWhileRequestsWait) {
   const auto guest = Mount(MakeExport("web", LimitReadBytes));
   FuseClient fuse(*guest);
