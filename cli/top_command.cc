@@ -115,6 +115,7 @@ void AddTopCommand(CLI::App& exports, const Options& options, ExitCode& result) 
   const auto arguments = std::make_shared<Arguments>();
   CLI::App& command = *exports.add_subcommand(
       "top", "Show what the exports serve per second, the busiest first, again and again");
+  command.footer("THROTTLED: how many queues waited for the limits of qos, on average.");
   AddSelectionOptions(command, arguments->selection);
   AddTimeoutOption(
       command, "--interval", "From one reading to the next (2s)",
