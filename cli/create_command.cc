@@ -88,6 +88,7 @@ void AddCreateCommand(CLI::App& exports, const Options& options, ExitCode& resul
   AddInodeOptions(command, resource);
   AddTransportOptions(command, resource);
   AddSandboxOptions(command, resource);
+  AddQosOptions(command, resource);
   AddOwnerOptions(command, resource);
   command.callback([request, &options, &result] { result = Create(*request, options); });
 }

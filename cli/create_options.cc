@@ -214,6 +214,22 @@ void AddLimitOptions(Group& group, const std::shared_ptr<v1::Export>& resource) 
                         [limits](uint64_t n) { limits().set_io_write_operations_per_second(n); });
 }
 
+// Those of one rate; `name` is what their names begin with.
+void AddRateOptions(Group& group, const std::string& name, const std::string& operations,
+                    const std::string& bytes, const std::function<v1::Rate*()>& rate) {
+  constexpr char kSizes[] = "10MiB, 512K or 2G";
+  group.Count<uint64_t>("--" + name + "-iops", operations,
+                        [rate](uint64_t n) { rate()->set_operations_per_second(n); });
+  group.Count<uint64_t>("--" + name + "-iops-burst",
+                        "How many may come at once after a pause (a second's worth)",
+                        [rate](uint64_t n) { rate()->set_burst_operations(n); });
+  group.Amount("--" + name + "-bandwidth", "SIZE", bytes + ", at least 4K (no limit)", ParseBytes,
+               kSizes, [rate](uint64_t n) { rate()->set_bytes_per_second(n); });
+  group.Amount("--" + name + "-bandwidth-burst", "SIZE",
+               "How many may come at once after a pause (a second's worth)", ParseBytes, kSizes,
+               [rate](uint64_t n) { rate()->set_burst_bytes(n); });
+}
+
 }  // namespace
 
 void AddDeviceOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
@@ -357,6 +373,18 @@ void AddSandboxOptions(CLI::App& command, const std::shared_ptr<v1::Export>& res
                 resource->mutable_sandbox()->add_drop_capabilities(name);
               });
   AddLimitOptions(group, resource);
+}
+
+void AddQosOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
+  Group group(command, "Limits on the guest's requests");
+  AddRateOptions(group, "read", "READs a second (no limit)", "Bytes a second that they return",
+                 [resource] { return resource->mutable_qos()->mutable_read(); });
+  AddRateOptions(group, "write", "WRITEs and copies a second (no limit)",
+                 "Bytes a second that they write",
+                 [resource] { return resource->mutable_qos()->mutable_write(); });
+  AddRateOptions(group, "total", "Requests of all kinds a second (no limit)",
+                 "Bytes a second that are read and written",
+                 [resource] { return resource->mutable_qos()->mutable_total(); });
 }
 
 }  // namespace fsd::cli

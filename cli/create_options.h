@@ -20,6 +20,7 @@ void AddIdOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource
 void AddInodeOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
 void AddTransportOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
 void AddSandboxOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
+void AddQosOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
 
 }  // namespace fsd::cli
 

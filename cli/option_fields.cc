@@ -13,15 +13,17 @@ namespace {
 
 class Fields {
  public:
-  void Add(const char* name, std::string value) { fields_.emplace_back(name, std::move(value)); }
+  void Add(std::string name, std::string value) {
+    fields_.emplace_back(std::move(name), std::move(value));
+  }
   void AddIfOn(const char* name, bool is_on) {
     if (is_on) Add(name, "yes");
   }
   void AddUse(const char* name, v1::Use use) {
     if (use != v1::USE_UNSPECIFIED) Add(name, ChoiceName(v1::Use_Name(use), "USE_"));
   }
-  void AddLimit(const char* name, uint64_t limit, std::string (*to_text)(uint64_t)) {
-    if (limit != 0) Add(name, to_text(limit));
+  void AddLimit(std::string name, uint64_t limit, std::string (*to_text)(uint64_t)) {
+    if (limit != 0) Add(std::move(name), to_text(limit));
   }
   void AddDuration(const char* name, bool is_set, const google::protobuf::Duration& duration) {
     if (is_set) Add(name, DurationText(duration));
@@ -107,6 +109,13 @@ void AddSandbox(const v1::Sandbox& sandbox, Fields& fields) {
   fields.AddLimit("Io write iops", limits.io_write_operations_per_second(), Decimal);
 }
 
+void AddRate(const std::string& name, const v1::Rate& rate, Fields& fields) {
+  fields.AddLimit(name + " iops", rate.operations_per_second(), Decimal);
+  fields.AddLimit(name + " iops burst", rate.burst_operations(), Decimal);
+  fields.AddLimit(name + " bandwidth", rate.bytes_per_second(), BytesText);
+  fields.AddLimit(name + " bandwidth burst", rate.burst_bytes(), BytesText);
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> OptionFields(const v1::Export& resource) {
@@ -127,7 +136,26 @@ std::vector<std::pair<std::string, std::string>> OptionFields(const v1::Export& 
   }
   if (transport.poll_us() != 0) fields.Add("Poll us", std::to_string(transport.poll_us()));
   AddSandbox(resource.sandbox(), fields);
+  AddRate("Read", resource.qos().read(), fields);
+  AddRate("Write", resource.qos().write(), fields);
+  AddRate("Total", resource.qos().total(), fields);
   return fields.Take();
+}
+
+std::string LimitsText(const v1::Qos& qos) {
+  std::string text;
+  const auto add = [&text](const char* name, const v1::Rate& rate) {
+    const uint64_t operations = rate.operations_per_second();
+    const uint64_t bytes = rate.bytes_per_second();
+    if (operations == 0 && bytes == 0) return;
+    text += (text.empty() ? "" : ", ") + std::string(name);
+    if (operations != 0) text += " " + Decimal(operations) + " iops";
+    if (bytes != 0) text += " " + BytesText(bytes) + "/s";
+  };
+  add("read", qos.read());
+  add("write", qos.write());
+  add("total", qos.total());
+  return text;
 }
 
 std::string ChoiceName(const std::string& name, const std::string& prefix) {

@@ -77,6 +77,11 @@ TEST(OptionFields, EveryOptionIsShownAsCreateTakesIt) {
         io_write_operations_per_second: 200
       }
     }
+    qos {
+      read { operations_per_second: 1000 burst_operations: 50 }
+      write { bytes_per_second: 10485760 }
+      total { operations_per_second: 2000 bytes_per_second: 1073741824 burst_bytes: 1 }
+    }
   )");
 
   EXPECT_THAT(
@@ -98,7 +103,20 @@ TEST(OptionFields, EveryOptionIsShownAsCreateTakesIt) {
           Pair("Add cap", "CAP_BPF, CAP_LINUX_IMMUTABLE"), Pair("Drop cap", "CAP_MKNOD"),
           Pair("Memory limit", "512M"), Pair("Open files limit", "4096"),
           Pair("Threads limit", "64"), Pair("Cpu limit", "0.5"), Pair("Io read bps", "1M"),
-          Pair("Io write bps", "1000"), Pair("Io read iops", "100"), Pair("Io write iops", "200")));
+          Pair("Io write bps", "1000"), Pair("Io read iops", "100"), Pair("Io write iops", "200"),
+          Pair("Read iops", "1000"), Pair("Read iops burst", "50"), Pair("Write bandwidth", "10M"),
+          Pair("Total iops", "2000"), Pair("Total bandwidth", "1G"),
+          Pair("Total bandwidth burst", "1")));
+}
+
+TEST(LimitsText, HasWhatIsLimited) {
+  v1::Qos qos;
+  EXPECT_EQ(LimitsText(qos), "");
+  qos.mutable_read()->set_operations_per_second(1000);
+  qos.mutable_read()->set_bytes_per_second(10485760);
+  qos.mutable_total()->set_operations_per_second(2000);
+  qos.mutable_total()->set_burst_operations(7);
+  EXPECT_EQ(LimitsText(qos), "read 1000 iops 10M/s, total 2000 iops");
 }
 
 TEST(ChoiceName, IsTheValuesNameInLowerCase) {

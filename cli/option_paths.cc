@@ -11,7 +11,7 @@ struct OptionPath {
   std::string_view path;
 };
 
-constexpr std::array<OptionPath, 48> kPaths = {{
+constexpr std::array<OptionPath, 60> kPaths = {{
     {"--advertise-tag", "advertise_tag"},
     {"--socket-uid", "socket.uid"},
     {"--socket-gid", "socket.gid"},
@@ -58,6 +58,18 @@ constexpr std::array<OptionPath, 48> kPaths = {{
     {"--io-write-bps", "sandbox.limits.io_write_bytes_per_second"},
     {"--io-read-iops", "sandbox.limits.io_read_operations_per_second"},
     {"--io-write-iops", "sandbox.limits.io_write_operations_per_second"},
+    {"--read-iops", "qos.read.operations_per_second"},
+    {"--read-bandwidth", "qos.read.bytes_per_second"},
+    {"--read-iops-burst", "qos.read.burst_operations"},
+    {"--read-bandwidth-burst", "qos.read.burst_bytes"},
+    {"--write-iops", "qos.write.operations_per_second"},
+    {"--write-bandwidth", "qos.write.bytes_per_second"},
+    {"--write-iops-burst", "qos.write.burst_operations"},
+    {"--write-bandwidth-burst", "qos.write.burst_bytes"},
+    {"--total-iops", "qos.total.operations_per_second"},
+    {"--total-bandwidth", "qos.total.bytes_per_second"},
+    {"--total-iops-burst", "qos.total.burst_operations"},
+    {"--total-bandwidth-burst", "qos.total.burst_bytes"},
     {"--owner-system", "owner.system"},
     {"--owner-vm", "owner.vm_id"},
 }};

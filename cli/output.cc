@@ -175,8 +175,8 @@ std::string ExportTable(const std::vector<v1::Export>& exports, const Style& sty
   std::vector<std::string> heading = {"NAME", "STATE", "TAG", "SOURCE", "SOCKET"};
   const bool wide = style.format == Format::kWide;
   if (wide) {
-    for (const char* name : {"CACHE", "AGE", "WORKER", "RESTARTS", "OPEN", "INODES", "OWNER",
-                             "LABELS", "CONDITIONS"}) {
+    for (const char* name : {"CACHE", "AGE", "WORKER", "RESTARTS", "OPEN", "INODES", "LIMITS",
+                             "OWNER", "LABELS", "CONDITIONS"}) {
       heading.emplace_back(name);
     }
   }
@@ -197,7 +197,8 @@ std::string ExportTable(const std::vector<v1::Export>& exports, const Style& sty
             AgeText(std::chrono::duration_cast<std::chrono::seconds>(age)),
             std::to_string(status.worker_pid()), std::to_string(status.restarts()),
             std::to_string(status.open_files()), std::to_string(status.inodes()),
-            OrDash(std::move(owner_text)), OrDash(LabelsText(resource)),
+            OrDash(LimitsText(resource.qos())), OrDash(std::move(owner_text)),
+            OrDash(LabelsText(resource)),
             Colored(OrDash(Reasons(status)), Color::kYellow, style)}) {
         row.push_back(std::move(cell));
       }

@@ -39,6 +39,12 @@ TEST(ExportTable, HasARowForEachExport) {
             "exports/web  LISTENING  web  /srv/web  /run/fsd/exports/web.sock\n");
 }
 
+TEST(ExportTable, TheWideOneHasTheLimits) {
+  v1::Export resource = Web();
+  resource.mutable_qos()->mutable_write()->set_bytes_per_second(4096);
+  EXPECT_THAT(ExportTable({resource}, {.format = Format::kWide}, {}), HasSubstr("  write 4K/s  "));
+}
+
 TEST(ExportFields, ShowsTheSpecificationAndWhatGoesOn) {
   v1::Export resource = Web();
   (*resource.mutable_labels())["b"] = "2";

@@ -23,6 +23,11 @@ std::optional<uint64_t> ParseNumber(std::string_view text) {
 
 std::optional<uint64_t> ParseBytes(std::string_view text) {
   unsigned shift = 0;
+  // "iB" says only what is meant anyway.
+  if (text.size() > 2 && text.ends_with("iB") &&
+      kUnits.find(text[text.size() - 3]) != std::string_view::npos) {
+    text.remove_suffix(2);
+  }
   if (!text.empty()) {
     const size_t unit = kUnits.find(text.back());
     if (unit != std::string_view::npos) {

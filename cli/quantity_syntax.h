@@ -9,8 +9,8 @@
 
 namespace fsd::cli {
 
-// Digits and perhaps K, M, G or T, each 1024 times the one before; nothing else. Absent too if it
-// is more than 64 bits hold.
+// Digits and perhaps K, M, G or T, also as KiB and so on, each 1024 times the one before; nothing
+// else. Absent too if it is more than 64 bits hold.
 std::optional<uint64_t> ParseBytes(std::string_view text);
 // In the largest unit of which it is a whole number.
 std::string BytesText(uint64_t bytes);

@@ -21,7 +21,8 @@ TEST_P(GoodBytes, AreReadAndShown) {
 INSTANTIATE_TEST_SUITE_P(
     Amounts, GoodBytes,
     testing::Values(Case{"0", 0, "0"}, Case{"1", 1, "1"}, Case{"1024", 1024, "1K"},
-                    Case{"512M", 536870912, "512M"}, Case{"1536K", 1572864, "1536K"},
+                    Case{"512M", 536870912, "512M"}, Case{"10MiB", 10485760, "10M"},
+                    Case{"1KiB", 1024, "1K"}, Case{"1536K", 1572864, "1536K"},
                     Case{"2G", 2147483648, "2G"}, Case{"1024G", 1099511627776, "1T"},
                     Case{"16777215T", 18446742974197923840u, "16777215T"},
                     Case{"18446744073709551615", UINT64_MAX, "18446744073709551615"}));
@@ -32,7 +33,8 @@ TEST_P(BadBytes, AreRefused) { EXPECT_FALSE(ParseBytes(GetParam()).has_value());
 
 INSTANTIATE_TEST_SUITE_P(Amounts, BadBytes,
                          testing::Values("", "M", "-1", "+1", " 1", "1 ", "1.5M", "1m", "1MB",
-                                         "1MiB", "0x1", "16777216T", "18446744073709551616"));
+                                         "1iB", "iB", "MiB", "1Mi", "1MiBiB", "0x1", "16777216T",
+                                         "18446744073709551616"));
 
 class GoodMillionths : public testing::TestWithParam<Case> {};
 

@@ -101,6 +101,7 @@ Rates RatesBetween(const v1::ExportStats& before, const v1::ExportStats& now) {
   rates.bytes_read = rate(before.bytes_read(), now.bytes_read());
   rates.bytes_written = rate(before.bytes_written(), now.bytes_written());
   rates.slow = rate(before.slow_requests(), now.slow_requests());
+  rates.throttled = rate(before.throttled_nanoseconds(), now.throttled_nanoseconds()) / 1e9;
   if (fresh.operations > old.operations) {
     rates.mean_latency_ns = static_cast<double>(fresh.nanoseconds - old.nanoseconds) /
                             static_cast<double>(fresh.operations - old.operations);

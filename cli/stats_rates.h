@@ -26,6 +26,7 @@ struct Rates {
   double bytes_read = 0;
   double bytes_written = 0;
   double slow = 0;
+  double throttled = 0;        // queues that waited because of limits, on average
   double mean_latency_ns = 0;  // of the requests between
 };
 

@@ -28,6 +28,15 @@ TEST(RatesBetween, ArePerSecond) {
   EXPECT_DOUBLE_EQ(rates.mean_latency_ns, 2000);
 }
 
+TEST(RatesBetween, CountTheQueuesThatWereThrottled) {
+  v1::ExportStats before = Reading(100, 1000, 0);
+  v1::ExportStats now = Reading(102, 1400, 0);
+  before.set_throttled_nanoseconds(1'000'000'000);
+  now.set_throttled_nanoseconds(4'000'000'000);
+
+  EXPECT_DOUBLE_EQ(RatesBetween(before, now).throttled, 1.5);
+}
+
 TEST(RatesBetween, AreNoneOfCountersThatDoNotContinue) {
   v1::ExportStats other = Reading(102, 1400, 4096);
   other.set_uid("2");

@@ -58,6 +58,8 @@ std::string StatsText(const v1::ExportStats& stats, const Style& style) {
       {"Restarts", std::to_string(stats.restarts())},
       {"Slow requests",
        std::to_string(stats.slow_requests()) + ", now " + SlowText(stats.slow_request_threshold())},
+      {"Throttled", LatencyText(static_cast<double>(stats.throttled_nanoseconds())) +
+                        " of waiting for the limits of qos"},
   });
   std::vector<v1::OpcodeStats> opcodes(stats.opcodes().begin(), stats.opcodes().end());
   std::stable_sort(opcodes.begin(), opcodes.end(),

@@ -23,12 +23,14 @@ TEST(StatsText, HasTheMostUsedOperationFirst) {
   v1::ExportStats stats;
   stats.set_name("exports/web");
   stats.set_bytes_read(4096);
+  stats.set_throttled_nanoseconds(1'500'000'000);
   AddOpcode(stats, "LOOKUP", 5);
   v1::ErrnoCount& error = *AddOpcode(stats, "READ", 12).add_errors();
   error.set_name("EIO");
   error.set_requests(3);
 
   EXPECT_THAT(StatsText(stats, {}), HasSubstr("Bytes read:     4096\n"));
+  EXPECT_THAT(StatsText(stats, {}), HasSubstr("1.50s of waiting for the limits of qos\n"));
   EXPECT_THAT(StatsText(stats, {}),
               HasSubstr("\n"
                         "OPERATION  REQUESTS  ERRORS  MEAN    P50     P99     MAX\n"

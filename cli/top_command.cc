@@ -69,7 +69,7 @@ std::string TopTable(const Readings& before, const Readings& now, const Style& s
          {Printable(name), StateText(reading.resource.status().state(), style),
           RateText(rates.operations), BytesRateText(rates.bytes_read),
           BytesRateText(rates.bytes_written), LatencyText(rates.mean_latency_ns),
-          RateText(rates.errors), RateText(rates.slow),
+          RateText(rates.errors), RateText(rates.slow), RateText(rates.throttled),
           std::to_string(reading.stats.inflight_requests()),
           std::to_string(reading.stats.open_files()), std::to_string(reading.stats.inodes())}});
   }
@@ -78,7 +78,7 @@ std::string TopTable(const Readings& before, const Readings& now, const Style& s
   std::vector<std::vector<std::string>> cells;
   for (auto& [operations, row] : rows) cells.push_back(std::move(row));
   return HeadedTable({"NAME", "STATE", "OP/s", "READ/s", "WRITE/s", "LATENCY", "ERR/s", "SLOW/s",
-                      "INFLIGHT", "OPEN", "INODES"},
+                      "THROTTLED", "INFLIGHT", "OPEN", "INODES"},
                      cells, style);
 }
 
@@ -115,6 +115,7 @@ void AddTopCommand(CLI::App& exports, const Options& options, ExitCode& result) 
   const auto arguments = std::make_shared<Arguments>();
   CLI::App& command = *exports.add_subcommand(
       "top", "Show what the exports serve per second, the busiest first, again and again");
+  command.footer("THROTTLED: how many queues waited for the limits of qos, on average.");
   AddSelectionOptions(command, arguments->selection);
   AddTimeoutOption(
       command, "--interval", "From one reading to the next (2s)",

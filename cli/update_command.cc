@@ -109,6 +109,7 @@ void AddUpdateCommand(CLI::App& exports, const Options& options, ExitCode& resul
   AddInodeOptions(command, resource);
   AddTransportOptions(command, resource);
   AddSandboxOptions(command, resource);
+  AddQosOptions(command, resource);
   AddOwnerOptions(command, resource);
   command
       .add_option("--remove-label", arguments->removed_labels,

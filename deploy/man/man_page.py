@@ -11,6 +11,8 @@ import subprocess
 import sys
 
 ENTRY = re.compile(r"  (?! )(.+?)(?:  +(\S.*)|\s*)$")
+# One whose name ends where descriptions begin: one space is left.
+FULL_ENTRY = re.compile(r"  (-\S.{24}\S) ([A-Z]\S* .*)$")
 
 
 def roff(text):
@@ -34,7 +36,7 @@ class Help:
 
     def _take(self, line):
         title = re.fullmatch(r"(\S[^:]*):", line)
-        entry = ENTRY.fullmatch(line)
+        entry = FULL_ENTRY.fullmatch(line) or ENTRY.fullmatch(line)
         if line.startswith("Usage: "):
             self.usage = line[len("Usage: "):]
         elif title and not self.footer:

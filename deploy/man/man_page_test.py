@@ -23,6 +23,8 @@ class ManPageTest(unittest.TestCase):
         self.assertIn("server check", sections)
         self.assertRegex(sections["export create"], r"\n\.B --attr-timeout DURATION\nHow long it may keep")
         self.assertRegex(sections["export create"], r"\n\.B --cache never\|auto\|metadata\|always\nHow long")
+        # Its name leaves one space before the description.
+        self.assertRegex(sections["export create"], r"\n\.B --read-bandwidth-burst SIZE\nHow many may")
         self.assertRegex(page, r"\n\.B --server ADDRESS")
 
     def test_fsd_has_its_options(self):

@@ -13,6 +13,7 @@
 #include "server/control/export_name.h"
 #include "server/control/field_checks.h"
 #include "server/control/id_mapping_validation.h"
+#include "server/control/qos_validation.h"
 #include "server/control/sandbox_validation.h"
 #include "server/control/semantics_validation.h"
 #include "server/control/served_export_fields.h"
@@ -127,6 +128,7 @@ class Checker : public FieldChecks {
     Inodes(resource.inodes());
     Transport(resource.transport());
     CheckSandbox(resource, *this);
+    CheckQos(resource.qos(), *this);
   }
 
  private:

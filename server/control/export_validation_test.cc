@@ -86,10 +86,11 @@ TEST(ValidateCreate, AllThatIsWrongIsNamedAtOnce) {
   resource.mutable_socket()->set_path("/" + std::string(107, 's'));
   resource.mutable_socket()->set_uid(0xffffffff);
   resource.mutable_socket()->set_mode(04755);
-  resource.mutable_qos()->mutable_read()->set_bytes_per_second(1);
+  resource.mutable_transport()->set_max_queue_size(64);
+  resource.mutable_qos()->mutable_read()->set_burst_bytes(1);
 
   EXPECT_THAT(ValidateCreate(request),
-              ElementsAre(Violation("export.qos.read.bytes_per_second", v1::FIELD_NOT_SERVED),
+              ElementsAre(Violation("export.transport.max_queue_size", v1::FIELD_NOT_SERVED),
                           Violation("export_id", v1::FIELD_INVALID),
                           Violation("request_id", v1::FIELD_INVALID),
                           Violation("export.labels[\"-a\"]", v1::FIELD_INVALID),
@@ -99,7 +100,8 @@ TEST(ValidateCreate, AllThatIsWrongIsNamedAtOnce) {
                           Violation("export.tag", v1::FIELD_INVALID),
                           Violation("export.socket.path", v1::SOCKET_PATH_TOO_LONG),
                           Violation("export.socket.uid", v1::FIELD_INVALID),
-                          Violation("export.socket.mode", v1::FIELD_INVALID)));
+                          Violation("export.socket.mode", v1::FIELD_INVALID),
+                          Violation("export.qos.read.burst_bytes", v1::FIELD_INVALID)));
 }
 
 TEST(ValidateCreate, AnUnknownCachePolicyIsNotServed) {

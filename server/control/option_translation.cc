@@ -201,6 +201,26 @@ v1::Sandbox ToSandbox(const ExportSpec& spec) {
   return sandbox;
 }
 
+template <typename To, typename From>
+To CopyRate(const From& from) {
+  To to;
+  to.set_operations_per_second(from.operations_per_second());
+  to.set_bytes_per_second(from.bytes_per_second());
+  to.set_burst_operations(from.burst_operations());
+  to.set_burst_bytes(from.burst_bytes());
+  return to;
+}
+
+// Without rates that say nothing: they are as if they were not there.
+template <typename To, typename Rate, typename From>
+To CopyQos(const From& from) {
+  To to;
+  if (from.read().ByteSizeLong() > 0) *to.mutable_read() = CopyRate<Rate>(from.read());
+  if (from.write().ByteSizeLong() > 0) *to.mutable_write() = CopyRate<Rate>(from.write());
+  if (from.total().ByteSizeLong() > 0) *to.mutable_total() = CopyRate<Rate>(from.total());
+  return to;
+}
+
 }  // namespace
 
 void OptionsToSpec(const v1::Export& resource, ExportSpec& spec) {
@@ -212,6 +232,8 @@ void OptionsToSpec(const v1::Export& resource, ExportSpec& spec) {
   spec.set_request_queues(resource.transport().request_queues());
   spec.set_poll_us(resource.transport().poll_us());
   SandboxToSpec(resource.sandbox(), spec);
+  auto qos = CopyQos<ExportSpec::Qos, ExportSpec::Rate>(resource.qos());
+  if (qos.ByteSizeLong() > 0) *spec.mutable_qos() = std::move(qos);
 }
 
 void OptionsToExport(const ExportSpec& spec, v1::Export& resource) {
@@ -226,6 +248,8 @@ void OptionsToExport(const ExportSpec& spec, v1::Export& resource) {
   if (transport.ByteSizeLong() > 0) *resource.mutable_transport() = std::move(transport);
   v1::Sandbox sandbox = ToSandbox(spec);
   if (sandbox.ByteSizeLong() > 0) *resource.mutable_sandbox() = std::move(sandbox);
+  auto qos = CopyQos<v1::Qos, v1::Rate>(spec.qos());
+  if (qos.ByteSizeLong() > 0) *resource.mutable_qos() = std::move(qos);
 }
 
 }  // namespace fsd::control

@@ -58,6 +58,18 @@ std::span<const std::string> ServedExportFields() {
       "sandbox.limits.io_write_bytes_per_second",
       "sandbox.limits.io_read_operations_per_second",
       "sandbox.limits.io_write_operations_per_second",
+      "qos.read.operations_per_second",
+      "qos.read.bytes_per_second",
+      "qos.read.burst_operations",
+      "qos.read.burst_bytes",
+      "qos.write.operations_per_second",
+      "qos.write.bytes_per_second",
+      "qos.write.burst_operations",
+      "qos.write.burst_bytes",
+      "qos.total.operations_per_second",
+      "qos.total.bytes_per_second",
+      "qos.total.burst_operations",
+      "qos.total.burst_bytes",
   };
   return fields;
 }

@@ -66,6 +66,7 @@ v1::ExportStats ToStats(const supervisor::ExportSample& sample,
   stats.set_slow_requests(counts.slow);
   SetDuration(static_cast<uint64_t>(absl::ToInt64Nanoseconds(sample.slow_request)),
               *stats.mutable_slow_request_threshold());
+  stats.set_throttled_nanoseconds(counts.throttled_nanoseconds);
   return stats;
 }
 

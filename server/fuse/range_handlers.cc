@@ -24,10 +24,12 @@ void ReplySought(Request& request, uint64_t offset) {
 
 void ReplyCopied32(Request& request, uint64_t bytes) {
   if (bytes > kMaxCopyOf32Bits) return request.ReplyError(Errno(EIO));
+  request.NoteContents(bytes);
   request.Reply(fuse_write_out{.size = static_cast<uint32_t>(bytes), .padding = 0});
 }
 
 void ReplyCopied64(Request& request, uint64_t bytes) {
+  request.NoteContents(bytes);
   request.Reply(CopyFileRangeOut{.bytes_copied = bytes});
 }
 

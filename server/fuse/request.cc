@@ -74,6 +74,12 @@ void Request::ReadHeader() {
   unique = header_.unique;
 }
 
+uint64_t Request::CopyLengthAtAGlance() const {
+  IovecCursor body = body_;
+  fuse_copy_file_range_in in{};
+  return body.CopyOut(&in, sizeof in) == sizeof in ? in.len : 0;
+}
+
 void Request::SetRoute(Mount& mount, const OpcodeRow* row) {
   mount_ = &mount;
   row_ = row;

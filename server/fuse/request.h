@@ -58,6 +58,10 @@ class Request : public backends::CallState {
   // Session::Prepare. Zero where the chain was too short to hold it.
   const fuse_in_header& header() const { return header_; }
 
+  // Of a COPY_FILE_RANGE that is prepared, how many bytes it asks for; 0 if it is too short to say.
+  // An estimate only: the arguments are the guest's until they are copied, when it is served.
+  uint64_t CopyLengthAtAGlance() const;
+
   // Once replied: bytes from the reply's first on that may have been written besides the reply. An
   // operation that fails may have filled some of what it was lent.
   size_t touched_bytes() const {
@@ -65,7 +69,7 @@ class Request : public backends::CallState {
   }
 
   // Once replied: the errno that the reply carries, 0 if none; and how many bytes of a file's
-  // contents were read or written.
+  // contents were read, written or copied.
   int reply_error() const { return reply_error_; }
   size_t content_bytes() const { return content_bytes_; }
 
@@ -110,7 +114,7 @@ class Request : public backends::CallState {
   DirentPacker& PackEntriesPlus(size_t bytes);
   size_t packed_bytes() const { return packer_.bytes_packed(); }
 
-  // To be said before the reply of a READ or WRITE.
+  // To be said before the reply of a READ, WRITE or COPY_FILE_RANGE.
   void NoteContents(size_t bytes) { content_bytes_ = bytes; }
 
   // --- the reply; exactly one of these ---

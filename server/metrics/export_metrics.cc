@@ -89,6 +89,11 @@ void AddExport(const supervisor::ExportSample& sample, const telemetry::ExportCo
           counts.bytes_written);
   counter("fsd_export_slow_requests_total",
           "Requests that took longer than the threshold of slow requests.", counts.slow);
+  families.Counter("fsd_export_throttled_seconds_total",
+                   "How long queues that had requests have waited because of qos, all of them "
+                   "together.",
+                   {{"export", id}},
+                   static_cast<double>(counts.throttled_nanoseconds) * kNanosecond);
   gauge("fsd_export_inflight_requests", "Requests that were taken and are not answered yet.",
         counts.inflight);
   gauge("fsd_export_open_files", "Files and directories that the guest has open.",

@@ -52,6 +52,17 @@ TEST(ExportMetrics, AHistogramsBucketsAreCumulativeAndEndWithAll) {
   FAIL() << "no histogram";
 }
 
+TEST(ExportMetrics, ThrottledTimeIsInSeconds) {
+  telemetry::ExportCounts counts;
+  counts.throttled_nanoseconds = 1'500'000'000;
+  for (const prometheus::MetricFamily& family : Web(counts)) {
+    if (family.name != "fsd_export_throttled_seconds_total") continue;
+    EXPECT_DOUBLE_EQ(family.metric.at(0).counter.value, 1.5);
+    return;
+  }
+  FAIL() << "no such metric";
+}
+
 TEST(ExportMetrics, NamesAreAsPrometheusWantsThem) {
   telemetry::ExportCounts counts;
   counts.opcodes[15].requests = 1;

@@ -23,6 +23,10 @@ os::SocketAccess AccessOf(const internal::ExportSpec& spec) {
           .mode = static_cast<mode_t>(spec.socket_mode())};
 }
 
+bool IsSame(const internal::ExportSpec::Qos& a, const internal::ExportSpec::Qos& b) {
+  return a.SerializeAsString() == b.SerializeAsString();
+}
+
 // In the runtime directory every dead socket is one of ours.
 ExportSocket::IfDead IfDeadFor(const Config& config, const internal::ExportSpec& spec) {
   return IsSameOrBelow(spec.socket_path(), config.runtime_dir) ? ExportSocket::IfDead::kReplace
@@ -142,7 +146,9 @@ void Export::Update(internal::ExportRecord record,
                     const std::vector<std::string_view>& for_next_worker) {
   const bool relimit =
       record.spec().limits().SerializeAsString() != record_.spec().limits().SerializeAsString();
+  const bool same_qos = IsSame(record.spec().qos(), record_.spec().qos());
   record_ = std::move(record);
+  if (!same_qos && worker_ != nullptr) worker_->SetQos(record_.spec().qos());
   // An adopted worker's come once it has been adopted and its source is open.
   if (relimit && worker_ != nullptr && !adopting_ && source_.valid()) Relimit();
   // Without a worker, the next one is on the way, or there will be none.
@@ -194,8 +200,12 @@ bool Export::worker_knows_draining() const {
           status_.draining() == draining_);
 }
 
-bool Export::next_front_end_has_updates() const {
-  return awaited_changes_.empty() || worker_ == nullptr || exchanging_ || status_.retiring();
+bool Export::updates_are_known() const {
+  // Whoever is not there yet, or not any more, is followed by one whose specification has them.
+  if (worker_ == nullptr || exchanging_ || stopping_) return true;
+  if (!awaited_changes_.empty() && !status_.retiring()) return false;
+  return status_.state() == internal::WorkerStatus::STATE_UNSPECIFIED ||
+         IsSame(status_.qos(), record_.spec().qos());
 }
 
 void Export::TellLogLevel() {

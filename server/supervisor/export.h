@@ -121,8 +121,8 @@ class Export {
   // Replaces the record. Limits hold at once, or are reported. What only the next worker can do is
   // done as soon as no front-end is connected: `for_next_worker`, the names of its fields.
   void Update(internal::ExportRecord record, const std::vector<std::string_view>& for_next_worker);
-  // Whether it is sure, as the worker knows that it is to retire.
-  bool next_front_end_has_updates() const;
+  // Whether it is sure, as the worker knows that it is to retire, and has the limits that are live.
+  bool updates_are_known() const;
   // The worker is told the surroundings' level, or threshold.
   void TellLogLevel();
   void TellSlowRequest();

@@ -64,6 +64,7 @@ absl::Status Export::OnHandover(Handover handover) {
   worker_->SetDraining(draining_);
   worker_->SetLogLevel(surroundings_.log_level);
   worker_->SetSlowRequest(surroundings_.slow_request_nanos);
+  worker_->SetQos(record_.spec().qos());
   if (!taken.outdated.empty()) AwaitChanges(taken.outdated);
   if (source_.valid()) CompareSource();
   return absl::OkStatus();

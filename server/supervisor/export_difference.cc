@@ -108,6 +108,7 @@ constexpr Field kFields[] = {
      ClearLimit<&Limits::clear_io_read_operations_per_second>},
     {"sandbox.limits.io_write_operations_per_second", ChangeEffect::kLive,
      ClearLimit<&Limits::clear_io_write_operations_per_second>},
+    {"qos", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_qos(); }},
     {"owner.system", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_owner_system(); }},
     {"owner.vm_id", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_owner_vm_id(); }},
     {"labels", ChangeEffect::kLive, [](ExportSpec& s) { s.clear_labels(); }},

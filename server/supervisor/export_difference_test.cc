@@ -95,6 +95,10 @@ TEST(ChangedFieldsTest, SayWhenTheyTakeEffect) {
   after = WebSpec();
   after.set_owner_vm_id("7");
   EXPECT_EQ(ChangedFields(WebSpec(), after).at(0).effect, ChangeEffect::kLive);
+  after = WebSpec();
+  after.mutable_qos()->mutable_read()->set_burst_bytes(7);
+  EXPECT_EQ(ChangedFields(WebSpec(), after).at(0).name, "qos");
+  EXPECT_EQ(ChangedFields(WebSpec(), after).at(0).effect, ChangeEffect::kLive);
 }
 
 TEST(ChangedFieldsTest, EachLimitIsAFieldOfItsOwn) {

@@ -6,8 +6,8 @@
 // A record is written beside its place and renamed: after Save every later supervisor finds it, and
 // before there is nothing of it. After Sync it survives a crash of the host too; one between the
 // two may leave what cannot be read. Replace does both in the order that leaves the old record or
-// the new one, whenever the host crashes. What cannot be read is set aside as ID.damaged and named in
-// the log, never deleted.
+// the new one, whenever the host crashes. What cannot be read is set aside as ID.damaged and named
+// in the log, never deleted.
 //
 // For one thread. Errors carry STATE_UNAVAILABLE.
 #ifndef FSD_SERVER_SUPERVISOR_EXPORT_STORE_H_

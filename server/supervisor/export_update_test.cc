@@ -67,6 +67,42 @@ TEST_F(ExportUpdateTest, WhatIsRecordedOnlyIsLiveAndLeavesTheWorkerAlone) {
                    [](const ExportView& view) { return view.record.spec().owner_vm_id() == "7"; });
 }
 
+TEST_F(ExportUpdateTest, LimitsAreLiveAndAnsweredWhenTheWorkerHasThem) {
+  auto& supervisor = Start();
+  const pid_t worker = supervisor.Create(SpecOf("web"))->worker_pid;
+  const os::UniqueFd front_end = Connect("web");
+
+  for (const uint64_t limit : {4096, 0, 8192}) {
+    const auto updated =
+        supervisor.Update("web", By([limit](ExportSpec& spec) {
+                            spec.clear_qos();
+                            if (limit == 0) return;
+                            spec.mutable_qos()->mutable_read()->set_bytes_per_second(limit);
+                          }));
+    ASSERT_TRUE(updated.ok()) << updated.status();
+    EXPECT_EQ(updated->changed.at(0).effect, ChangeEffect::kLive);
+    EXPECT_EQ(updated->view.worker.qos().read().bytes_per_second(), limit);
+  }
+  EXPECT_TRUE(Answers(front_end));
+  EXPECT_EQ(supervisor.Get("web")->worker_pid, worker);
+}
+
+TEST_F(ExportUpdateTest, AWorkerThatFollowsHasTheLimits) {
+  auto& supervisor = Start();
+  const pid_t worker = supervisor.Create(SpecOf("web"))->worker_pid;
+  ASSERT_TRUE(supervisor
+                  .Update("web", By([](ExportSpec& spec) {
+                            spec.mutable_qos()->mutable_total()->set_operations_per_second(7);
+                          }))
+                  .ok());
+
+  const auto restarted = supervisor.RestartWorker("web");
+
+  ASSERT_TRUE(restarted.ok()) << restarted.status();
+  EXPECT_NE(restarted->worker_pid, worker);
+  EXPECT_EQ(restarted->worker.qos().total().operations_per_second(), 7u);
+}
+
 TEST_F(ExportUpdateTest, AnIdleExportsWorkerIsExchangedForWhatItReadsAtItsStart) {
   auto& supervisor = Start();
   const pid_t worker = supervisor.Create(SpecOf("web"))->worker_pid;

@@ -41,8 +41,8 @@ struct ExportView {
   std::vector<Condition> conditions;
   // The latest failure; stays when its condition does not.
   std::optional<Condition> last_failure;
-  pid_t worker_pid = 0;   // the keeper's, in the supervisor's pid namespace; 0 if none runs
-  uint64_t restarts = 0;  // of the worker, as far as its supervisors knew
+  pid_t worker_pid = 0;           // the keeper's, in the supervisor's pid namespace; 0 if none runs
+  uint64_t restarts = 0;          // of the worker, as far as its supervisors knew
   internal::WorkerStatus worker;  // last reported
   bool gone = false;              // the last view of an export that has been removed
 };

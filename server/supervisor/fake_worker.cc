@@ -83,6 +83,7 @@ class FakeWorker {
   bool devices_refused_ = false;
   WorkerStatus::State state_ = WorkerStatus::STATE_LISTENING;
   bool draining_ = spec_.draining();
+  internal::ExportSpec::Qos qos_ = spec_.spec().qos();
   bool retiring_ = false;
   int64_t connections_ = 0;
   bool ready_ = false;
@@ -153,6 +154,7 @@ void FakeWorker::Status(WorkerStatus::State state) {
   FromWorker message;
   message.mutable_status()->set_draining(draining_);
   message.mutable_status()->set_retiring(retiring_);
+  if (qos_.ByteSizeLong() > 0) *message.mutable_status()->mutable_qos() = qos_;
   if (front_end_.valid()) {
     message.mutable_status()->mutable_connection()->set_since_unix_nanos(connections_);
   }
@@ -236,6 +238,10 @@ void FakeWorker::OnMessage() {
   if ((*message)->has_list_inflight()) Inflight((*message)->list_inflight().number());
   if ((*message)->has_set_draining()) {
     draining_ = (*message)->set_draining().draining();
+    Status(state_);
+  }
+  if ((*message)->has_set_qos()) {
+    qos_ = (*message)->set_qos().qos();
     Status(state_);
   }
   if ((*message)->has_disconnect() && !Is("clings")) {

@@ -137,7 +137,7 @@ void Maintenance::OnNotDisconnected(const std::string& id) {
 }
 
 void Maintenance::AwaitUpdate(Export& updated, Done done) {
-  AwaitWorker(updated, &Export::next_front_end_has_updates, std::move(done));
+  AwaitWorker(updated, &Export::updates_are_known, std::move(done));
 }
 
 void Maintenance::AwaitWorker(Export& changed, bool (Export::*knows)() const, Done done) {

@@ -78,7 +78,8 @@ class Supervisor {
   virtual void DeleteExport(ExportTarget target, Deletion deletion, StatusCallback done) = 0;
 
   // `change` runs on Run's thread and must not block. Answers when the new record is on disk and
-  // the next front-end will be served as it says; see export_update.h.
+  // the next front-end will be served as it says, the present one as far as it is live; see
+  // export_update.h.
   virtual void UpdateExport(std::string id, SpecChange change, bool validate_only,
                             Callback<UpdatedExport> done) = 0;
   // See maintenance.h.

@@ -116,9 +116,8 @@ void BecomeRoot(ChildPlan& plan) {
     if (signal == SIGKILL || signal == SIGSTOP) continue;
     ::syscall(SYS_rt_sigaction, signal, &kDefault, nullptr, kKernelSigsetBytes);
   }
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  constexpr uint64_t kNoSignals = 0;
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &kNoSignals, nullptr, kKernelSigsetBytes);
   // By its descriptor: whom it runs as need not be able to search the directories above it.
   ::syscall(SYS_execveat, binary, "", plan.arguments.data(), plan.environment.data(),
             AT_EMPTY_PATH);

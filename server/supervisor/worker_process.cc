@@ -137,6 +137,12 @@ void WorkerProcess::SetDraining(bool draining) {
   Tell(message);
 }
 
+void WorkerProcess::SetQos(const internal::ExportSpec::Qos& qos) {
+  internal::ToWorker message;
+  *message.mutable_set_qos()->mutable_qos() = qos;
+  Tell(message);
+}
+
 void WorkerProcess::Disconnect() {
   internal::ToWorker message;
   message.mutable_disconnect();

@@ -98,6 +98,7 @@ class WorkerProcess {
   void SetLogLevel(telemetry::LogLevel level);
   void SetSlowRequest(int64_t nanoseconds);
   void SetDraining(bool draining);
+  void SetQos(const internal::ExportSpec::Qos& qos);
   void Disconnect();
   void Retire();
   // Its answer comes as on_inflight, with the same number.

@@ -66,6 +66,7 @@ ErrnoOr<ExportCounts> ReadCounters(int fd, size_t queues) {
     sum.bytes_written += Value(totals[queue].bytes_written);
     sum.slow += Value(totals[queue].slow);
     sum.errors_beyond += Value(totals[queue].errors_beyond);
+    sum.throttled_nanoseconds += Value(totals[queue].throttled_nanoseconds);
     if (taken == 0) continue;
     FSD_RETURN_IF_ERRNO(ReadAt(fd, tables.get(), sizeof(QueueTables),
                                offsetof(CounterFile, tables) + queue * sizeof(QueueTables)));

@@ -29,6 +29,7 @@ struct ExportCounts {
   uint64_t inflight = 0;
   uint64_t slow = 0;
   uint64_t errors_beyond = 0;  // that found no place among the opcodes'
+  uint64_t throttled_nanoseconds = 0;
 };
 
 // Sums what the first `queues` rings (at most kMaxCountedQueues) have counted. Any numbers may be

@@ -17,6 +17,7 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -67,7 +68,9 @@ struct alignas(64) QueueTotals {
   CounterWord bytes_written;
   CounterWord slow;
   CounterWord errors_beyond;
+  CounterWord throttled_nanoseconds;
 };
+static_assert(sizeof(QueueTotals) == 64);
 
 struct alignas(64) OpcodeCounters {
   CounterWord nanoseconds;
@@ -103,12 +106,16 @@ struct AnsweredRequest {
   uint64_t bytes_written = 0;
 };
 
-// One ring's place. One thread at a time may call Take, one at a time the others.
+// One ring's place. One thread at a time may call Take and Throttle, one at a time the others.
 class QueueCounters {
  public:
   QueueCounters(QueueTotals& totals, QueueTables& tables) : totals_(&totals), tables_(&tables) {}
 
   void Take() { Add(totals_->taken, 1); }
+  // Requests have waited in the ring for so long because of the export's limits.
+  void Throttle(std::chrono::nanoseconds wait) {
+    Add(totals_->throttled_nanoseconds, static_cast<uint64_t>(wait.count()));
+  }
   [[gnu::always_inline]] void Answer(const AnsweredRequest& request) {
     OpcodeCounters& row =
         tables_->opcodes[request.opcode < kMaxCountedOpcodes ? request.opcode : 0];

@@ -1,11 +1,6 @@
 #include "server/worker/queue_thread.h"
 
-#include <sys/epoll.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <thread>
@@ -18,8 +13,8 @@
 #include "server/errors/errno_or.h"
 #include "server/errors/status_macros.h"
 #include "server/fuse/abi.h"
-#include "server/os/prefetch.h"
 #include "server/telemetry/log.h"
+#include "server/worker/reply_memory.h"
 
 namespace fsd::worker {
 namespace {
@@ -38,17 +33,6 @@ thread_local const QueueThread* batch_of_this_thread = nullptr;
 // When this thread has begun its batch, or ended a request of it: the next one begins then.
 thread_local uint64_t last_look_at_clock = 0;
 
-// Where the reply goes: a header, and a body that is behind it or in a piece of its own.
-void PrefetchReply(const virtqueue::Chain& chain) {
-  constexpr size_t kPieces = 2;
-  constexpr size_t kLine = 64;
-  for (const iovec& piece : chain.writable.first(std::min(kPieces, chain.writable.size()))) {
-    const auto* const begin = static_cast<const std::byte*>(piece.iov_base);
-    os::PrefetchToWrite(begin);
-    if (piece.iov_len > kLine) os::PrefetchToWrite(begin + kLine);
-  }
-}
-
 // Leaves the processor's other thread its share while this one spins.
 void CpuRelax() {
 #if defined(__x86_64__)
@@ -58,59 +42,36 @@ void CpuRelax() {
 #endif
 }
 
-ErrnoOr<void> WatchEdges(int epoll, int fd) {
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLET;
-  if (::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) return Errno::Last();
-  return {};
-}
-
-// An epoll that wakes for each signal of the two, so neither need be read.
-ErrnoOr<os::UniqueFd> WatchBoth(int wake, int kick) {
-  os::UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll.valid()) return Errno::Last();
-  FSD_RETURN_IF_ERRNO(WatchEdges(epoll.get(), wake));
-  if (kick >= 0) FSD_RETURN_IF_ERRNO(WatchEdges(epoll.get(), kick));
-  return epoll;
-}
-
-absl::Status Exhausted(Errno error, std::string_view what) {
-  return absl::ResourceExhaustedError(ErrnoStatus(error, what).message());
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<QueueThread>> QueueThread::Start(const QueueServices& services,
                                                                 QueueSetup setup) {
-  if (setup.kick.valid()) FSD_RETURN_IF_ERROR(CheckNotificationFd(setup.kick.get()));
+  FSD_ASSIGN_OR_RETURN(RingSignals signals, RingSignals::Create(std::move(setup.kick)));
   ErrnoOr<SlotTable> slots =
       SlotTable::Create(setup.queue->size(), setup.queue->max_chain_iovecs(), services.session);
-  if (!slots.ok()) return Exhausted(slots.error(), "reserve a queue's request slots");
-  ErrnoOr<os::EventFd> wake = os::EventFd::Create();
-  if (!wake.ok()) return Exhausted(wake.error(), "make a queue's wake-up");
-  ErrnoOr<os::UniqueFd> epoll = WatchBoth(wake->fd(), setup.kick.get());
-  if (!epoll.ok()) return Exhausted(epoll.error(), "watch a queue's kick");
-
-  std::unique_ptr<QueueThread> made(new QueueThread(services, std::move(setup), *std::move(slots),
-                                                    *std::move(wake), *std::move(epoll)));
+  if (!slots.ok()) {
+    return absl::ResourceExhaustedError(
+        ErrnoStatus(slots.error(), "reserve a queue's request slots").message());
+  }
+  std::unique_ptr<QueueThread> made(
+      new QueueThread(services, std::move(setup), *std::move(slots), std::move(signals)));
   const os::MutexLock lock(made->custody_mutex_);
   made->Submit();
   return made;
 }
 
 QueueThread::QueueThread(const QueueServices& services, QueueSetup setup, SlotTable slots,
-                         os::EventFd wake, os::UniqueFd epoll)
+                         RingSignals signals)
     : services_(services),
       index_(setup.index),
       queue_(std::move(setup.queue)),
-      kick_(std::move(setup.kick)),
       call_(setup.call),
       error_(setup.error),
-      wake_(std::move(wake)),
-      epoll_(std::move(epoll)),
+      signals_(std::move(signals)),
       enabled_(setup.enabled),
       log_(std::move(setup.log)),
       counters_(services.counters.queue(setup.index)),
+      limits_(setup.limits),
       slots_(std::move(slots)),
       poll_(setup.poll) {
   if (setup.coalesce) coalescing_.emplace(queue_->size());
@@ -122,12 +83,12 @@ QueueThread::~QueueThread() { FSD_CHECK(holds_.load(std::memory_order_acquire) =
 void QueueThread::Stop(std::function<void()> stopped) {
   stopped_ = std::move(stopped);
   stopping_.store(true, std::memory_order_release);
-  wake_.Signal();
+  signals_.Wake();
 }
 
 void QueueThread::SetEnabled(bool enabled) {
   enabled_.store(enabled, std::memory_order_release);
-  wake_.Signal();
+  signals_.Wake();
 }
 
 void QueueThread::SetDirtyLog(std::shared_ptr<const virtqueue::DirtyLog> log) {
@@ -150,6 +111,7 @@ void QueueThread::Run() {
   }
   if (!begun) return Release();  // suspended while it waited for a thread
   const bool kept = Loop(turn);
+  if (kept) LeaveLine();
   {
     // If the ring was taken away, its taker has done with `turn` once it lets go of this.
     const os::MutexLock lock(custody_mutex_);
@@ -170,25 +132,19 @@ bool QueueThread::Loop(Turn& turn) {
     awake_.store(true, std::memory_order_seq_cst);
     services_.watch.Rouse();
     TakeMemory(turn);
+    throttled_until_.reset();
     if (!ServeRing(turn)) return false;
     awake_.store(false, std::memory_order_release);
-    const bool polling = !kick_.valid() && Serving();
-    std::array<epoll_event, 2> events;
-    ::epoll_wait(epoll_.get(), events.data(), events.size(), polling ? kPollIntervalMs : -1);
+    if (throttled_until_.has_value() && Serving()) {
+      WaitThrottled();
+      continue;
+    }
+    LeaveLine();
+    const bool polling = !signals_.has_kick() && Serving();
+    signals_.Wait(polling ? kPollIntervalMs : -1);
     if (poll_.on()) poll_.OnPause(std::chrono::steady_clock::now() - idle_since_);
   }
   return true;
-}
-
-void QueueThread::HandOverIfStuck() {
-  const uint64_t word = word_.load(std::memory_order_acquire);
-  const bool stuck = word % 2 != 0 && word == seen_word_;
-  seen_word_ = word;
-  if (!stuck) return;
-  {
-    const os::MutexLock lock(custody_mutex_);
-    if (TakeAway(word)) Submit();
-  }
 }
 
 void QueueThread::Submit() {
@@ -197,113 +153,6 @@ void QueueThread::Submit() {
   if (std::exchange(in_lane_, true)) return;
   Hold();
   services_.ring_lane.Submit(*this);
-}
-
-bool QueueThread::Quiesce() {
-  const uint64_t word = word_.load(std::memory_order_acquire);
-  {
-    const os::MutexLock lock(custody_mutex_);
-    if (custody_ == Custody::kRunning && !TakeAway(word)) return false;
-    custody_ = Custody::kNone;
-  }
-  awake_.store(false, std::memory_order_release);
-  services_.session.EndWaits();
-  return true;
-}
-
-bool QueueThread::MayUseEarlier(uint64_t generation) {
-  const os::MutexLock lock(custody_mutex_);
-  return custody_ == Custody::kRunning &&
-         memory_generation_.load(std::memory_order_acquire) < generation;
-}
-
-bool QueueThread::Suspend() {
-  const os::MutexLock lock(publish_mutex_);
-  if (publishing_ == Publishing::kSuspended) return true;
-  size_t holds = holds_.load(std::memory_order_acquire);
-  do {
-    if (holds == 0) return false;
-  } while (!holds_.compare_exchange_weak(holds, holds + 1, std::memory_order_acq_rel));
-  publishing_ = Publishing::kSuspended;
-  return true;
-}
-
-void QueueThread::KeepArguments() {
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  slots_.VisitTaken([page](RequestSlot& slot) {
-    if (!slot.memory().revoked()) return;
-    for (const iovec& piece : slot.chain().readable) {
-      const auto begin = reinterpret_cast<uintptr_t>(piece.iov_base);
-      const uintptr_t first = begin & ~(page - 1);
-      const uintptr_t last = (begin + piece.iov_len + page - 1) & ~(page - 1);
-      // At best: on a kernel before 5.14 the pages stay the guest's until they are read.
-      ::madvise(reinterpret_cast<void*>(first), last - first, MADV_POPULATE_WRITE);
-    }
-  });
-}
-
-bool QueueThread::ContinuedBy(const virtqueue::Virtqueue& queue) {
-  uint16_t unanswered = 0;
-  slots_.VisitTaken([&unanswered](RequestSlot&) { ++unanswered; });
-  return unanswered > 0 && queue.size() == queue_->size() &&
-         queue.next_available() == queue_->next_available() && queue.unanswered() == unanswered;
-}
-
-absl::Status QueueThread::Resume(QueueSetup setup) {
-  if (setup.kick.valid()) FSD_RETURN_IF_ERROR(CheckNotificationFd(setup.kick.get()));
-  ErrnoOr<os::UniqueFd> epoll = WatchBoth(wake_.fd(), setup.kick.get());
-  if (!epoll.ok()) return Exhausted(epoll.error(), "watch a queue's kick");
-  epoll_ = *std::move(epoll);
-  kick_ = std::move(setup.kick);
-  refused_ = false;
-  enabled_.store(setup.enabled, std::memory_order_release);
-  stopping_.store(false, std::memory_order_release);
-  std::vector<MemoryLease> leases;
-  {
-    const os::MutexLock lock(publish_mutex_);
-    queue_ = std::move(setup.queue);
-    log_ = std::move(setup.log);
-    publishing_ = Publishing::kOn;
-    const uint64_t now = services_.clock.Now();
-    for (const Completed& completed : std::exchange(completed_, {})) {
-      const RequestSlot& slot = *completed.slot;
-      leases.push_back(Finish(*completed.slot, completed.written,
-                              services_.clock.NanosecondsBetween(slot.since(), now)));
-    }
-  }
-  {
-    const os::MutexLock lock(custody_mutex_);
-    Submit();
-  }
-  for (size_t i = 0; i < leases.size(); ++i) Release();
-  Release();  // the suspension
-  return absl::OkStatus();
-}
-
-void QueueThread::Discard(std::function<void()> gone) {
-  stopped_ = std::move(gone);
-  std::vector<MemoryLease> leases;
-  {
-    const os::MutexLock lock(publish_mutex_);
-    publishing_ = Publishing::kDiscarded;
-    // The ring's next thread counts in the same place.
-    counters_.ForgetTaken();
-    for (const Completed& completed : std::exchange(completed_, {})) {
-      leases.push_back(completed.slot->Free());
-    }
-  }
-  for (size_t i = 0; i < leases.size(); ++i) Release();
-  Release();  // the suspension
-}
-
-bool QueueThread::TakeAway(uint64_t word) {
-  if (custody_ != Custody::kRunning || word % 2 == 0) return false;
-  if (!word_.compare_exchange_strong(word, word + 1, std::memory_order_acq_rel)) return false;
-  Hold();
-  // It may have been replied to meanwhile, or be pending.
-  if (!turn_->slot->Detach(turn_->memory)) Release();
-  turn_ = nullptr;
-  return true;
 }
 
 void QueueThread::Enter(Turn& turn, RequestSlot& slot) {
@@ -341,6 +190,7 @@ bool QueueThread::ServeRing(Turn& turn) {
     batch_of_this_thread = nullptr;
     if (batch == Batch::kLost) return false;
     CallIfNeeded();
+    if (batch == Batch::kThrottled) return true;
     const auto served = static_cast<uint16_t>(queue_->next_available() - begun);
     if (coalescing_.has_value() && served != 0) {
       std::this_thread::sleep_for(coalescing_->After(served));
@@ -370,6 +220,8 @@ QueueThread::Batch QueueThread::ServeBatch(Turn& turn) {
   last_look_at_clock = services_.clock.Now();
   for (size_t served = 0; served < kMaxBatch; ++served) {
     if (!Serving()) return Batch::kEnd;
+    if (limited() && !MayTake(served > 0)) [[unlikely]]
+      return Batch::kThrottled;
     TakeMemory(turn);
     const std::optional<uint16_t> head = queue_->Pop();
     if (!head.has_value()) {
@@ -406,6 +258,7 @@ bool QueueThread::ServeHead(Turn& turn, uint16_t head) {
   counters_.Take();
   const fuse::Session::Lane lane = services_.session.Prepare(*slot);
   slot->Show(last_look_at_clock);
+  slot->set_charged_bytes(limited() ? Charge(*slot) : 0);
   if (lane == fuse::Session::Lane::kSlow) {
     Hold();
     slot->Detach(turn.memory);
@@ -440,6 +293,10 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
   const uint64_t nanoseconds = services_.clock.NanosecondsBetween(slot.since(), now);
   if (services_.slow_requests.IsSlow(slot.header().opcode, nanoseconds)) [[unlikely]] {
     TellSlow(slot, nanoseconds);
+  }
+  if (limited()) [[unlikely]] {
+    limits_->Settle(RequestKindOf(slot.header().opcode), slot.charged_bytes(),
+                    slot.content_bytes());
   }
   // Once the slot is free, its request no longer keeps this queue from being destroyed.
   if (!in_batch) Hold();
@@ -486,42 +343,15 @@ void QueueThread::Count(const RequestSlot& slot, uint64_t nanoseconds) {
 MemoryLease QueueThread::Finish(RequestSlot& slot, uint32_t written, uint64_t nanoseconds) {
   const uint16_t head = slot.head();
   Count(slot, nanoseconds);
-  if (slot.detached() && slot.memory().revoked()) written = PutBack(slot, written);
-  if (log_ != nullptr) MarkWritten(slot, std::max<size_t>(written, slot.touched_bytes()));
+  if (slot.detached() && slot.memory().revoked()) {
+    uint64_t generation = 0;
+    written = PutBack(slot, written, *services_.memory.Take(generation));
+  }
+  if (log_ != nullptr) MarkWritten(slot, std::max<size_t>(written, slot.touched_bytes()), *log_);
   // Before it is published: the driver may use the head again at once.
   MemoryLease lease = slot.Free();
   queue_->Complete(head, written, log_.get());
   return lease;
-}
-
-uint32_t QueueThread::PutBack(const RequestSlot& slot, uint32_t written) {
-  uint64_t generation = 0;
-  const MemoryLease present = services_.memory.Take(generation);
-  size_t left = written;
-  for (const iovec& piece : slot.chain().writable) {
-    const size_t length = std::min(piece.iov_len, left);
-    left -= length;
-    uint64_t guest_address = 0;
-    if (length != 0 &&
-        (!slot.memory().GuestAddressOf(piece.iov_base, guest_address) ||
-         !present->Write(guest_address, {static_cast<const std::byte*>(piece.iov_base), length}))) {
-      return 0;
-    }
-  }
-  return written;
-}
-
-void QueueThread::MarkWritten(const RequestSlot& slot, size_t written) {
-  size_t left = written;
-  for (const iovec& piece : slot.chain().writable) {
-    const size_t length = std::min(piece.iov_len, left);
-    if (length == 0) return;
-    left -= length;
-    uint64_t guest_address = 0;
-    if (slot.memory().GuestAddressOf(piece.iov_base, guest_address)) {
-      log_->Mark(guest_address, length);
-    }
-  }
 }
 
 void QueueThread::CallIfNeeded() {

@@ -18,8 +18,8 @@
 // thread finds that out before it touches the ring again, and only finishes its request, which is
 // detached like those of the slow lane. If no thread is left, the ring waits for one.
 //
-// The kick's descriptor is the front-end's, so it is only waited for (edge-triggered) and never
-// read: a read could block, or take what somebody else waits for.
+// A ring whose export's limits let it take no request waits as an idle one does, but for the
+// driver's kicks: these are not asked for, and do not wake it.
 //
 // Threads: made, controlled and destroyed by the control thread, whose calls never block.
 #ifndef FSD_SERVER_WORKER_QUEUE_THREAD_H_
@@ -41,7 +41,6 @@
 #include "server/fuse/request.h"
 #include "server/fuse/session.h"
 #include "server/os/cycle_clock.h"
-#include "server/os/event_fd.h"
 #include "server/os/mutex.h"
 #include "server/os/unique_fd.h"
 #include "server/telemetry/export_counters.h"
@@ -51,7 +50,9 @@
 #include "server/worker/coalescing.h"
 #include "server/worker/memory_leases.h"
 #include "server/worker/notifier.h"
+#include "server/worker/request_limits.h"
 #include "server/worker/request_slot.h"
+#include "server/worker/ring_signals.h"
 #include "server/worker/slow_lane.h"
 #include "server/worker/slow_request_log.h"
 #include "server/worker/stuck_watch.h"
@@ -82,12 +83,15 @@ struct QueueSetup {
   AdaptivePoll::Duration poll{0};
   // After requests, those that come within at most 1 ms are served together, without a kick.
   bool coalesce = false;
+  RequestLimits* limits = nullptr;  // of its requests; null: none ever. Outlives the queue thread
   Notifier& call;
   Notifier& error;
   std::shared_ptr<const virtqueue::DirtyLog> log;
 };
 
-class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
+class QueueThread final : private fuse::RequestOwner,
+                          private SlowLane::Job,
+                          private RequestLimits::Ring {
  public:
   // There is a thread for it in the lane. INVALID_ARGUMENT: the kick is no descriptor for this.
   // RESOURCE_EXHAUSTED: memory or descriptors.
@@ -139,14 +143,14 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
   // Whether the watch has to tick for this ring.
   bool awake() const { return awake_.load(std::memory_order_seq_cst); }
   // Makes the thread give back its lease on guest memory if that is out of date.
-  void RefreshMemory() { wake_.Signal(); }
+  void RefreshMemory() { signals_.Wake(); }
 
   // Once stopped: the index of the next chain that has not been popped.
   uint16_t next_available() const { return queue_->next_available(); }
 
  private:
-  QueueThread(const QueueServices& services, QueueSetup setup, SlotTable slots, os::EventFd wake,
-              os::UniqueFd epoll);
+  QueueThread(const QueueServices& services, QueueSetup setup, SlotTable slots,
+              RingSignals signals);
 
   enum class Custody { kWaiting, kRunning, kNone };
   // One thread's time with the ring.
@@ -156,9 +160,9 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
     uint64_t memory_generation = 0;
     RequestSlot* slot = nullptr;  // the request it is in
   };
-  // What came of a batch: there may be more in the ring, there is none to be served, or the ring
-  // was taken away.
-  enum class Batch { kMore, kEnd, kLost };
+  // What came of a batch: there may be more in the ring, there is none to be served, what there is
+  // has to wait (throttled_until_), or the ring was taken away.
+  enum class Batch { kMore, kEnd, kThrottled, kLost };
 
   // In the lane: a turn.
   void Run() override;
@@ -166,6 +170,15 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
   [[nodiscard]] bool Loop(Turn& turn);
   // Serves until the ring is empty, or the thread is to stop or pause. False as Loop.
   [[nodiscard]] bool ServeRing(Turn& turn);
+  // Whether the export's limits have to be asked and told.
+  bool limited() const { return limits_ != nullptr && limits_->on(); }
+  // Whether the next request may be taken now. If not, throttled_until_.
+  bool MayTake(bool goes_on);
+  // Results in the bytes that were charged.
+  uint64_t Charge(const RequestSlot& slot);
+  void WaitThrottled();
+  void LeaveLine();
+  void OnTurn() override { signals_.Wake(); }
   // Looks at the ring until there is something to serve or the window is over.
   bool Poll();
   // Serves some requests without a call.
@@ -191,11 +204,6 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
   void Count(const RequestSlot& slot, uint64_t nanoseconds)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   [[gnu::cold]] void TellSlow(const RequestSlot& slot, uint64_t nanoseconds);
-  // Copies a reply out of revoked memory to where the guest expects it. `written`, or 0 if that is
-  // no longer shared with us.
-  uint32_t PutBack(const RequestSlot& slot, uint32_t written);
-  void MarkWritten(const RequestSlot& slot, size_t written)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   // The turn's: requests that complete elsewhere call for themselves.
   void CallIfNeeded();
   void Submit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(custody_mutex_);
@@ -207,11 +215,9 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
   const size_t index_;
   // Changed by Resume only, under the publish lock. The turn reads it without.
   std::unique_ptr<virtqueue::Virtqueue> queue_;
-  os::UniqueFd kick_;
   Notifier& call_;
   Notifier& error_;
-  const os::EventFd wake_;
-  os::UniqueFd epoll_;  // kick_ and wake_
+  RingSignals signals_;
 
   std::atomic<bool> enabled_;
   std::atomic<bool> stopping_ = false;
@@ -246,11 +252,14 @@ class QueueThread final : private fuse::RequestOwner, private SlowLane::Job {
   bool in_lane_ ABSL_GUARDED_BY(custody_mutex_) = false;  // submitted, and not begun
   std::atomic<uint64_t> memory_generation_ = 0;           // of the last turn's lease
 
+  RequestLimits* const limits_;
   // The turn's that has the ring.
   std::optional<Coalescing> coalescing_;
   SlotTable slots_;
   AdaptivePoll poll_;
   std::chrono::steady_clock::time_point idle_since_{};  // while poll_ is on
+  std::optional<RequestLimits::TimePoint> throttled_until_;
+  bool in_line_ = false;  // of limits_, perhaps
   bool refused_ = false;  // the driver broke the rules; nothing more is popped
   absl::Time next_warning_ = absl::InfinitePast();
 };

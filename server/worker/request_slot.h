@@ -68,6 +68,10 @@ class RequestSlot final : public fuse::Request, public SlowLane::Job {
   };
   // Queue thread, once the request is prepared.
   void Show(uint64_t since);
+  // Bytes that the export's limits have been charged for it. Queue thread; who is told of the
+  // reply.
+  void set_charged_bytes(uint64_t bytes) { charged_bytes_ = bytes; }
+  uint64_t charged_bytes() const { return charged_bytes_; }
   uint64_t since() const { return since_.load(std::memory_order_relaxed); }
   // Any thread. False if there is nothing to be seen, or it changes at this moment.
   bool Look(Sight& sight) const;
@@ -87,6 +91,7 @@ class RequestSlot final : public fuse::Request, public SlowLane::Job {
   std::atomic<uint64_t> since_ = 0;
   std::atomic<uint64_t> shown_unique_ = 0;
   std::atomic<uint64_t> shown_node_ = 0;
+  uint64_t charged_bytes_ = 0;
   const virtqueue::GuestMemory* memory_ = nullptr;  // what the chain was translated by
   virtqueue::Chain chain_;
   MemoryLease lease_;  // while detached

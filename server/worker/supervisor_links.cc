@@ -96,6 +96,9 @@ absl::Status SupervisorLinks::Handle(Link& link, const internal::ToWorker& messa
     case ToWorker::kSetDraining:
       options_.set_draining(message.set_draining().draining());
       return absl::OkStatus();
+    case ToWorker::kSetQos:
+      options_.set_qos(message.set_qos().qos());
+      return absl::OkStatus();
     case ToWorker::kDisconnect:
       options_.disconnect();
       return absl::OkStatus();

@@ -40,6 +40,7 @@ class SupervisorLinks {
     std::function<void()> stop;  // a supervisor wants the worker to end
     std::function<void(std::chrono::nanoseconds)> set_slow_request;
     std::function<void(bool draining)> set_draining;
+    std::function<void(const internal::ExportSpec::Qos& qos)> set_qos;
     std::function<void()> disconnect;
     std::function<void()> retire;
     std::function<internal::FromWorker::InflightRequests(size_t max_requests)> inflight;

@@ -56,9 +56,11 @@ VirtioFsDevice::VirtioFsDevice(Options options, fuse::Session& session, TaskQueu
       session_(session),
       tasks_(tasks),
       slow_requests_(options_.export_name, options_.slow_request),
+      limits_(options_.limits_clock),
       memory_(tasks),
       watch_(std::move(watch)),
       slow_lane_(std::move(slow_lane)) {
+  limits_.Set(options_.limits);
   config_.fill(std::byte{0});
   std::memcpy(config_.data(), options_.tag.data(), options_.tag.size());
   for (size_t i = 0; i < sizeof(uint32_t); ++i) {
@@ -243,6 +245,8 @@ absl::Status VirtioFsDevice::StartVring(size_t index, vhost_user::VringStart sta
                    // FORGETs come one by one and nobody waits for them. Served so they take a
                    // wake-up for two, and CPU time of some 2 µs each.
                    .coalesce = index == kHighPriorityQueue,
+                   // FORGETs and INTERRUPTs only make things less.
+                   .limits = index == kHighPriorityQueue ? nullptr : &limits_,
                    .call = vring.call,
                    .error = vring.error,
                    .log = log_};

@@ -29,6 +29,7 @@
 #include "server/worker/memory_leases.h"
 #include "server/worker/notifier.h"
 #include "server/worker/queue_thread.h"
+#include "server/worker/request_limits.h"
 #include "server/worker/slow_lane.h"
 #include "server/worker/stuck_watch.h"
 #include "server/worker/task_queue.h"
@@ -55,6 +56,9 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
     std::shared_ptr<const telemetry::ExportCounters> counters;
     // Requests that take longer are slow; 0: none is.
     std::chrono::nanoseconds slow_request{0};
+    // Of requests on the request queues; the high-priority queue has no limits.
+    RequestLimits::Rates limits;
+    RequestLimits::Clock limits_clock = std::chrono::steady_clock::now;
     // Each time Reset has ended the guest's session. Control thread.
     std::function<void()> on_session_ended = [] {};
   };
@@ -74,6 +78,11 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   int tick_fd() const { return watch_->fd(); }
   // Gives rings whose thread is stuck to others, and ends drains that take too long.
   void OnTick();
+
+  // From now on, for requests that wait because of the earlier ones too.
+  void SetLimits(const RequestLimits::Rates& limits) { limits_.Set(limits); }
+  // Rings that wait because of them.
+  size_t throttled_rings() const { return limits_.waiting(); }
 
   size_t queue_count() const override { return vrings_.size(); }
   std::span<const std::byte> config() const override { return config_; }
@@ -154,6 +163,7 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   TaskQueue& tasks_;
   std::array<std::byte, kMaxTagBytes + sizeof(uint32_t)> config_;
   SlowRequestLog slow_requests_;
+  RequestLimits limits_;
   MemoryLeases memory_;
   std::shared_ptr<const virtqueue::DirtyLog> log_;
   std::vector<std::unique_ptr<Vring>> vrings_;

@@ -29,6 +29,7 @@ class VirtioFsDeviceFixture : public ::testing::Test {
                                        .tag = "myfs",
                                        .request_queues = 2,
                                        .drain_patience = drain_patience_,
+                                       .limits_clock = limits_clock_,
                                        .on_session_ended = [] {}},
                                       session_, *tasks_);
     bool done = false;
@@ -44,6 +45,7 @@ class VirtioFsDeviceFixture : public ::testing::Test {
 
   // Before SetUp.
   absl::Duration drain_patience_ = absl::Hours(1);
+  RequestLimits::Clock limits_clock_ = std::chrono::steady_clock::now;
 
   // Runs the control thread's tasks until `reached`. False after a minute without a task.
   [[nodiscard]] bool Pump(const std::function<bool()>& reached) {

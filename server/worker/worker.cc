@@ -16,6 +16,7 @@
 #include "server/ipc/worker_channel.h"
 #include "server/telemetry/export_counters.h"
 #include "server/telemetry/log.h"
+#include "server/worker/request_rates.h"
 #include "server/worker/session_options.h"
 
 namespace fsd::worker {
@@ -64,7 +65,8 @@ Worker::Worker(Options& options, std::unique_ptr<TaskQueue> tasks, os::Epoll epo
       counters_(std::move(options.counters)),
       landlock_lacking_(options.landlock_lacking),
       devices_refused_(options.devices_refused),
-      draining_(spec_.draining()) {}
+      draining_(spec_.draining()),
+      qos_(spec_.spec().qos()) {}
 
 Worker::~Worker() = default;
 
@@ -98,6 +100,7 @@ absl::Status Worker::SetUp(Options& options) {
                               .clock = options.clock,
                               .counters = std::move(counters),
                               .slow_request = std::chrono::nanoseconds(spec_.slow_request_nanos()),
+                              .limits = RequestRatesOf(qos_),
                               .on_session_ended = [this] { OnUnmounted(); }},
                              *session_, *tasks_));
   supervisors_ = std::make_unique<SupervisorLinks>(
@@ -111,6 +114,10 @@ absl::Status Worker::SetUp(Options& options) {
               [this](std::chrono::nanoseconds slow) { device_->SetSlowRequest(slow); },
           .set_draining =
               [this](bool draining) { tasks_->Post([this, draining] { SetDraining(draining); }); },
+          .set_qos =
+              [this](const internal::ExportSpec::Qos& qos) {
+                tasks_->Post([this, qos] { SetQos(qos); });
+              },
           .disconnect = [this] { tasks_->Post([this] { Disconnect(); }); },
           .retire = [this] { tasks_->Post([this] { Retire(); }); },
           .inflight = [this](size_t max_requests) { return InFlight(max_requests); },
@@ -274,6 +281,12 @@ void Worker::SetDraining(bool draining) {
   status_pacer_->Push();
 }
 
+void Worker::SetQos(const internal::ExportSpec::Qos& qos) {
+  qos_ = qos;
+  device_->SetLimits(RequestRatesOf(qos_));
+  status_pacer_->Push();
+}
+
 void Worker::Disconnect() {
   if (connection_ != nullptr) EndConnection("the supervisor ends its connection");
 }
@@ -323,6 +336,7 @@ internal::WorkerStatus Worker::Status() const {
   status.set_devices_refused(devices_refused_);
   status.set_draining(draining_);
   status.set_retiring(retiring_);
+  if (qos_.ByteSizeLong() > 0) *status.mutable_qos() = qos_;
   status.set_inodes(usage.inodes);
   status.set_open_files(usage.open_files);
   status.set_inodes_refused(usage.inodes_refused);

@@ -93,6 +93,7 @@ class Worker {
   void OnUnmounted();
   void Stop();
   void SetDraining(bool draining);
+  void SetQos(const internal::ExportSpec::Qos& qos);
   void Disconnect();
   void Retire();
   void ResetDevice();
@@ -128,6 +129,7 @@ class Worker {
   uint64_t connections_accepted_ = 0;
   uint64_t connections_refused_ = 0;
   bool draining_;
+  internal::ExportSpec::Qos qos_;  // in force
   bool retiring_ = false;
   bool stopping_ = false;
   std::optional<int> exit_status_;

@@ -543,6 +543,22 @@ TEST_F(WorkerTest, WhileItDrainsWhoConnectsIsClosedAndWhoIsConnectedGoesOn) {
   EXPECT_TRUE(fourth.Features().has_value());
 }
 
+TEST_F(WorkerTest, TakesOtherLimitsAndSaysSo) {
+  FakeSupervisor supervisor(control_path());
+  supervisor.Hello();
+  ASSERT_FALSE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING)->has_qos());
+
+  ToWorker message;
+  message.mutable_set_qos()->mutable_qos()->mutable_read()->set_bytes_per_second(4096);
+  supervisor.Send(message);
+  EXPECT_EQ(supervisor.AwaitState(WorkerStatus::STATE_LISTENING)->qos().read().bytes_per_second(),
+            4096u);
+
+  message.mutable_set_qos()->clear_qos();
+  supervisor.Send(message);
+  EXPECT_FALSE(supervisor.AwaitState(WorkerStatus::STATE_LISTENING)->has_qos());
+}
+
 TEST_F(WorkerTest, EndsTheConnectionAndListensAgain) {
   FakeSupervisor supervisor(control_path());
   supervisor.Hello();

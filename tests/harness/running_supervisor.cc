@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/errors/errno_or.h"
 #include "server/errors/status_macros.h"
 #include "tests/harness/front_end.h"
 
@@ -93,6 +94,29 @@ absl::Status RunningSupervisor::Delete(const std::string& id, bool force) {
          .wait = {}},
         std::move(done));
   });
+}
+
+absl::StatusOr<supervisor::UpdatedExport> RunningSupervisor::Update(
+    const std::string& id, const std::function<void(internal::ExportSpec&)>& change) {
+  return Await<absl::StatusOr<supervisor::UpdatedExport>>([&](auto done) {
+    supervisor_->UpdateExport(
+        id,
+        [&change](const internal::ExportRecord& record) -> absl::StatusOr<internal::ExportSpec> {
+          internal::ExportSpec spec = record.spec();
+          change(spec);
+          return spec;
+        },
+        false, std::move(done));
+  });
+}
+
+absl::StatusOr<telemetry::ExportCounts> RunningSupervisor::Counts(const std::string& id) {
+  FSD_ASSIGN_OR_RETURN(const supervisor::ExportSample sample,
+                       Await<absl::StatusOr<supervisor::ExportSample>>(
+                           [&](auto done) { supervisor_->SampleExport(id, std::move(done)); }));
+  const ErrnoOr<telemetry::ExportCounts> counts = sample.ReadCounts();
+  if (!counts.ok()) return ErrnoStatus(counts.error(), "read the counters");
+  return *counts;
 }
 
 absl::StatusOr<supervisor::ExportView> RunningSupervisor::WaitFor(

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "proto/fsd/internal/export_spec.pb.h"
 #include "server/supervisor/supervisor.h"
+#include "server/telemetry/counter_reader.h"
 
 namespace fsd::harness {
 
@@ -31,6 +32,10 @@ class RunningSupervisor {
   absl::StatusOr<supervisor::ExportView> Create(internal::ExportSpec spec);
   absl::StatusOr<supervisor::ExportView> Get(const std::string& id);
   absl::Status Delete(const std::string& id, bool force);
+  // Changes its specification; FAILED_PRECONDITION for what cannot change.
+  absl::StatusOr<supervisor::UpdatedExport> Update(
+      const std::string& id, const std::function<void(internal::ExportSpec&)>& change);
+  absl::StatusOr<telemetry::ExportCounts> Counts(const std::string& id);
   // Waits until the export's view satisfies the condition; DEADLINE_EXCEEDED after kPatience.
   absl::StatusOr<supervisor::ExportView> WaitFor(
       const std::string& id, const std::function<bool(const supervisor::ExportView&)>& condition);

@@ -20,7 +20,7 @@ class AlertRules(unittest.TestCase):
     def test_they_are_rules(self):
         done = promtool("check", "rules", RULES)
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertIn("10 rules found", done.stdout)
+        self.assertIn("11 rules found", done.stdout)
 
     def test_what_are_no_rules_is_told(self):
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:

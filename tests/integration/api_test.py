@@ -134,7 +134,8 @@ class ApiTest(ApiTestCase):
     # What is refused, and how.
 
     def test_every_bad_field_is_named_at_once(self):
-        spec = self.spec(tag="t" * 37, qos=export_pb2.Qos(read=export_pb2.Rate(bytes_per_second=1)),
+        spec = self.spec(tag="t" * 37, transport=export_pb2.Transport(max_queue_size=64),
+                         qos=export_pb2.Qos(read=export_pb2.Rate(bytes_per_second=1, burst_operations=1)),
                          semantics=export_pb2.Semantics(posix_acl="USE_AUTO", lock_wait={"seconds": 1}),
                          ids=export_pb2.IdMapping(uid_namespace=[{"count": 1}],
                                                   gid_translations=[{"count": 1}]),
@@ -148,7 +149,9 @@ class ApiTest(ApiTestCase):
             "export_id": "FIELD_INVALID",
             "export.tag": "FIELD_INVALID",
             "export.source.passthrough.path": "FIELD_INVALID",
-            "export.qos.read.bytes_per_second": "FIELD_NOT_SERVED",
+            "export.transport.max_queue_size": "FIELD_NOT_SERVED",
+            "export.qos.read.bytes_per_second": "FIELD_INVALID",
+            "export.qos.read.burst_operations": "FIELD_INVALID",
             "export.ids.uid_namespace": "FIELD_INVALID",
             "export.ids.gid_namespace": "FIELD_REQUIRED",
             "export.ids.gid_translations[0].kind": "FIELD_REQUIRED",
@@ -163,10 +166,10 @@ class ApiTest(ApiTestCase):
         served = set(self.server.GetServerInfo(server_service_pb2.GetServerInfoRequest())
                      .served_export_fields)
         self.assertIn("source.passthrough.path", served)
-        spec = self.spec(qos=export_pb2.Qos(total=export_pb2.Rate(operations_per_second=1)))
+        spec = self.spec(transport=export_pb2.Transport(max_queue_size=64))
         failure = self.failure(self.create, spec=spec)
         self.assertEqual((failure.reason, list(failure.violations)),
-                         ("FIELD_NOT_SERVED", ["export.qos.total.operations_per_second"]))
+                         ("FIELD_NOT_SERVED", ["export.transport.max_queue_size"]))
 
     def test_a_field_of_a_newer_api_is_refused(self):
         spec = export_pb2.Export.FromString(self.spec().SerializeToString() + b"\xc0\x3e\x01")

@@ -34,6 +34,27 @@ class FsctlChangeTest(FsctlTestCase):
         self.assertEqual((shown["labels"], shown["cache"]["attrTimeout"], shown["cache"]["writeback"],
                           shown["semantics"]["locks"]), ({"tier": "front"}, "5s", False, "SHARED"))
 
+    def test_limits_are_live(self):
+        self.create("web", "--read-iops", "1000", "--read-iops-burst", "50", "--write-bandwidth", "10MiB")
+        qos = self.get("web")["qos"]
+        self.assertEqual((qos["read"]["operationsPerSecond"], qos["read"]["burstOperations"],
+                          qos["write"]["bytesPerSecond"]), ("1000", "50", "10485760"))
+        self.assertEqual(
+            self.fsctl("export", "update", "web", "--read-iops", "2000", "--total-bandwidth", "1G",
+                       "--reset", "write-bandwidth"),
+            "updated exports/web\n"
+            "  qos: {\"read\":{\"operations_per_second\":\"1000\",\"burst_operations\":\"50\"},"
+            "\"write\":{\"bytes_per_second\":\"10485760\"}} -> "
+            "{\"read\":{\"operations_per_second\":\"2000\",\"burst_operations\":\"50\"},"
+            "\"total\":{\"bytes_per_second\":\"1073741824\"}} (live)\n")
+        shown = self.fsctl("export", "get", "web")
+        for line in ("Read iops:", "Read iops burst:", "Total bandwidth:"):
+            self.assertIn("\n" + line, shown)
+        text = self.fails(INVALID, "export", "update", "web", "--reset", "read-iops")
+        self.assertIn("\n  export.qos.read.burst_operations: a burst needs a limit", text)
+        self.assertIn("qos: ", self.fsctl("export", "update", "web", "--reset", "qos"))
+        self.assertNotIn("Read iops", self.fsctl("export", "get", "web"))
+
     def test_an_update_to_what_is_so_is_no_change(self):
         self.create("web", "--cache", "always")
         self.assertEqual(self.fsctl("export", "update", "web", "--cache", "always"),

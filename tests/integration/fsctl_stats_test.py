@@ -115,9 +115,9 @@ class FsctlStatsTest(unittest.TestCase):
     def test_top_shows_what_is_served_per_second_the_busiest_first(self):
         lines = self.fsctl("export", "top", "--once", "--interval", "1ms").splitlines()
         self.assertEqual(lines[0].split(), ["NAME", "STATE", "OP/s", "READ/s", "WRITE/s", "LATENCY",
-                                            "ERR/s", "SLOW/s", "INFLIGHT", "OPEN", "INODES"])
+                                            "ERR/s", "SLOW/s", "THROTTLED", "INFLIGHT", "OPEN", "INODES"])
         self.assertEqual(lines[1].split(), ["exports/web", "MOUNTED", "1.50k", "3.00M", "0B", "20.0us",
-                                            "15.0", "0", "2", "3", "4"])
+                                            "15.0", "0", "0", "2", "3", "4"])
         self.assertEqual(lines[2].split()[:3], ["exports/idle", "MOUNTED", "0"])
         self.assertIn("stats -o json", self.fsctl("export", "top", "--once", "-o", "json", code=USAGE))
 

@@ -127,6 +127,25 @@ class MetricsTest(ApiTestCase):
         self.assertLess(stats.since.ToNanoseconds(), stats.time.ToNanoseconds())
         wait_for("the open file", lambda: self.stats().open_files == 1)
 
+    def test_what_is_held_back_by_limits_is_told(self):
+        self.guest()
+        self.assertEqual(self.of_web("throttled_seconds_total"), 0)
+        wanted = export_pb2.Export(name="exports/web")
+        wanted.qos.total.operations_per_second = 100
+        wanted.qos.total.burst_operations = 1
+        updated = self.exports.UpdateExport(
+            messages.UpdateExportRequest(export=wanted, update_mask={"paths": ["qos"]}),
+            timeout=TIMEOUT_SECONDS)
+        self.assertEqual([(e.field, e.effect) for e in updated.effects],
+                         [("qos", messages.FieldEffect.LIVE)])
+        self.exports.DisconnectExport(messages.DisconnectExportRequest(name="exports/web"),
+                                      timeout=TIMEOUT_SECONDS)
+        self.guest()
+        stats = self.stats()
+        self.assertGreater(stats.throttled_nanoseconds, 0)
+        self.assertGreaterEqual(self.of_web("throttled_seconds_total"),
+                                stats.throttled_nanoseconds / 1e9)
+
     def test_what_is_in_flight_is_listed_with_its_age(self):
         self.guest()
         listed = self.inflight()

@@ -1,0 +1,127 @@
+// QueueThread's control thread side: taking a ring away from its thread, and from its requests.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <utility>
+#include <vector>
+
+#include "server/errors/status_macros.h"
+#include "server/worker/queue_thread.h"
+
+namespace fsd::worker {
+
+void QueueThread::HandOverIfStuck() {
+  const uint64_t word = word_.load(std::memory_order_acquire);
+  const bool stuck = word % 2 != 0 && word == seen_word_;
+  seen_word_ = word;
+  if (!stuck) return;
+  {
+    const os::MutexLock lock(custody_mutex_);
+    if (TakeAway(word)) Submit();
+  }
+}
+
+bool QueueThread::Quiesce() {
+  const uint64_t word = word_.load(std::memory_order_acquire);
+  {
+    const os::MutexLock lock(custody_mutex_);
+    if (custody_ == Custody::kRunning && !TakeAway(word)) return false;
+    custody_ = Custody::kNone;
+  }
+  awake_.store(false, std::memory_order_release);
+  services_.session.EndWaits();
+  return true;
+}
+
+bool QueueThread::MayUseEarlier(uint64_t generation) {
+  const os::MutexLock lock(custody_mutex_);
+  return custody_ == Custody::kRunning &&
+         memory_generation_.load(std::memory_order_acquire) < generation;
+}
+
+bool QueueThread::Suspend() {
+  const os::MutexLock lock(publish_mutex_);
+  if (publishing_ == Publishing::kSuspended) return true;
+  size_t holds = holds_.load(std::memory_order_acquire);
+  do {
+    if (holds == 0) return false;
+  } while (!holds_.compare_exchange_weak(holds, holds + 1, std::memory_order_acq_rel));
+  publishing_ = Publishing::kSuspended;
+  return true;
+}
+
+void QueueThread::KeepArguments() {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  slots_.VisitTaken([page](RequestSlot& slot) {
+    if (!slot.memory().revoked()) return;
+    for (const iovec& piece : slot.chain().readable) {
+      const auto begin = reinterpret_cast<uintptr_t>(piece.iov_base);
+      const uintptr_t first = begin & ~(page - 1);
+      const uintptr_t last = (begin + piece.iov_len + page - 1) & ~(page - 1);
+      // At best: on a kernel before 5.14 the pages stay the guest's until they are read.
+      ::madvise(reinterpret_cast<void*>(first), last - first, MADV_POPULATE_WRITE);
+    }
+  });
+}
+
+bool QueueThread::ContinuedBy(const virtqueue::Virtqueue& queue) {
+  uint16_t unanswered = 0;
+  slots_.VisitTaken([&unanswered](RequestSlot&) { ++unanswered; });
+  return unanswered > 0 && queue.size() == queue_->size() &&
+         queue.next_available() == queue_->next_available() && queue.unanswered() == unanswered;
+}
+
+absl::Status QueueThread::Resume(QueueSetup setup) {
+  FSD_RETURN_IF_ERROR(signals_.SetKick(std::move(setup.kick)));
+  refused_ = false;
+  enabled_.store(setup.enabled, std::memory_order_release);
+  stopping_.store(false, std::memory_order_release);
+  std::vector<MemoryLease> leases;
+  {
+    const os::MutexLock lock(publish_mutex_);
+    queue_ = std::move(setup.queue);
+    log_ = std::move(setup.log);
+    publishing_ = Publishing::kOn;
+    const uint64_t now = services_.clock.Now();
+    for (const Completed& completed : std::exchange(completed_, {})) {
+      const RequestSlot& slot = *completed.slot;
+      leases.push_back(Finish(*completed.slot, completed.written,
+                              services_.clock.NanosecondsBetween(slot.since(), now)));
+    }
+  }
+  {
+    const os::MutexLock lock(custody_mutex_);
+    Submit();
+  }
+  for (size_t i = 0; i < leases.size(); ++i) Release();
+  Release();  // the suspension
+  return absl::OkStatus();
+}
+
+void QueueThread::Discard(std::function<void()> gone) {
+  stopped_ = std::move(gone);
+  std::vector<MemoryLease> leases;
+  {
+    const os::MutexLock lock(publish_mutex_);
+    publishing_ = Publishing::kDiscarded;
+    // The ring's next thread counts in the same place.
+    counters_.ForgetTaken();
+    for (const Completed& completed : std::exchange(completed_, {})) {
+      leases.push_back(completed.slot->Free());
+    }
+  }
+  for (size_t i = 0; i < leases.size(); ++i) Release();
+  Release();  // the suspension
+}
+
+bool QueueThread::TakeAway(uint64_t word) {
+  if (custody_ != Custody::kRunning || word % 2 == 0) return false;
+  if (!word_.compare_exchange_strong(word, word + 1, std::memory_order_acq_rel)) return false;
+  Hold();
+  // It may have been replied to meanwhile, or be pending.
+  if (!turn_->slot->Detach(turn_->memory)) Release();
+  turn_ = nullptr;
+  return true;
+}
+
+}  // namespace fsd::worker
