@@ -15,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "server/os/unix_socket.h"
 #include "server/supervisor/error_reason.h"
+#include "server/supervisor/export_store.h"
 #include "server/supervisor/supervisor_fixture.h"
 
 namespace fsd::supervisor {
@@ -265,6 +266,26 @@ TEST_F(AdoptionTest, AWorkerThatRetiresForWhatHasBeenTakenBackIsReplaced) {
     return view.state == ExportState::kListening && view.worker_pid != worker;
   });
   EXPECT_TRUE(Answers(Connect("web")));
+}
+
+TEST_F(AdoptionTest, TheLimitsOfTheRecordAreTold) {
+  const pid_t worker = Make(SpecOf("web"));
+  End();
+  running_.reset();
+  {  // as if it had ended between recording an update and telling of it
+    ExportStore store = *ExportStore::Open(config_.state_dir);
+    internal::ExportRecord record = store.LoadAll()->at(0);
+    record.mutable_spec()->mutable_qos()->mutable_total()->set_operations_per_second(7);
+    ASSERT_TRUE(store.Replace(record).ok());
+  }
+
+  ended_ = false;
+  const ExportView adopted = Start().Await("web", [](const ExportView& view) {
+    return view.worker.qos().total().operations_per_second() == 7;
+  });
+
+  EXPECT_EQ(adopted.worker_pid, worker);
+  EXPECT_THAT(adopted.conditions, IsEmpty());
 }
 
 TEST_F(AdoptionTest, AnotherThresholdOfSlowRequestsIsToldAtOnce) {

@@ -23,10 +23,6 @@ os::SocketAccess AccessOf(const internal::ExportSpec& spec) {
           .mode = static_cast<mode_t>(spec.socket_mode())};
 }
 
-bool IsSame(const internal::ExportSpec::Qos& a, const internal::ExportSpec::Qos& b) {
-  return a.SerializeAsString() == b.SerializeAsString();
-}
-
 // In the runtime directory every dead socket is one of ours.
 ExportSocket::IfDead IfDeadFor(const Config& config, const internal::ExportSpec& spec) {
   return IsSameOrBelow(spec.socket_path(), config.runtime_dir) ? ExportSocket::IfDead::kReplace

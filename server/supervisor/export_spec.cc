@@ -169,6 +169,10 @@ absl::Status CompleteExportSpec(const Config& config, ExportSpec& spec) {
   return CheckExportBounds(config, spec);
 }
 
+bool IsSame(const internal::ExportSpec::Qos& a, const internal::ExportSpec::Qos& b) {
+  return a.SerializeAsString() == b.SerializeAsString();
+}
+
 internal::ExportRecord NewExportRecord(ExportSpec spec, std::string request_id) {
   unsigned char uid[16];
   FSD_CHECK(::getrandom(uid, sizeof uid, 0) == sizeof uid);

@@ -26,6 +26,8 @@ std::string ControlSocketPath(const Config& config, std::string_view id);
 // PERMISSION_DENIED, naming the field, for what cannot be served. Looks at no file.
 absl::Status CompleteExportSpec(const Config& config, internal::ExportSpec& spec);
 
+bool IsSame(const internal::ExportSpec::Qos& a, const internal::ExportSpec::Qos& b);
+
 // The record of a new export with this complete spec: made now, with a random uid.
 internal::ExportRecord NewExportRecord(internal::ExportSpec spec, std::string request_id);
 

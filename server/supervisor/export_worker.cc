@@ -7,6 +7,7 @@
 #include "server/errors/status_macros.h"
 #include "server/supervisor/error_reason.h"
 #include "server/supervisor/export.h"
+#include "server/supervisor/export_spec.h"
 #include "server/supervisor/source_directory.h"
 #include "server/supervisor/worker_failure.h"
 #include "server/supervisor/worker_start.h"
@@ -128,7 +129,7 @@ void Export::OnStatus(const internal::WorkerStatus& status) {
   const bool inodes_refused = status.inodes_refused() > status_.inodes_refused();
   const bool connection_changed =
       status_.state() != status.state() || status_.draining() != status.draining() ||
-      status_.retiring() != status.retiring() ||
+      status_.retiring() != status.retiring() || !IsSame(status_.qos(), status.qos()) ||
       connected_since_unix_nanos() != status.connection().since_unix_nanos();
   if (adopted_spec_.has_value() && status_.state() == internal::WorkerStatus::STATE_UNSPECIFIED) {
     FSD_LOG(kInfo, id(), "adopted worker %d, %s", worker_->pid(), ConnectionText(status));
