@@ -66,7 +66,7 @@ boot() {
   local script=$1
   mkfifo "$work/in"
   # shellcheck disable=SC2086  # the arguments are words
-  timeout 300 qemu-system-x86_64 -M q35 -accel tcg -cpu qemu64 -smp 1 -m 512M \
+  timeout 300 qemu-system-x86_64 -M q35 -accel tcg -cpu qemu64 -smp 1,maxcpus=2 -m 512M \
     -nodefaults -no-user-config -display none -serial stdio -no-reboot \
     -kernel "$image/vmlinux" -initrd "$image/initramfs.cpio" \
     -append "console=ttyS0 quiet panic=-1 reboot=t" $arguments <"$work/in" >"$work/console" 2>&1 &

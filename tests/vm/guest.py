@@ -110,8 +110,10 @@ class Guest:
         image = image_directory(kernel)
         self._directory = tempfile.mkdtemp(prefix="fsd-guest-")
         qmp_path = os.path.join(self._directory, "qmp.sock")
-        command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "qemu64", "-smp", str(processors),
-                   "-m", memory, "-nodefaults", "-no-user-config", "-display", "none",
+        # Room for a second processor in any case: with one, QEMU translates the guest's memory barriers
+        # and atomic operations to none, and the guest can miss that its device has not called it.
+        command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "qemu64",
+                   "-smp", f"{processors},maxcpus={max(processors, 2)}", "-m", memory, "-nodefaults", "-no-user-config", "-display", "none",
                    "-serial", "stdio", "-qmp", f"unix:{qmp_path},server=on,wait=off",
                    "-kernel", os.path.join(image, "vmlinux"),
                    "-initrd", os.path.join(image, "initramfs.cpio"),
