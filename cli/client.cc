@@ -49,8 +49,9 @@ std::string DescribeUnreachable(const std::string& address, int error) {
   }
   if (error == EACCES || error == EPERM) {
     return text +
-           "\nhint: the socket is for the user that fsd runs as, as a rule root; run fsctl as that "
-           "user\n";
+           "\nhint: the socket is for its owner and group (ls -l), as a rule root and fsd; who may "
+           "only "
+           "look uses the readers' (--server unix:///run/fsd/reader.sock)\n";
   }
   return text + "\nhint: start one with 'fsd --listen " + Printable(address) +
          " --allow-source DIR', or name another with --server or FSCTL_SERVER\n";

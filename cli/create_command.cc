@@ -77,7 +77,7 @@ void AddCreateCommand(CLI::App& exports, const Options& options, ExitCode& resul
   AddDeviceOptions(command, resource);
   command.add_option_function<std::string>(
       "--request-id", [request](const std::string& id) { request->set_request_id(id); },
-      "Names this call: repeated, it gets the same answer");
+      "A name for this call, so that it can be repeated even after an update");
   command.add_flag_callback(
       "--validate-only,--dry-run", [request] { request->set_validate_only(true); },
       "Check, and create nothing");

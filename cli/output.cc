@@ -175,8 +175,8 @@ std::string ExportTable(const std::vector<v1::Export>& exports, const Style& sty
   std::vector<std::string> heading = {"NAME", "STATE", "TAG", "SOURCE", "SOCKET"};
   const bool wide = style.format == Format::kWide;
   if (wide) {
-    for (const char* name : {"CACHE", "AGE", "WORKER", "RESTARTS", "OPEN", "INODES", "LIMITS",
-                             "OWNER", "LABELS", "CONDITIONS"}) {
+    for (const char* name : {"CACHE", "AGE", "WORKER", "RESTARTS", "OPEN", "INODES", "QOS", "OWNER",
+                             "LABELS", "CONDITIONS"}) {
       heading.emplace_back(name);
     }
   }

@@ -82,9 +82,10 @@ void AddUpdateCommand(CLI::App& exports, const Options& options, ExitCode& resul
       "options\n"
       "that may be repeated replace the whole list, but for labels. Says of each field when it "
       "takes\n"
-      "effect: live, at the next connection or at the next mount. Source, tag and the socket's "
-      "path\n"
-      "cannot be changed.");
+      "effect: live (labels, owner, limits but of open files, the socket's owner and mode) or when "
+      "no\n"
+      "virtual machine is connected any more. Source, tag and the socket's path cannot be "
+      "changed.");
   command
       .add_option_function<std::string>(
           "NAME", [resource](const std::string& name) { resource->set_name(ResourceName(name)); },

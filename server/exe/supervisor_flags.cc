@@ -58,7 +58,9 @@ constexpr std::array<Flag, 17> kFlags = {{
     {"worker_binary", "FILE",
      "The program that serves an export (fsd-worker beside fsd, else in ../libexec)"},
     {"workers", "stop|keep",
-     "What becomes of the workers when fsd stops (stop); kept ones serve on"},
+     "What becomes of the workers when fsd is told to stop (stop); kept ones serve on, and the "
+     "next "
+     "fsd takes them over, as it does after a crash in any case"},
     {"slow_request", "TIME",
      "Requests of guests that take longer are logged and counted as slow (1s); 0: none"},
     {"metrics_listen", "ADDRESS:PORT",

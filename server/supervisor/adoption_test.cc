@@ -374,6 +374,11 @@ TEST_F(AdoptionTest, AHungWorkerIsReplacedAndHoldsNobodyUp) {
   EXPECT_EQ(second.Get("hung")->state, ExportState::kCreating);
   // Nobody knows whether a guest uses it.
   EXPECT_EQ(second.Delete("hung").code(), absl::StatusCode::kAborted);
+  std::promise<absl::Status> listed;
+  second.supervisor().ListInflightRequests(
+      "hung",
+      [&listed](const absl::StatusOr<InflightRequests>& list) { listed.set_value(list.status()); });
+  EXPECT_EQ(listed.get_future().get().code(), absl::StatusCode::kUnavailable);
 
   timing_.worker.adopt = absl::Milliseconds(10);
   auto& third = Next();
@@ -440,6 +445,13 @@ TEST_F(AdoptionTest, AWorkerOfTheNextReleaseIsAdopted) {
   const ExportView adopted = Next().Await("web", ExportState::kListening);
   EXPECT_EQ(adopted.worker_pid, worker);
   EXPECT_TRUE(Answers(Connect("web")));
+}
+
+TEST_F(AdoptionTest, AWorkerThatCountsInAnotherReleasesFileIsAdopted) {
+  const pid_t worker = Make(SpecOf("web", "larger-counters"));
+  const ExportView adopted = Next().Await("web", ExportState::kListening);
+  EXPECT_EQ(adopted.worker_pid, worker);
+  EXPECT_EQ(Sample("web").counters, nullptr) << "they begin anew with the next worker";
 }
 
 TEST_F(AdoptionTest, TwoSupervisorsCannotHaveOneRuntimeDirectory) {

@@ -62,7 +62,8 @@ ExportSample Export::Sample() const {
 }
 
 void Export::ListInflight(InflightCalls::Done done) {
-  if (worker_ == nullptr) {
+  // An earlier supervisor's answers only what it is asked for once it has been adopted.
+  if (worker_ == nullptr || adopting_) {
     return done(ReasonedError(
         absl::StatusCode::kUnavailable, ErrorReason::kWorkerFailed,
         absl::StrCat("export ", id(), " has no worker now, and so nothing in flight; it is ",
@@ -145,8 +146,7 @@ void Export::Update(internal::ExportRecord record,
   const bool same_qos = IsSame(record.spec().qos(), record_.spec().qos());
   record_ = std::move(record);
   if (!same_qos && worker_ != nullptr) worker_->SetQos(record_.spec().qos());
-  // An adopted worker's come once it has been adopted and its source is open.
-  if (relimit && worker_ != nullptr && !adopting_ && source_.valid()) Relimit();
+  if (relimit && worker_ != nullptr && !adopting_) Relimit();
   // Without a worker, the next one is on the way, or there will be none.
   if (!for_next_worker.empty() && worker_ != nullptr && !exchanging_ && !stopping_) {
     AwaitChanges(for_next_worker);

@@ -174,7 +174,7 @@ class Export {
   void OnStatus(const internal::WorkerStatus& status);
   // Once the worker has been ready for so long that its predecessor's end is past.
   void OnHealthy();
-  // Of a worker that runs, once its source is known.
+  // Of a worker that runs. Without its source, limits of I/O are reported as not enforced.
   void Relimit();
   void OnMemoryNotLimited(pid_t worker, Errno error);
   // See ExportConditions::Set.

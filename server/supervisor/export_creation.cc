@@ -22,7 +22,7 @@ void ExportCreation::Create(internal::ExportSpec spec, std::string request_id, b
       !status.ok()) {
     return done(status);
   }
-  if (auto answer = AnswerFromExisting(spec)) return done(*std::move(answer));
+  if (auto answer = AnswerFromExisting(spec, request_id)) return done(*std::move(answer));
   if (const Export* const other = surroundings_.exports.FindBySocket(spec.socket_path())) {
     return done(ReasonedError(
         absl::StatusCode::kFailedPrecondition, ErrorReason::kSocketInUse,
@@ -55,11 +55,15 @@ void ExportCreation::Create(internal::ExportSpec spec, std::string request_id, b
 }
 
 std::optional<absl::StatusOr<ExportView>> ExportCreation::AnswerFromExisting(
-    const internal::ExportSpec& spec) {
+    const internal::ExportSpec& spec, const std::string& request_id) {
   const std::string& id = spec.id();
   if (surroundings_.operations.contains(id)) return BusyError(id);
   const Export* const existing = surroundings_.exports.Find(id);
   if (existing == nullptr) return std::nullopt;
+  // The very call that made it, repeated; it may have been updated since.
+  if (!request_id.empty() && existing->record().request_id() == request_id) {
+    return existing->View();
+  }
   const std::string_view difference = FirstDifference(existing->record().spec(), spec);
   if (difference.empty()) return existing->View();
   return ReasonedError(absl::StatusCode::kAlreadyExists, ErrorReason::kExportExists,

@@ -44,7 +44,8 @@ class ExportCreation {
 
  private:
   // The export of this id, if it exists already, as an answer.
-  std::optional<absl::StatusOr<ExportView>> AnswerFromExisting(const internal::ExportSpec& spec);
+  std::optional<absl::StatusOr<ExportView>> AnswerFromExisting(const internal::ExportSpec& spec,
+                                                               const std::string& request_id);
   void ValidateOnly(internal::ExportSpec spec, Done done);
   // The export of this incarnation, unless it is being removed.
   Export* FindCreating(const std::string& id, const std::string& uid) const;

@@ -43,6 +43,7 @@
 #include "proto/fsd/internal/worker.pb.h"
 #include "server/ipc/inherited_fds.h"
 #include "server/ipc/worker_channel.h"
+#include "server/os/memory_file.h"
 #include "server/os/unique_fd.h"
 #include "server/os/unix_socket.h"
 
@@ -200,7 +201,10 @@ void FakeWorker::HandOver() {
   const int socket = Is("another-socket") ? ipc::kControlListenerFd
                      : Is("no-socket")    ? ipc::kSourceDirectoryFd
                                           : ipc::kVhostListenerFd;
-  const int counters = Is("loose-counters") ? loose : ipc::kCountersFd;
+  const os::UniqueFd larger = *os::CreateMemoryFile("larger", 1 << 20);
+  const int counters = Is("loose-counters")    ? loose
+                       : Is("larger-counters") ? larger.get()
+                                               : ipc::kCountersFd;
   (void)channel_.SendHandover(message, socket, counters);
   if (Is("twice")) (void)channel_.SendHandover(message, socket, counters);
 }

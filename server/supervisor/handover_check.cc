@@ -39,7 +39,8 @@ absl::StatusOr<ExportSocket> CheckParts(const Config& config, const internal::Ex
   const os::SocketAccess access{.uid = spec.socket_uid(),
                                 .gid = spec.socket_gid(),
                                 .mode = static_cast<mode_t>(spec.socket_mode())};
-  if (!telemetry::IsCounterFile(handover.counters.get())) {
+  // Of any size: another release's may count more.
+  if (!telemetry::HasFixedSize(handover.counters.get())) {
     return absl::InvalidArgumentError("it handed over counters that are none");
   }
   auto vhost = ExportSocket::AdoptBelow(SocketDirectories(config), spec.socket_path(),

@@ -313,6 +313,8 @@ std::string RelimitWorker(const CgroupSubtree* subtree, const ExportSpec& spec, 
   for (const CgroupController controller :
        {CgroupController::kPids, CgroupController::kCpu, CgroupController::kIo}) {
     if (!NamesOfSet(spec.limits(), controller).empty()) {
+      // Those of another disk, if the source has moved.
+      if (controller == CgroupController::kIo) (void)Lift(controller, directory_fd);
       Enforce({controller}, *subtree, spec, source, sysfs, cgroup);
     } else {
       ReportOld(controller, Lift(controller, directory_fd), cgroup.unenforced);

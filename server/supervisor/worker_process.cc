@@ -208,7 +208,10 @@ void WorkerProcess::CloseChannel() {
 }
 
 absl::StatusOr<std::optional<ipc::WorkerChannel::WithFds>> WorkerProcess::Receive() {
-  if (phase_ == Phase::kAwaitingHandover) return channel_.ReceiveFromWorkerWithFds();
+  const bool may_hand_over =
+      phase_ == Phase::kAwaitingHandover ||
+      (phase_ == Phase::kEnding && origin_ == WorkerOrigin::kEarlierSupervisor);
+  if (may_hand_over) return channel_.ReceiveFromWorkerWithFds();
   FSD_ASSIGN_OR_RETURN(auto message, channel_.ReceiveFromWorker());
   std::optional<ipc::WorkerChannel::WithFds> received;
   if (message.has_value()) received.emplace().message = *std::move(message);

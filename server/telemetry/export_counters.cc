@@ -12,12 +12,17 @@
 #include "server/os/memory_file.h"
 
 namespace fsd::telemetry {
-bool IsCounterFile(int fd) {
+
+bool HasFixedSize(int fd) {
   constexpr int kFixed = F_SEAL_SHRINK | F_SEAL_GROW;
-  // First, as only memory files have any.
+  // Only memory files have any.
   const int seals = ::fcntl(fd, F_GET_SEALS);
+  return seals >= 0 && (seals & kFixed) == kFixed;
+}
+
+bool IsCounterFile(int fd) {
   struct stat info;
-  return seals >= 0 && (seals & kFixed) == kFixed && ::fstat(fd, &info) == 0 &&
+  return HasFixedSize(fd) && ::fstat(fd, &info) == 0 &&
          info.st_size == static_cast<off_t>(sizeof(CounterFile));
 }
 

@@ -146,8 +146,10 @@ class QueueCounters {
   QueueTables* tables_;
 };
 
-// Whether `fd` is a memory file of a counter file's size that can neither grow nor shrink. Of any
-// descriptor; waits for no file system.
+// Whether `fd` is a memory file that can neither grow nor shrink. Of any descriptor; waits for no
+// file system.
+bool HasFixedSize(int fd);
+// Whether it is one of a counter file's size besides.
 bool IsCounterFile(int fd);
 // Whether its layout is ours; false for anything that is not IsCounterFile.
 bool HasCounterLayout(int fd);

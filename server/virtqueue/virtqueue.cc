@@ -105,7 +105,9 @@ std::optional<uint16_t> Virtqueue::Pop() {
 }
 
 bool Virtqueue::AnyAvailable() const {
-  return !broken() && Fetch(available_index_) != next_available();
+  // What Pop will give without another look at the driver's index is there whatever that says now.
+  const uint16_t next = next_available();
+  return !broken() && (known_available_ != next || Fetch(available_index_) != next);
 }
 
 ErrnoOr<Chain> Virtqueue::Gather(uint16_t head, const GuestMemory& memory,

@@ -165,6 +165,20 @@ TEST(VirtqueuePop, AnIndexTooFarAheadBreaksTheQueue) {
   EXPECT_FALSE(guest.queue->RequestKicks());
 }
 
+TEST(VirtqueuePop, WhatItHasSeenIsAvailableWhateverTheIndexSaysThen) {
+  FakeDriver driver;
+  const auto queue = driver.MakeQueue();
+  EXPECT_FALSE(queue->AnyAvailable());
+  driver.Publish(0);
+  driver.Publish(1);
+  ASSERT_TRUE(queue->Pop().has_value());
+
+  driver.SetAvailableIndex(1);
+
+  EXPECT_TRUE(queue->AnyAvailable()) << "as Pop gives it";
+  EXPECT_EQ(queue->Pop(), 1);
+}
+
 TEST(VirtqueuePop, AnIndexThatGoesBackBreaksTheQueue) {
   Guest guest({.size = 8, .start_index = 5});
   guest.driver.SetAvailableIndex(4);

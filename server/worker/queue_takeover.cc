@@ -28,6 +28,8 @@ bool QueueThread::Quiesce() {
     if (custody_ == Custody::kRunning && !TakeAway(word)) return false;
     custody_ = Custody::kNone;
   }
+  // Whose thread was stuck, or is yet to come, does not leave by itself.
+  LeaveLine();
   awake_.store(false, std::memory_order_release);
   services_.session.EndWaits();
   return true;

@@ -19,7 +19,7 @@ constexpr std::chrono::milliseconds kLongestThrottle{1000};
 
 bool QueueThread::MayTake(bool goes_on) {
   // Nothing to wait for, or to be let go for: a ring that is empty stands in nobody's way.
-  if (!queue_->AnyAvailable()) return true;
+  if (!in_line_ && !queue_->AnyAvailable()) return true;
   throttled_until_ = limits_->Ask(*this, goes_on);
   in_line_ = throttled_until_.has_value();
   return !in_line_;

@@ -78,6 +78,21 @@ class ApiTest(ApiTestCase):
         self.assertEqual(list(self.list()), [])
         self.assertTrue(os.path.isdir(spec.source.passthrough.path))
 
+    def test_the_call_that_made_an_export_may_be_repeated_after_an_update(self):
+        spec = self.spec()
+        created = self.create(spec=spec, request_id="first")
+        self.exports.UpdateExport(export_service_pb2.UpdateExportRequest(
+            export=export_pb2.Export(name="exports/web", labels={"tier": "front"}),
+            update_mask={"paths": ["labels"]}), timeout=TIMEOUT_SECONDS)
+
+        repeated = self.create(spec=spec, request_id="first")
+
+        self.assertEqual(repeated.uid, created.uid)
+        self.assertEqual(dict(repeated.labels), {"tier": "front"})
+        for other in ("second", ""):
+            failure = self.failure(self.create, spec=spec, request_id=other)
+            self.assertEqual(failure.reason, "EXPORT_EXISTS", other)
+
     def test_every_option_is_shown_as_it_was_set(self):
         spec = self.everything()
         created = self.create(spec=spec)

@@ -31,7 +31,7 @@ class FsctlOutputTest(FsctlTestCase):
         self.create("web", "--label", "tier=front", "--owner-system", "libvirt", "--owner-vm", "7",
                     "--memory-limit", "1G")
         heading, row = self.fsctl("export", "list", "-o", "wide").splitlines()
-        for name in ("CACHE", "AGE", "WORKER", "RESTARTS", "OPEN", "INODES", "LIMITS", "OWNER", "LABELS",
+        for name in ("CACHE", "AGE", "WORKER", "RESTARTS", "OPEN", "INODES", "QOS", "OWNER", "LABELS",
                      "CONDITIONS"):
             self.assertIn(name, heading)
         self.assertEqual(row.split()[-3:], ["libvirt/7", "tier=front", "LIMITS_NOT_ENFORCED"])
