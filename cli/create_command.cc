@@ -82,13 +82,7 @@ void AddCreateCommand(CLI::App& exports, const Options& options, ExitCode& resul
       "--validate-only,--dry-run", [request] { request->set_validate_only(true); },
       "Check, and create nothing");
   AddSocketOptions(command, resource);
-  AddCacheOptions(command, resource);
-  AddSemanticsOptions(command, resource);
-  AddIdOptions(command, resource);
-  AddInodeOptions(command, resource);
-  AddTransportOptions(command, resource);
-  AddSandboxOptions(command, resource);
-  AddQosOptions(command, resource);
+  AddBehaviorOptions(command, resource);
   AddOwnerOptions(command, resource);
   command.callback([request, &options, &result] { result = Create(*request, options); });
 }

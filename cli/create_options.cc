@@ -230,16 +230,6 @@ void AddRateOptions(Group& group, const std::string& name, const std::string& op
                [rate](uint64_t n) { rate()->set_burst_bytes(n); });
 }
 
-}  // namespace
-
-void AddDeviceOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
-  command.add_flag_callback(
-      "--advertise-tag", [resource] { resource->set_advertise_tag(true); },
-      "Tell the front-end the tag too (crosvm, User Mode Linux; not for QEMU)");
-  command.add_flag_callback(
-      "--read-only", [resource] { resource->set_read_only(true); }, "The guest can change nothing");
-}
-
 void AddCacheOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
   Group group(command, "Caching");
   group.Choice<v1::Cache::Policy>(
@@ -385,6 +375,26 @@ void AddQosOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resourc
   AddRateOptions(group, "total", "Requests of all kinds a second (no limit)",
                  "Bytes a second that are read and written",
                  [resource] { return resource->mutable_qos()->mutable_total(); });
+}
+
+}  // namespace
+
+void AddDeviceOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
+  command.add_flag_callback(
+      "--advertise-tag", [resource] { resource->set_advertise_tag(true); },
+      "Tell the front-end the tag too (crosvm, User Mode Linux; not for QEMU)");
+  command.add_flag_callback(
+      "--read-only", [resource] { resource->set_read_only(true); }, "The guest can change nothing");
+}
+
+void AddBehaviorOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource) {
+  AddCacheOptions(command, resource);
+  AddSemanticsOptions(command, resource);
+  AddIdOptions(command, resource);
+  AddInodeOptions(command, resource);
+  AddTransportOptions(command, resource);
+  AddSandboxOptions(command, resource);
+  AddQosOptions(command, resource);
 }
 
 }  // namespace fsd::cli

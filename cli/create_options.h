@@ -14,13 +14,8 @@
 namespace fsd::cli {
 
 void AddDeviceOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
-void AddCacheOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
-void AddSemanticsOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
-void AddIdOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
-void AddInodeOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
-void AddTransportOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
-void AddSandboxOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
-void AddQosOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
+// Cache, semantics, ids, inodes, transport, sandbox and qos.
+void AddBehaviorOptions(CLI::App& command, const std::shared_ptr<v1::Export>& resource);
 
 }  // namespace fsd::cli
 

@@ -104,13 +104,7 @@ void AddUpdateCommand(CLI::App& exports, const Options& options, ExitCode& resul
       "Check, show what would change, and change nothing");
   AddDeviceOptions(command, resource);
   AddSocketAccessOptions(command, resource);
-  AddCacheOptions(command, resource);
-  AddSemanticsOptions(command, resource);
-  AddIdOptions(command, resource);
-  AddInodeOptions(command, resource);
-  AddTransportOptions(command, resource);
-  AddSandboxOptions(command, resource);
-  AddQosOptions(command, resource);
+  AddBehaviorOptions(command, resource);
   AddOwnerOptions(command, resource);
   command
       .add_option("--remove-label", arguments->removed_labels,

@@ -24,11 +24,6 @@ namespace {
 
 using supervisor::ExportView;
 
-grpc::ServerUnaryReactor* Refuse(PendingCall& call, const FieldViolations& violations) {
-  call.Answer([&] { return InvalidFields(violations); });
-  return call.reactor();
-}
-
 // Answers `call` with an export, or with why there is none.
 supervisor::Callback<ExportView> AnswerWithExport(std::shared_ptr<PendingCall> call, std::string id,
                                                   v1::Export* response) {

@@ -54,4 +54,9 @@ void PendingCall::Answer(const std::function<grpc::Status()>& fill) {
   if (reactor_->Claim()) reactor_->Finish(fill());
 }
 
+grpc::ServerUnaryReactor* Refuse(PendingCall& call, const FieldViolations& violations) {
+  call.Answer([&] { return InvalidFields(violations); });
+  return call.reactor();
+}
+
 }  // namespace fsd::control

@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "grpcpp/support/server_callback.h"
+#include "server/control/field_violation.h"
 #include "server/supervisor/cancellation.h"
 
 namespace fsd::control {
@@ -39,6 +40,9 @@ class PendingCall {
   class Reactor;
   std::shared_ptr<Reactor> reactor_;
 };
+
+// Answers a call whose request has these violations. Results in its reactor.
+grpc::ServerUnaryReactor* Refuse(PendingCall& call, const FieldViolations& violations);
 
 }  // namespace fsd::control
 

@@ -109,10 +109,7 @@ grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerConte
   auto call = std::make_shared<PendingCall>();
   FieldViolations violations;
   CheckServedFields(*request, {}, violations);
-  if (!violations.empty()) {
-    call->Answer([&] { return InvalidFields(violations); });
-    return call->reactor();
-  }
+  if (!violations.empty()) return Refuse(*call, violations);
   supervisor_.ListExports(
       [this, call, response](const absl::StatusOr<std::vector<supervisor::ExportView>>& views) {
         call->Answer([&] {
@@ -137,10 +134,7 @@ grpc::ServerUnaryReactor* ServerService::SetLogLevel(grpc::CallbackServerContext
   if (request->level() == v1::LOG_LEVEL_UNSPECIFIED) {
     violations.push_back({"level", v1::FIELD_REQUIRED, "say which level of the log is wanted"});
   }
-  if (!violations.empty()) {
-    call->Answer([&] { return InvalidFields(violations); });
-    return call->reactor();
-  }
+  if (!violations.empty()) return Refuse(*call, violations);
   supervisor_.SetLogLevel(FromV1(request->level()),
                           [call, response](absl::StatusOr<telemetry::LogLevel> before) {
                             call->Answer([&] {
@@ -166,10 +160,7 @@ grpc::ServerUnaryReactor* ServerService::SetSlowRequestThreshold(
   } else if (auto problem = DurationProblem(request->threshold(), kMaxSeconds)) {
     violations.push_back({"threshold", v1::FIELD_INVALID, *std::move(problem)});
   }
-  if (!violations.empty()) {
-    call->Answer([&] { return InvalidFields(violations); });
-    return call->reactor();
-  }
+  if (!violations.empty()) return Refuse(*call, violations);
   const absl::Duration threshold = absl::Seconds(request->threshold().seconds()) +
                                    absl::Nanoseconds(request->threshold().nanos());
   supervisor_.SetSlowRequest(threshold, [call, response](absl::StatusOr<absl::Duration> before) {
@@ -188,10 +179,7 @@ grpc::ServerUnaryReactor* ServerService::CheckHost(grpc::CallbackServerContext*,
   auto call = std::make_shared<PendingCall>();
   FieldViolations violations;
   CheckServedFields(*request, {}, violations);
-  if (!violations.empty()) {
-    call->Answer([&] { return InvalidFields(violations); });
-    return call->reactor();
-  }
+  if (!violations.empty()) return Refuse(*call, violations);
   supervisor_.ListExports([checks = host_checks_, call, response](
                               const absl::StatusOr<std::vector<supervisor::ExportView>>& views) {
     if (!views.ok()) {

@@ -17,12 +17,6 @@
 namespace fsd::supervisor {
 namespace {
 
-os::SocketAccess AccessOf(const internal::ExportSpec& spec) {
-  return {.uid = spec.socket_uid(),
-          .gid = spec.socket_gid(),
-          .mode = static_cast<mode_t>(spec.socket_mode())};
-}
-
 // In the runtime directory every dead socket is one of ours.
 ExportSocket::IfDead IfDeadFor(const Config& config, const internal::ExportSpec& spec) {
   return IsSameOrBelow(spec.socket_path(), config.runtime_dir) ? ExportSocket::IfDead::kReplace
@@ -141,8 +135,7 @@ absl::Status Export::ChangeSocketAccess(const internal::ExportSpec& spec) {
 
 void Export::Update(internal::ExportRecord record,
                     const std::vector<std::string_view>& for_next_worker) {
-  const bool relimit =
-      record.spec().limits().SerializeAsString() != record_.spec().limits().SerializeAsString();
+  const bool relimit = !IsSame(record.spec().limits(), record_.spec().limits());
   const bool same_qos = IsSame(record.spec().qos(), record_.spec().qos());
   record_ = std::move(record);
   if (!same_qos && worker_ != nullptr) worker_->SetQos(record_.spec().qos());

@@ -66,8 +66,11 @@ absl::Status Export::OnHandover(Handover handover) {
   worker_->SetSlowRequest(surroundings_.slow_request_nanos);
   worker_->SetQos(record_.spec().qos());
   if (!taken.outdated.empty()) AwaitChanges(taken.outdated);
-  Relimit();
-  if (source_.valid()) CompareSource();
+  if (source_.valid()) {
+    CompareSource();
+  } else {
+    Relimit();
+  }
   return absl::OkStatus();
 }
 

@@ -29,15 +29,17 @@ std::string_view HandleLackMessage(WorkerStatus::HandleLack lack) {
 
 }  // namespace
 
-bool ExportConditions::Has(std::string_view reason) const {
-  return std::any_of(conditions_.begin(), conditions_.end(),
-                     [reason](const Condition& c) { return c.reason == reason; });
-}
-
-std::string_view ExportConditions::MessageOf(std::string_view reason) const {
+const Condition* ExportConditions::Find(std::string_view reason) const {
   const auto found = std::find_if(conditions_.begin(), conditions_.end(),
                                   [reason](const Condition& c) { return c.reason == reason; });
-  return found == conditions_.end() ? std::string_view() : found->message;
+  return found == conditions_.end() ? nullptr : &*found;
+}
+
+bool ExportConditions::Has(std::string_view reason) const { return Find(reason) != nullptr; }
+
+std::string_view ExportConditions::MessageOf(std::string_view reason) const {
+  const Condition* const found = Find(reason);
+  return found == nullptr ? std::string_view() : found->message;
 }
 
 const Condition& ExportConditions::Add(std::string_view reason, std::string_view message) {
@@ -52,9 +54,8 @@ void ExportConditions::Remove(std::string_view reason) {
 
 bool ExportConditions::Set(const std::string& export_id, std::string_view reason,
                            std::string_view message) {
-  const auto now = std::find_if(conditions_.begin(), conditions_.end(),
-                                [reason](const Condition& c) { return c.reason == reason; });
-  if (now == conditions_.end() ? message.empty() : now->message == message) return false;
+  const Condition* const now = Find(reason);
+  if (now == nullptr ? message.empty() : now->message == message) return false;
   if (message.empty()) {
     Remove(reason);
   } else {

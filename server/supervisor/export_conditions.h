@@ -45,6 +45,9 @@ class ExportConditions {
                   bool inodes_refused);
 
  private:
+  // Null if there is none.
+  const Condition* Find(std::string_view reason) const;
+
   std::vector<Condition> conditions_;
 };
 

@@ -169,7 +169,7 @@ absl::Status CompleteExportSpec(const Config& config, ExportSpec& spec) {
   return CheckExportBounds(config, spec);
 }
 
-bool IsSame(const internal::ExportSpec::Qos& a, const internal::ExportSpec::Qos& b) {
+bool IsSame(const google::protobuf::MessageLite& a, const google::protobuf::MessageLite& b) {
   return a.SerializeAsString() == b.SerializeAsString();
 }
 

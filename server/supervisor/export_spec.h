@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "google/protobuf/message_lite.h"
 #include "proto/fsd/internal/export_spec.pb.h"
 #include "server/supervisor/config.h"
 
@@ -26,7 +27,8 @@ std::string ControlSocketPath(const Config& config, std::string_view id);
 // PERMISSION_DENIED, naming the field, for what cannot be served. Looks at no file.
 absl::Status CompleteExportSpec(const Config& config, internal::ExportSpec& spec);
 
-bool IsSame(const internal::ExportSpec::Qos& a, const internal::ExportSpec::Qos& b);
+// Of one type, without unknown fields or maps.
+bool IsSame(const google::protobuf::MessageLite& a, const google::protobuf::MessageLite& b);
 
 // The record of a new export with this complete spec: made now, with a random uid.
 internal::ExportRecord NewExportRecord(internal::ExportSpec spec, std::string request_id);

@@ -36,15 +36,13 @@ absl::StatusOr<ExportSocket> CheckParts(const Config& config, const internal::Ex
                                         Handover& handover) {
   FSD_RETURN_IF_ERROR(CheckSpec(config, record, handover.spec));
   const internal::ExportSpec& spec = record.spec();
-  const os::SocketAccess access{.uid = spec.socket_uid(),
-                                .gid = spec.socket_gid(),
-                                .mode = static_cast<mode_t>(spec.socket_mode())};
   // Of any size: another release's may count more.
   if (!telemetry::HasFixedSize(handover.counters.get())) {
     return absl::InvalidArgumentError("it handed over counters that are none");
   }
-  auto vhost = ExportSocket::AdoptBelow(SocketDirectories(config), spec.socket_path(),
-                                        os::SocketType::kStream, access, handover.vhost_listener);
+  auto vhost =
+      ExportSocket::AdoptBelow(SocketDirectories(config), spec.socket_path(),
+                               os::SocketType::kStream, AccessOf(spec), handover.vhost_listener);
   if (!vhost.ok()) return Misdeed("it handed over another vhost-user socket", vhost.status());
   return vhost;
 }
@@ -64,6 +62,12 @@ std::vector<std::string> SocketDirectories(const Config& config) {
   std::vector<std::string> directories = config.allow_socket;
   directories.push_back(config.runtime_dir);
   return directories;
+}
+
+os::SocketAccess AccessOf(const internal::ExportSpec& spec) {
+  return {.uid = spec.socket_uid(),
+          .gid = spec.socket_gid(),
+          .mode = static_cast<mode_t>(spec.socket_mode())};
 }
 
 absl::StatusOr<CheckedHandover> CheckHandover(const Config& config,

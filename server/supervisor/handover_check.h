@@ -16,8 +16,10 @@
 
 namespace fsd::supervisor {
 
-// Where an export's vhost-user socket may be.
+// Where an export's vhost-user socket may be, and who may connect to it.
 std::vector<std::string> SocketDirectories(const Config& config);
+
+os::SocketAccess AccessOf(const internal::ExportSpec& spec);
 
 struct CheckedHandover {
   ExportSocket vhost;
