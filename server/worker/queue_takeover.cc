@@ -30,7 +30,7 @@ bool QueueThread::Quiesce() {
   }
   // Whose thread was stuck, or is yet to come, does not leave by itself.
   LeaveLine();
-  awake_.store(false, std::memory_order_release);
+  SetAwake(false);
   services_.session.EndWaits();
   return true;
 }
@@ -123,6 +123,8 @@ bool QueueThread::TakeAway(uint64_t word) {
   // It may have been replied to meanwhile, or be pending.
   if (!turn_->slot->Detach(turn_->memory)) Release();
   turn_ = nullptr;
+  // For what the batch had done: there may be no thread left that would.
+  CallIfNeeded();
   return true;
 }
 
