@@ -78,7 +78,10 @@ QueueThread::QueueThread(const QueueServices& services, QueueSetup setup, SlotTa
   counters_.ForgetTaken();
 }
 
-QueueThread::~QueueThread() { FSD_CHECK(holds_.load(std::memory_order_acquire) == 0); }
+QueueThread::~QueueThread() {
+  FSD_CHECK(holds_.load(std::memory_order_acquire) == 0);
+  SetAwake(false);
+}
 
 void QueueThread::Stop(std::function<void()> stopped) {
   stopped_ = std::move(stopped);
@@ -126,15 +129,15 @@ void QueueThread::Run() {
 }
 
 bool QueueThread::Loop(Turn& turn) {
-  // For what a turn before this one has completed.
+  // For what was completed while the ring was suspended.
   CallIfNeeded();
   while (!stopping_.load(std::memory_order_acquire)) {
-    awake_.store(true, std::memory_order_seq_cst);
+    SetAwake(true);
     services_.watch.Rouse();
     TakeMemory(turn);
     throttled_until_.reset();
     if (!ServeRing(turn)) return false;
-    awake_.store(false, std::memory_order_release);
+    SetAwake(false);
     if (throttled_until_.has_value() && Serving()) {
       WaitThrottled();
       continue;
@@ -145,6 +148,11 @@ bool QueueThread::Loop(Turn& turn) {
     if (poll_.on()) poll_.OnPause(std::chrono::steady_clock::now() - idle_since_);
   }
   return true;
+}
+
+void QueueThread::SetAwake(bool awake) {
+  if (awake_.exchange(awake, std::memory_order_seq_cst) == awake || coalescing_.has_value()) return;
+  services_.busy_rings.fetch_add(awake ? 1 : -1, std::memory_order_relaxed);
 }
 
 void QueueThread::Submit() {
@@ -197,10 +205,19 @@ bool QueueThread::ServeRing(Turn& turn) {
       continue;
     }
     if (poll_.on() && Poll()) continue;
+    if (GiveWay()) continue;
     const os::MutexLock lock(publish_mutex_);
     more = queue_->RequestKicks(log_.get());
   }
   return true;
+}
+
+bool QueueThread::GiveWay() const {
+  if (coalescing_.has_value() || services_.busy_rings.load(std::memory_order_relaxed) < 2) {
+    return false;
+  }
+  std::this_thread::yield();
+  return queue_->AnyAvailable();
 }
 
 bool QueueThread::Poll() {

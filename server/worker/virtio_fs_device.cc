@@ -261,7 +261,8 @@ absl::Status VirtioFsDevice::StartVring(size_t index, vhost_user::VringStart sta
                                .tasks = tasks_,
                                .clock = *options_.clock,
                                .counters = *options_.counters,
-                               .slow_requests = slow_requests_};
+                               .slow_requests = slow_requests_,
+                               .busy_rings = busy_rings_};
   FSD_ASSIGN_OR_RETURN(vring.thread, QueueThread::Start(services, std::move(setup)));
   return absl::OkStatus();
 }

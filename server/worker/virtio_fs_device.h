@@ -7,6 +7,7 @@
 #define FSD_SERVER_WORKER_VIRTIO_FS_DEVICE_H_
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -165,6 +166,7 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   SlowRequestLog slow_requests_;
   RequestLimits limits_;
   MemoryLeases memory_;
+  std::atomic<int> busy_rings_ = 0;
   std::shared_ptr<const virtqueue::DirtyLog> log_;
   std::vector<std::unique_ptr<Vring>> vrings_;
 
