@@ -24,14 +24,12 @@ class Coalescing {
 
   explicit Coalescing(size_t ring_size) : ring_size_(ring_size) {}
 
-  // How long to wait after `served` requests, so that between a quarter and three quarters of the
-  // ring gather meanwhile.
+  // How long to wait after `served` requests, so that seven eighths of the ring gather meanwhile:
+  // waking up costs as much as ten of them.
   Duration After(size_t served) {
-    if (served > ring_size_ / 4 * 3) {
-      pause_ = std::max(pause_ / 2, kLeast);
-    } else if (served < ring_size_ / 4) {
-      pause_ = std::min(pause_ * 2, kMost);
-    }
+    const auto wanted = static_cast<Duration::rep>(ring_size_ * 7 / 8);
+    const auto gathered = static_cast<Duration::rep>(std::max(served, size_t{1}));
+    pause_ = std::clamp(pause_ * wanted / gathered, kLeast, kMost);
     return pause_;
   }
 

@@ -11,35 +11,31 @@ TEST(Coalescing, LeavesFewForAMillisecond) {
   Coalescing coalescing(128);
 
   EXPECT_EQ(coalescing.After(1), microseconds(1000));
-  EXPECT_EQ(coalescing.After(31), microseconds(1000));
-  EXPECT_EQ(coalescing.After(96), microseconds(1000));
-}
-
-TEST(Coalescing, ServesAFullRingSoonerAndSooner) {
-  Coalescing coalescing(128);
-
-  EXPECT_EQ(coalescing.After(128), microseconds(500));
-  EXPECT_EQ(coalescing.After(97), microseconds(250));
-  EXPECT_EQ(coalescing.After(128), microseconds(125));
-  EXPECT_EQ(coalescing.After(128), microseconds(125));
-}
-
-TEST(Coalescing, StaysAsItIsForWhatFitsTheRing) {
-  Coalescing coalescing(128);
-  coalescing.After(128);
-
-  EXPECT_EQ(coalescing.After(32), microseconds(500));
-  EXPECT_EQ(coalescing.After(96), microseconds(500));
-}
-
-TEST(Coalescing, GoesBackToAMillisecond) {
-  Coalescing coalescing(128);
-  for (int i = 0; i < 10; ++i) coalescing.After(128);
-
-  EXPECT_EQ(coalescing.After(31), microseconds(250));
-  EXPECT_EQ(coalescing.After(0), microseconds(500));
   EXPECT_EQ(coalescing.After(0), microseconds(1000));
-  EXPECT_EQ(coalescing.After(0), microseconds(1000));
+  EXPECT_EQ(coalescing.After(112), microseconds(1000));
+}
+
+TEST(Coalescing, LetsSevenEighthsOfTheRingGather) {
+  Coalescing coalescing(128);
+
+  EXPECT_EQ(coalescing.After(128), microseconds(875));
+  EXPECT_EQ(coalescing.After(112), microseconds(875));
+  EXPECT_EQ(coalescing.After(100), microseconds(980));
+}
+
+TEST(Coalescing, KeepsUpWithAFlood) {
+  Coalescing coalescing(128);
+
+  // More than the ring holds: it was filled again while it was served.
+  EXPECT_EQ(coalescing.After(448), microseconds(250));
+  EXPECT_EQ(coalescing.After(448), microseconds(125));
+}
+
+TEST(Coalescing, GoesBackToAMillisecondAtOnce) {
+  Coalescing coalescing(128);
+  for (int i = 0; i < 10; ++i) coalescing.After(448);
+
+  EXPECT_EQ(coalescing.After(14), microseconds(1000));
 }
 
 }  // namespace
