@@ -12,6 +12,7 @@
 
 #include "backends/passthrough/scatter.h"
 #include "server/os/mapped_memory.h"
+#include "server/os/uncancelled.h"
 
 namespace fsd::passthrough {
 namespace {
@@ -50,7 +51,7 @@ ssize_t BouncedRead(int fd, const iovec* vectors, int count, off_t offset) {
   const std::span<const iovec> destination(vectors, static_cast<size_t>(count));
   const iovec ours{.iov_base = buffer.data(),
                    .iov_len = std::min(BytesOf(destination), kBufferBytes)};
-  const ssize_t moved = ::preadv2(fd, &ours, 1, offset, 0);
+  const ssize_t moved = os::PReadV2(fd, &ours, 1, offset, 0);
   if (moved > 0) {
     Scatter({reinterpret_cast<const char*>(buffer.data()), static_cast<size_t>(moved)},
             destination);

@@ -20,6 +20,7 @@
 #include "backends/passthrough/passthrough_filesystem.h"
 #include "backends/passthrough/safe_open.h"
 #include "server/errors/status_macros.h"
+#include "server/os/uncancelled.h"
 
 namespace fsd::passthrough {
 
@@ -144,7 +145,7 @@ Outcome<size_t> PassthroughFilesystem::Read(Call<size_t>, NodeId node, FileHandl
       if (moved >= 0 || errno != EINVAL) return moved;
     }
     if (bounces_reads_) return BouncedRead(file.fd, vectors, count, at);
-    return ::preadv2(file.fd, vectors, count, at, 0);
+    return os::PReadV2(file.fd, vectors, count, at, 0);
   });
 }
 
@@ -161,10 +162,10 @@ Outcome<size_t> PassthroughFilesystem::Write(Call<size_t>, NodeId node, FileHand
   const int flags = append ? RWF_APPEND : 0;
   return Transfer(source, append ? 0 : offset, [&](const iovec* vectors, int count, off_t at) {
     if (file.direct_fd >= 0) {
-      const ssize_t moved = ::pwritev2(file.direct_fd, vectors, count, at, flags);
+      const ssize_t moved = os::PWriteV2(file.direct_fd, vectors, count, at, flags);
       if (moved >= 0 || errno != EINVAL) return moved;
     }
-    return ::pwritev2(file.fd, vectors, count, at, flags);
+    return os::PWriteV2(file.fd, vectors, count, at, flags);
   });
 }
 
@@ -181,7 +182,7 @@ Outcome<void> PassthroughFilesystem::Flush(Call<void>, NodeId node, FileHandle h
   EndLocks(node, lock_owner);
   // Closing a duplicate makes the host's file system report what it would at close(2).
   const int duplicate = ::fcntl(open ? open->fd : cached->fd.get(), F_DUPFD_CLOEXEC, 0);
-  if (duplicate < 0 || ::close(duplicate) != 0) return Errno::Last();
+  if (duplicate < 0 || os::Close(duplicate) != 0) return Errno::Last();
   return ErrnoOr<void>();
 }
 

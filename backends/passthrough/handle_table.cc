@@ -1,16 +1,15 @@
 #include "backends/passthrough/handle_table.h"
 
-#include <unistd.h>
-
 #include <utility>
 
 #include "server/errors/status_macros.h"
+#include "server/os/uncancelled.h"
 
 namespace fsd::passthrough {
 
 void HandleRecord::Dispose() {
-  ::close(fd);
-  if (direct_fd >= 0) ::close(direct_fd);
+  os::Close(fd);
+  if (direct_fd >= 0) os::Close(direct_fd);
 }
 
 ErrnoOr<FileHandle> HandleTable::Insert(os::UniqueFd fd, const Opened& opened, uint32_t epoch,

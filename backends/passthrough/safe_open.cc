@@ -10,6 +10,7 @@
 #include "backends/passthrough/inode.h"
 #include "server/errors/check.h"
 #include "server/errors/status_macros.h"
+#include "server/os/uncancelled.h"
 
 namespace fsd::passthrough {
 namespace {
@@ -20,7 +21,7 @@ constexpr int kMaxDepth = 4096;
 constexpr int kAllowedFlags = O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME;
 
 ErrnoOr<os::UniqueFd> OpenAt(int directory, const char* name, int flags, mode_t mode = 0) {
-  os::UniqueFd fd(::openat(directory, name, flags | O_CLOEXEC, mode));
+  os::UniqueFd fd(os::OpenAt(directory, name, flags | O_CLOEXEC, mode));
   if (!fd.valid()) return Errno::Last();
   return fd;
 }
