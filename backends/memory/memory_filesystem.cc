@@ -89,7 +89,7 @@ Entry MemoryFilesystem::EntryOf(const InodeRef& inode) {
     known_[inode->node] = inode;
   }
   ++inode->lookups;
-  return {.node = NodeId{inode->node}, .attributes = inode->attributes()};
+  return {NodeId{inode->node}, inode->attributes()};
 }
 
 void MemoryFilesystem::Insert(Inode& directory, std::string_view name, InodeRef child) {

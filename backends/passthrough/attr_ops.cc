@@ -59,7 +59,7 @@ ErrnoOr<void> Truncate(int fd, uint64_t size) {
 
 Outcome<Attributes> PassthroughFilesystem::GetAttributes(Call<Attributes>, NodeId node,
                                                          std::optional<FileHandle> handle) {
-  Attributes attributes;
+  Attributes attributes{Attributes::ToBeFilled()};
   if (handle && !Unopened(*handle)) {
     FSD_ASSIGN_OR_RETURN_ERRNO(const HandleTable::Pin open, PinHandle(node, *handle));
     FSD_RETURN_IF_ERRNO(StatFd(open->fd, attributes));

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "server/errors/status_macros.h"
+#include "server/os/uncancelled.h"
 
 namespace fsd::passthrough {
 namespace {
@@ -17,7 +18,7 @@ constexpr unsigned kMask = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
 // longer (0.55 µs) than none, which Linux takes since 6.11.
 const char* NoPath() {
   static const char* const path = [] {
-    Attributes ignored;
+    Attributes ignored{Attributes::ToBeFilled()};
     return ::syscall(SYS_statx, AT_FDCWD, nullptr, AT_EMPTY_PATH, 0, &ignored) == 0 ? nullptr : "";
   }();
   return path;
@@ -26,7 +27,7 @@ const char* NoPath() {
 }  // namespace
 
 void InodeRecord::Dispose() {
-  if (fd >= 0) ::close(fd);
+  if (fd >= 0) os::Close(fd);
 }
 
 InodeKey KeyOf(const Attributes& attributes) {
@@ -60,7 +61,7 @@ ErrnoOr<void> StatFd(int fd, Attributes& attributes) {
 }
 
 ErrnoOr<Attributes> StatFd(int fd) {
-  Attributes attributes;
+  Attributes attributes{Attributes::ToBeFilled()};
   FSD_RETURN_IF_ERRNO(StatFd(fd, attributes));
   return attributes;
 }
@@ -73,7 +74,7 @@ ErrnoOr<void> StatChild(int directory, const ComponentName& name, Attributes& at
 }
 
 ErrnoOr<Attributes> StatChild(int directory, const ComponentName& name) {
-  Attributes attributes;
+  Attributes attributes{Attributes::ToBeFilled()};
   FSD_RETURN_IF_ERRNO(StatChild(directory, name, attributes));
   return attributes;
 }
@@ -88,7 +89,7 @@ ErrnoOr<uint32_t> CachedLinkCount(int fd) {
 }
 
 bool MayHaveSuidgid(int fd) {
-  Attributes attributes;
+  Attributes attributes{Attributes::ToBeFilled()};
   return ::statx(fd, "", AT_EMPTY_PATH, STATX_MODE, &attributes) != 0 ||
          (attributes.stx_mode & (S_ISUID | S_ISGID)) != 0;
 }

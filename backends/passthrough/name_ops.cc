@@ -31,7 +31,7 @@ constexpr uint32_t kRenameFlags = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WH
 
 ErrnoOr<Entry> PassthroughFilesystem::InsertOpened(os::UniqueFd fd, Epochs epochs,
                                                    bool* was_known) {
-  Entry entry;
+  Entry entry({}, Attributes::ToBeFilled());
   FSD_RETURN_IF_ERRNO(StatFd(fd.get(), entry.attributes));
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Inserted inserted,
                              inodes_.Insert(std::move(fd), entry.attributes, epochs.inodes));
@@ -42,7 +42,7 @@ ErrnoOr<Entry> PassthroughFilesystem::InsertOpened(os::UniqueFd fd, Epochs epoch
 }
 
 ErrnoOr<Entry> PassthroughFilesystem::EntryOf(const InodeTable::Pin& inode) {
-  Entry entry{.node = NodeId{inode.id()}, .attributes = {}};
+  Entry entry(NodeId{inode.id()}, Attributes::ToBeFilled());
   FSD_RETURN_IF_ERRNO(StatFd(inode->fd, entry.attributes));
   if (!inodes_.AddLookup(inode)) return Errno(ESTALE);
   ForGuest(entry.attributes);
@@ -52,7 +52,7 @@ ErrnoOr<Entry> PassthroughFilesystem::EntryOf(const InodeTable::Pin& inode) {
 ErrnoOr<Entry> PassthroughFilesystem::LookUpChild(int directory, const ComponentName& name,
                                                   Epochs epochs) {
   if (!looked_up_.ExpectUnknown()) {
-    Entry entry;
+    Entry entry({}, Attributes::ToBeFilled());
     FSD_RETURN_IF_ERRNO(StatChild(directory, name, entry.attributes));
     const auto handle = [&] { return HandleOfChild(directory, name); };
     if (const auto node = inodes_.AddLookup(entry.attributes, epochs.inodes, handle)) {

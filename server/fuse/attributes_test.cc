@@ -55,7 +55,7 @@ TEST(Attributes, AnEntryHasATimeOfItsOwnBesideItsAttributes) {
                             .entries = {.seconds = 3, .nanoseconds = 4},
                             .negative = {.seconds = 5, .nanoseconds = 6}};
 
-  const fuse_entry_out out = ToEntryOut({.node = backends::NodeId{5}, .attributes = {}}, terms);
+  const fuse_entry_out out = ToEntryOut({backends::NodeId{5}, backends::Attributes()}, terms);
   const fuse_entry_out none = ToNegativeEntryOut(terms);
 
   EXPECT_EQ(out.attr_valid, 1u);

@@ -17,9 +17,6 @@ std::span<iovec> IovecStorage::Reserve(size_t count) {
   return {heap_.get(), count};
 }
 
-IovecCursor::IovecCursor(std::span<const iovec> iovecs)
-    : iovecs_(iovecs), remaining_(TotalBytes(iovecs)) {}
-
 void IovecCursor::Limit(size_t bytes) { remaining_ = std::min(remaining_, bytes); }
 
 template <typename Visit>

@@ -36,7 +36,14 @@ class IovecCursor {
  public:
   IovecCursor() = default;
   // The iovecs must outlive the cursor.
-  explicit IovecCursor(std::span<const iovec> iovecs);
+  explicit IovecCursor(std::span<const iovec> iovecs) { Begin(iovecs); }
+  // The same in place.
+  void Begin(std::span<const iovec> iovecs) {
+    iovecs_ = iovecs;
+    index_ = 0;
+    offset_ = 0;
+    remaining_ = TotalBytes(iovecs);
+  }
 
   // Bytes between here and the limit.
   size_t remaining() const { return remaining_; }

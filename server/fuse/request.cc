@@ -47,8 +47,8 @@ const char* ErrnoName(Errno error) {
 
 void Request::Begin(backends::IoVectors readable, backends::IoVectors writable,
                     RequestOwner& owner) {
-  body_ = IovecCursor(readable);
-  writable_ = IovecCursor(writable);
+  body_.Begin(readable);
+  writable_.Begin(writable);
   owner_ = &owner;
   mount_ = nullptr;
   row_ = nullptr;

@@ -47,7 +47,7 @@ Attributes AnyAttributes() {
   attributes.stx_attributes = STATX_ATTR_MOUNT_ROOT;
   return attributes;
 }
-Entry AnyEntry() { return {.node = NodeId{~uint64_t{0}}, .attributes = AnyAttributes()}; }
+Entry AnyEntry() { return {NodeId{~uint64_t{0}}, AnyAttributes()}; }
 CreatedFile AnyFile() { return {.entry = AnyEntry(), .handle = FileHandle{7}}; }
 
 // Says yes to everything.
