@@ -14,6 +14,8 @@
 namespace fsd::virtqueue {
 namespace {
 
+constexpr uint16_t kUsedElementsPerCacheLine = 64 / sizeof(UsedElement);
+
 // One area of the ring in the host's addresses.
 absl::StatusOr<std::byte*> FindArea(const GuestMemory& memory, std::string_view name,
                                     uint64_t user_address, size_t bytes, size_t alignment) {
@@ -138,7 +140,7 @@ uint16_t Virtqueue::unanswered() const {
   return static_cast<uint16_t>(next_available() - next_used_);
 }
 
-void Virtqueue::Complete(uint16_t head, uint32_t written, const DirtyLog* log) {
+void Virtqueue::Complete(uint16_t head, uint32_t written, const DirtyLog* log, Show show) {
   FSD_CHECK(head < size_);
   const uint16_t next = next_used_.load(std::memory_order_relaxed);
   const size_t slot = next & (size_ - 1);
@@ -146,11 +148,17 @@ void Virtqueue::Complete(uint16_t head, uint32_t written, const DirtyLog* log) {
   Store(&used_elements_[slot].length, written);
   const auto after = static_cast<uint16_t>(next + 1);
   next_used_.store(after, std::memory_order_relaxed);
-  // Release: whoever sees the index sees the element and the reply.
-  Store(used_index_, after, std::memory_order_release);
+  if (show == Show::kNow || log != nullptr || after % kUsedElementsPerCacheLine == 0) {
+    ShowCompleted();
+  }
   if (uncalled_ <= UINT16_MAX) ++uncalled_;
   MarkUsed(log, kRingEntriesOffset + slot * sizeof(UsedElement), sizeof(UsedElement));
   MarkUsed(log, kRingIndexOffset, sizeof(uint16_t));
+}
+
+void Virtqueue::ShowCompleted() {
+  // Release: whoever sees the index sees the element and the reply.
+  Store(used_index_, next_used_.load(std::memory_order_relaxed), std::memory_order_release);
 }
 
 void Virtqueue::PrefetchCompletion() const {
@@ -163,7 +171,7 @@ bool Virtqueue::CallNeeded() {
   if (uncalled == 0) return false;
   // The driver asks for a call, then looks at the used index; we publish the index, then look
   // whether it asked. With a full barrier on both sides one of us sees the other. The index is
-  // stored once more, unchanged, to have that barrier.
+  // stored to have that barrier, even if the driver has seen it.
   const uint16_t next = next_used_.load(std::memory_order_relaxed);
   StoreAndFence(used_index_, next);
   if (!event_index_) {

@@ -45,6 +45,15 @@ TEST(VirtqueueCall, IsNotNeededWhenNothingWasCompleted) {
   EXPECT_FALSE(with_event_index.queue->CallNeeded());
 }
 
+TEST(VirtqueueCall, ComesForWhatWasToBeShownSoonAndShowsIt) {
+  for (const bool event_index : {false, true}) {
+    Guest guest({.event_index = event_index});
+    guest.queue->Complete(0, 0, nullptr, Virtqueue::Show::kSoon);
+    EXPECT_TRUE(guest.queue->CallNeeded());
+    EXPECT_EQ(guest.driver.UsedIndex(), 1);
+  }
+}
+
 TEST(VirtqueueCall, WithoutEventIndexTheFlagDecides) {
   Guest guest;
   guest.Serve(2);
@@ -181,6 +190,12 @@ TEST_F(VirtqueueLogTest, MarksTheElementAndTheIndex) {
   EXPECT_THAT(TakeMarked(), ElementsAre(10, 11, 12));
   queue->Complete(0, 0, log_.get());  // element 0
   EXPECT_THAT(TakeMarked(), ElementsAre(10));
+}
+
+TEST_F(VirtqueueLogTest, WhatIsMarkedIsShownAtOnce) {
+  const auto queue = MakeQueue(10 * kPage);
+  queue->Complete(0, 0, log_.get(), Virtqueue::Show::kSoon);
+  EXPECT_EQ(driver_.UsedIndex(), 1023);
 }
 
 TEST_F(VirtqueueLogTest, CountsFromTheExactLogAddress) {

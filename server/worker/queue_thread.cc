@@ -25,6 +25,8 @@ constexpr size_t kMaxBatch = 64;
 constexpr int kPollIntervalMs = 1;
 // At the ring, between two at the clock.
 constexpr int kLooksPerClock = 16;
+// A request as quick as this may be shown to the driver with those after it.
+constexpr uint64_t kQuickNs = 2000;
 constexpr absl::Duration kWarningInterval = absl::Seconds(10);
 
 // The queue thread that runs on this thread, in a batch: it calls at the batch's end.
@@ -96,6 +98,8 @@ void QueueThread::SetEnabled(bool enabled) {
 
 void QueueThread::SetDirtyLog(std::shared_ptr<const virtqueue::DirtyLog> log) {
   const os::MutexLock lock(publish_mutex_);
+  // What is shown later is not marked.
+  if (publishing_ == Publishing::kOn) queue_->ShowCompleted();
   log_.swap(log);
 }
 
@@ -327,7 +331,9 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
     } else if (publishing_ == Publishing::kDiscarded) {
       lease = slot.Free();
     } else {
-      lease = Finish(slot, written, nanoseconds);
+      // The next ones of the batch show it too, if they are as quick.
+      const bool soon = in_batch && nanoseconds < kQuickNs && !slot.detached();
+      lease = Finish(slot, written, nanoseconds, soon ? Show::kSoon : Show::kNow);
       // A detached request's thread may have lost the ring, and with it the batch's end.
       call = (!in_batch || lease != nullptr) && queue_->CallNeeded();
     }
@@ -357,7 +363,8 @@ void QueueThread::Count(const RequestSlot& slot, uint64_t nanoseconds) {
                     .bytes_written = opcode == FUSE_WRITE ? slot.content_bytes() : 0});
 }
 
-MemoryLease QueueThread::Finish(RequestSlot& slot, uint32_t written, uint64_t nanoseconds) {
+MemoryLease QueueThread::Finish(RequestSlot& slot, uint32_t written, uint64_t nanoseconds,
+                                Show show) {
   const uint16_t head = slot.head();
   Count(slot, nanoseconds);
   if (slot.detached() && slot.memory().revoked()) {
@@ -367,7 +374,7 @@ MemoryLease QueueThread::Finish(RequestSlot& slot, uint32_t written, uint64_t na
   if (log_ != nullptr) MarkWritten(slot, std::max<size_t>(written, slot.touched_bytes()), *log_);
   // Before it is published: the driver may use the head again at once.
   MemoryLease lease = slot.Free();
-  queue_->Complete(head, written, log_.get());
+  queue_->Complete(head, written, log_.get(), show);
   return lease;
 }
 

@@ -205,8 +205,9 @@ class QueueThread final : private fuse::RequestOwner,
   void OnReplied(fuse::Request& request, uint32_t written) override;
   // Hands a request back to the driver. Its slot's lease, if it had one.
   // `nanoseconds`: that it took.
-  MemoryLease Finish(RequestSlot& slot, uint32_t written, uint64_t nanoseconds)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
+  using Show = virtqueue::Virtqueue::Show;
+  MemoryLease Finish(RequestSlot& slot, uint32_t written, uint64_t nanoseconds,
+                     Show show = Show::kNow) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   void Count(const RequestSlot& slot, uint64_t nanoseconds)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   [[gnu::cold]] void TellSlow(const RequestSlot& slot, uint64_t nanoseconds);

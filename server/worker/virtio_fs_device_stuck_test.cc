@@ -47,10 +47,10 @@ TEST_F(VirtioFsDeviceStuckTest, WhatWasDoneBeforeInTheBatchIsCalledFor) {
   ring_.OfferGetAttributes(4, kBlocking);
   ring_.Kick();
   ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
-  ASSERT_EQ(ring_.UsedIndex(), 2u);
   os::EventFd::DrainFd(ring_.call_fd());  // of the request before
 
   EXPECT_TRUE(PumpCall());
+  EXPECT_EQ(ring_.UsedIndex(), 2u);
 }
 
 TEST_F(VirtioFsDeviceStuckTest, WhatTheLastThreadHasDoneBeforeItStuckIsCalledFor) {
@@ -63,9 +63,9 @@ TEST_F(VirtioFsDeviceStuckTest, WhatTheLastThreadHasDoneBeforeItStuckIsCalledFor
   os::EventFd::DrainFd(ring_.call_fd());  // of the mount
   ring_.Kick();
   ASSERT_TRUE(Pump([this] { return filesystem_.blocking_gate.waiting() == kMostThreads; }));
-  ASSERT_EQ(ring_.UsedIndex(), 2u);
 
   EXPECT_TRUE(PumpCall());
+  EXPECT_EQ(ring_.UsedIndex(), 2u);
 }
 
 TEST_F(VirtioFsDeviceStuckTest, AThreadThatComesBackCallsForItsRequestAndServesAgain) {
