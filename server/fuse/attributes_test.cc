@@ -2,6 +2,12 @@
 
 #include <sys/sysmacros.h>
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <new>
+
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 
@@ -48,6 +54,21 @@ TEST(Attributes, EachFieldHasItsPlace) {
   EXPECT_EQ(out.attr.rdev, 0x45612378u);
   EXPECT_EQ(out.attr.blksize, 14u);
   EXPECT_EQ(out.attr.flags, 0u);
+}
+
+TEST(Attributes, AreZeroAndCopiedUpToTheMountsNumber) {
+  constexpr size_t kUsed = offsetof(struct ::statx, stx_mnt_id) + sizeof(uint64_t);
+  alignas(backends::Attributes) std::array<unsigned char, sizeof(backends::Attributes)> space;
+  space.fill(0xaa);
+  auto* const zero = new (space.data()) backends::Attributes();
+  EXPECT_EQ(std::count(space.begin(), space.begin() + kUsed, 0), ptrdiff_t{kUsed});
+
+  std::memset(static_cast<void*>(zero), 0x55, kUsed);
+  const backends::Attributes copy = *zero;
+  backends::Attributes assigned;
+  assigned = copy;
+  EXPECT_EQ(std::memcmp(&copy, space.data(), kUsed), 0);
+  EXPECT_EQ(std::memcmp(&assigned, space.data(), kUsed), 0);
 }
 
 TEST(Attributes, AnEntryHasATimeOfItsOwnBesideItsAttributes) {

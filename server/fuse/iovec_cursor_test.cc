@@ -35,6 +35,18 @@ std::string CopyOut(IovecCursor& cursor, size_t bytes) {
   return text;
 }
 
+TEST(IovecCursor, BeginsAnew) {
+  const Alphabet alphabet;
+  IovecCursor cursor(alphabet.iovecs());
+  cursor.Skip(10);
+  cursor.Limit(3);
+
+  cursor.Begin(alphabet.iovecs().subspan(2));
+
+  EXPECT_EQ(cursor.remaining(), 18u);
+  EXPECT_EQ(CopyOut(cursor, 4), "ijkl");
+}
+
 TEST(IovecCursor, CopiesEveryRangeAcrossBuffers) {
   const Alphabet alphabet;
   for (size_t skip = 0; skip <= 26; ++skip) {

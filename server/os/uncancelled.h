@@ -22,11 +22,11 @@ inline int OpenAt(int directory, const char* name, int flags, mode_t mode) {
 inline int Close(int fd) { return static_cast<int>(::syscall(SYS_close, fd)); }
 
 inline ssize_t PReadV2(int fd, const iovec* iovecs, int count, off_t offset, int flags) {
-  return ::syscall(SYS_preadv2, fd, iovecs, count, offset, 0L, flags);
+  return ::syscall(SYS_preadv2, fd, iovecs, long{count}, offset, 0L, flags);
 }
 
 inline ssize_t PWriteV2(int fd, const iovec* iovecs, int count, off_t offset, int flags) {
-  return ::syscall(SYS_pwritev2, fd, iovecs, count, offset, 0L, flags);
+  return ::syscall(SYS_pwritev2, fd, iovecs, long{count}, offset, 0L, flags);
 }
 
 }  // namespace fsd::os

@@ -14,7 +14,8 @@
 namespace fsd::virtqueue {
 namespace {
 
-constexpr uint16_t kUsedElementsPerCacheLine = 64 / sizeof(UsedElement);
+// As many used elements as a cache line has room for.
+constexpr uint16_t kShownTogether = 64 / sizeof(UsedElement);
 
 // One area of the ring in the host's addresses.
 absl::StatusOr<std::byte*> FindArea(const GuestMemory& memory, std::string_view name,
@@ -148,7 +149,7 @@ void Virtqueue::Complete(uint16_t head, uint32_t written, const DirtyLog* log, S
   Store(&used_elements_[slot].length, written);
   const auto after = static_cast<uint16_t>(next + 1);
   next_used_.store(after, std::memory_order_relaxed);
-  if (show == Show::kNow || log != nullptr || after % kUsedElementsPerCacheLine == 0) {
+  if (show == Show::kNow || log != nullptr || after % kShownTogether == 0) {
     ShowCompleted();
   }
   if (uncalled_ <= UINT16_MAX) ++uncalled_;
@@ -162,7 +163,6 @@ void Virtqueue::ShowCompleted() {
 }
 
 void Virtqueue::PrefetchCompletion() const {
-  os::PrefetchToWrite(used_index_);
   os::PrefetchToWrite(&used_elements_[next_used_.load(std::memory_order_relaxed) & (size_ - 1)]);
 }
 

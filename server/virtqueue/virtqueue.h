@@ -5,8 +5,9 @@
 // makes the queue `broken`: it yields nothing more until it is made anew.
 //
 // Threads: Pop, Gather and the Kick functions belong to the one thread that runs the queue.
-// Complete, CallNeeded and unanswered() may be called from any thread, but by one at a time: their
-// caller has a lock around them anyway, and a second one would cost each request 20 ns.
+// Complete, ShowCompleted, CallNeeded and unanswered() may be called from any thread, but by one at
+// a time: their caller has a lock around them anyway, and a second one would cost each request 20
+// ns.
 #ifndef FSD_SERVER_VIRTQUEUE_VIRTQUEUE_H_
 #define FSD_SERVER_VIRTQUEUE_VIRTQUEUE_H_
 
@@ -78,14 +79,14 @@ class Virtqueue {
   // `log` if there is one. (The payload's pages are marked by whoever wrote them.)
   //
   // The driver sees it now or, if there is no log, soon: with the next one that it sees now, with
-  // the eighth of a cache line of used elements, and when CallNeeded is asked. A driver that
+  // each eighth of the ring's, and when CallNeeded is asked. A driver that
   // watches the index takes its line from us at each look, and to get it back costs: a GETATTR 0.59
   // µs instead of 0.57, or, if the driver's processor is far away, 0.78 instead of 0.68.
   enum class Show : bool { kNow, kSoon };
   void Complete(uint16_t head, uint32_t written, const DirtyLog* log, Show show = Show::kNow);
   // Shows the driver everything that was completed.
   void ShowCompleted();
-  // One of the chains that were popped will be completed soon: fetches what Complete writes.
+  // One of the chains that were popped will be completed soon: fetches the used element's place.
   void PrefetchCompletion() const;
   // Whether the driver wants a call for what was completed since the last time this was asked.
   bool CallNeeded();

@@ -27,7 +27,7 @@ class Coalescing {
   // How long to wait after `served` requests, so that seven eighths of the ring gather meanwhile:
   // waking up costs as much as ten of them.
   Duration After(size_t served) {
-    const auto wanted = static_cast<Duration::rep>(ring_size_ * 7 / 8);
+    const auto wanted = static_cast<Duration::rep>(std::max(ring_size_ * 7 / 8, size_t{1}));
     const auto gathered = static_cast<Duration::rep>(std::max(served, size_t{1}));
     pause_ = std::clamp(pause_ * wanted / gathered, kLeast, kMost);
     return pause_;

@@ -31,6 +31,14 @@ TEST(Coalescing, KeepsUpWithAFlood) {
   EXPECT_EQ(coalescing.After(448), microseconds(125));
 }
 
+TEST(Coalescing, LeavesTheOnlyOneOfATinyRingForAMillisecond) {
+  for (const size_t size : {1, 2}) {
+    Coalescing coalescing(size);
+
+    EXPECT_EQ(coalescing.After(1), microseconds(1000));
+  }
+}
+
 TEST(Coalescing, GoesBackToAMillisecondAtOnce) {
   Coalescing coalescing(128);
   for (int i = 0; i < 10; ++i) coalescing.After(448);

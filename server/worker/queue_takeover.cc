@@ -17,17 +17,25 @@ void QueueThread::HandOverIfStuck() {
   if (!stuck) return;
   {
     const os::MutexLock lock(custody_mutex_);
-    if (TakeAway(word)) Submit();
+    if (!TakeAway(word)) return;
+    Submit();
   }
+  // For what the batch had done: there may be no thread left that would.
+  CallIfNeeded();
 }
 
 bool QueueThread::Quiesce() {
   const uint64_t word = word_.load(std::memory_order_acquire);
+  bool taken = false;
   {
     const os::MutexLock lock(custody_mutex_);
-    if (custody_ == Custody::kRunning && !TakeAway(word)) return false;
+    if (custody_ == Custody::kRunning) {
+      taken = TakeAway(word);
+      if (!taken) return false;
+    }
     custody_ = Custody::kNone;
   }
+  if (taken) CallIfNeeded();
   // Whose thread was stuck, or is yet to come, does not leave by itself.
   LeaveLine();
   SetAwake(false);
@@ -91,6 +99,7 @@ absl::Status QueueThread::Resume(QueueSetup setup) {
                               services_.clock.NanosecondsBetween(slot.since(), now)));
     }
   }
+  CallIfNeeded();
   {
     const os::MutexLock lock(custody_mutex_);
     Submit();
@@ -123,8 +132,6 @@ bool QueueThread::TakeAway(uint64_t word) {
   // It may have been replied to meanwhile, or be pending.
   if (!turn_->slot->Detach(turn_->memory)) Release();
   turn_ = nullptr;
-  // For what the batch had done: there may be no thread left that would.
-  CallIfNeeded();
   return true;
 }
 

@@ -133,8 +133,6 @@ void QueueThread::Run() {
 }
 
 bool QueueThread::Loop(Turn& turn) {
-  // For what was completed while the ring was suspended.
-  CallIfNeeded();
   while (!stopping_.load(std::memory_order_acquire)) {
     SetAwake(true);
     services_.watch.Rouse();
@@ -196,14 +194,13 @@ bool QueueThread::ServeRing(Turn& turn) {
       queue_->SuppressKicks(log_.get());
     }
     batch_of_this_thread = this;
-    const uint16_t begun = queue_->next_available();
+    size_t served = 0;
     Batch batch = Batch::kMore;
-    while ((batch = ServeBatch(turn)) == Batch::kMore) CallIfNeeded();
+    while ((batch = ServeBatch(turn, served)) == Batch::kMore) CallIfNeeded();
     batch_of_this_thread = nullptr;
     if (batch == Batch::kLost) return false;
     CallIfNeeded();
     if (batch == Batch::kThrottled) return true;
-    const auto served = static_cast<uint16_t>(queue_->next_available() - begun);
     if (coalescing_.has_value() && served != 0) {
       std::this_thread::sleep_for(coalescing_->After(served));
       continue;
@@ -237,11 +234,11 @@ bool QueueThread::Poll() {
   return false;
 }
 
-QueueThread::Batch QueueThread::ServeBatch(Turn& turn) {
+QueueThread::Batch QueueThread::ServeBatch(Turn& turn, size_t& served) {
   last_look_at_clock = services_.clock.Now();
-  for (size_t served = 0; served < kMaxBatch; ++served) {
+  for (size_t i = 0; i < kMaxBatch; ++i, ++served) {
     if (!Serving()) return Batch::kEnd;
-    if (limited() && !MayTake(served > 0)) [[unlikely]]
+    if (limited() && !MayTake(i > 0)) [[unlikely]]
       return Batch::kThrottled;
     TakeMemory(turn);
     const std::optional<uint16_t> head = queue_->Pop();

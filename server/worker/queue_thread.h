@@ -187,8 +187,8 @@ class QueueThread final : private fuse::RequestOwner,
   // instead of 0.60, completed by call 0.93 instead of 1.05. A ring alone would pay a system call.
   bool GiveWay() const;
   void SetAwake(bool awake);
-  // Serves some requests without a call.
-  Batch ServeBatch(Turn& turn);
+  // Serves some requests without a call, and counts them.
+  Batch ServeBatch(Turn& turn, size_t& served);
   // False as Loop.
   [[nodiscard]] bool ServeHead(Turn& turn, uint16_t head);
   void Enter(Turn& turn, RequestSlot& slot);
@@ -198,7 +198,7 @@ class QueueThread final : private fuse::RequestOwner,
   void Refuse(const std::string& reason);
 
   // Control thread: detaches the request that the running turn is in. False if it is in none, or in
-  // another than when word_ was `word`.
+  // another than when word_ was `word`. What the turn has completed is the caller's to call for.
   bool TakeAway(uint64_t word) ABSL_EXCLUSIVE_LOCKS_REQUIRED(custody_mutex_);
 
   // Any thread's.
@@ -211,7 +211,8 @@ class QueueThread final : private fuse::RequestOwner,
   void Count(const RequestSlot& slot, uint64_t nanoseconds)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   [[gnu::cold]] void TellSlow(const RequestSlot& slot, uint64_t nanoseconds);
-  // The turn's: requests that complete elsewhere call for themselves.
+  // For what was completed, and shows it. The turn's, and the control thread's once it has taken
+  // the ring away: requests that complete elsewhere call for themselves.
   void CallIfNeeded();
   void Submit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(custody_mutex_);
   // Keeps Stop's `stopped` from being called.

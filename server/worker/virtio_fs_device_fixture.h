@@ -68,6 +68,12 @@ class VirtioFsDeviceFixture : public ::testing::Test {
     for (int i = 0; i < 6000 && ring_.UsedIndex() != count; ++i) static_cast<void>(RunOnce(10));
     return ring_.UsedIndex() == count;
   }
+  // The same until it calls.
+  [[nodiscard]] bool PumpCall() {
+    pollfd call{.fd = ring_.call_fd(), .events = POLLIN, .revents = 0};
+    for (int i = 0; i < 6000 && ::poll(&call, 1, 0) == 0; ++i) static_cast<void>(RunOnce(10));
+    return ::poll(&call, 1, 0) == 1;
+  }
   [[nodiscard]] bool Reset() {
     bool done = false;
     device_->Reset([&done] { done = true; });
