@@ -49,6 +49,12 @@ CycleClock CycleClock::Start() {
   return clock;
 }
 
+CycleClock CycleClock::Stopped() {
+  CycleClock clock;
+  clock.nanoseconds_per_tick_ = 0;
+  return clock;
+}
+
 void CycleClock::Calibrate() {
   if (!cycles_) return;
   // Both are looked at within some 50 ns, so that the rate is right to 1 in 10,000.

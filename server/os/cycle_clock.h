@@ -21,6 +21,9 @@ class CycleClock {
   // counter is not used.
   static CycleClock Start();
 
+  // For tests: no time ever passes.
+  static CycleClock Stopped();
+
   // Sets the rate by the time that has passed since Start, a millisecond at least: waits for it.
   // Before any thread looks at the clock.
   void Calibrate();

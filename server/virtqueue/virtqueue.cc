@@ -14,9 +14,6 @@
 namespace fsd::virtqueue {
 namespace {
 
-// As many used elements as a cache line has room for.
-constexpr uint16_t kShownTogether = 64 / sizeof(UsedElement);
-
 // One area of the ring in the host's addresses.
 absl::StatusOr<std::byte*> FindArea(const GuestMemory& memory, std::string_view name,
                                     uint64_t user_address, size_t bytes, size_t alignment) {
@@ -149,9 +146,7 @@ void Virtqueue::Complete(uint16_t head, uint32_t written, const DirtyLog* log, S
   Store(&used_elements_[slot].length, written);
   const auto after = static_cast<uint16_t>(next + 1);
   next_used_.store(after, std::memory_order_relaxed);
-  if (show == Show::kNow || log != nullptr || after % kShownTogether == 0) {
-    ShowCompleted();
-  }
+  if (show == Show::kNow || log != nullptr) ShowCompleted();
   if (uncalled_ <= UINT16_MAX) ++uncalled_;
   MarkUsed(log, kRingEntriesOffset + slot * sizeof(UsedElement), sizeof(UsedElement));
   MarkUsed(log, kRingIndexOffset, sizeof(uint16_t));

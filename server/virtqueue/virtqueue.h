@@ -78,10 +78,10 @@ class Virtqueue {
   // Hands `head` back with `written` bytes in its writable part, and marks those rings' bytes in
   // `log` if there is one. (The payload's pages are marked by whoever wrote them.)
   //
-  // The driver sees it now or, if there is no log, soon: with the next one that it sees now, with
-  // each eighth of the ring's, and when CallNeeded is asked. A driver that
-  // watches the index takes its line from us at each look, and to get it back costs: a GETATTR 0.59
-  // µs instead of 0.57, or, if the driver's processor is far away, 0.78 instead of 0.68.
+  // The driver sees it now or, if there is no log, soon: with the next one that it sees now, or
+  // when CallNeeded is asked. A driver that watches the index takes its line from us at each look,
+  // and to get it back costs: a GETATTR 0.59 µs instead of 0.57, or, if the driver's processor is
+  // far away, 0.78 instead of 0.68.
   enum class Show : bool { kNow, kSoon };
   void Complete(uint16_t head, uint32_t written, const DirtyLog* log, Show show = Show::kNow);
   // Shows the driver everything that was completed.

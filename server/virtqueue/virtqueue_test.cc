@@ -215,16 +215,6 @@ TEST(VirtqueueComplete, ShowsWithTheNextWhatIsToBeShownSoon) {
   EXPECT_EQ(guest.driver.UsedAt(1).id, 1u);
 }
 
-TEST(VirtqueueComplete, HidesNoMoreThanACacheLine) {
-  Guest guest({.start_index = 65530});
-  for (int i = 0; i < 5; ++i) guest.queue->Complete(0, 0, nullptr, Virtqueue::Show::kSoon);
-  EXPECT_EQ(guest.driver.UsedIndex(), 65530);
-  guest.queue->Complete(0, 0, nullptr, Virtqueue::Show::kSoon);
-  EXPECT_EQ(guest.driver.UsedIndex(), 0);
-  for (int i = 0; i < 8; ++i) guest.queue->Complete(0, 0, nullptr, Virtqueue::Show::kSoon);
-  EXPECT_EQ(guest.driver.UsedIndex(), 8);
-}
-
 TEST(VirtqueueComplete, ShowsEverythingWhenAsked) {
   Guest guest;
   guest.queue->Complete(0, 0, nullptr, Virtqueue::Show::kSoon);

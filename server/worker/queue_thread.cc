@@ -25,8 +25,9 @@ constexpr size_t kMaxBatch = 64;
 constexpr int kPollIntervalMs = 1;
 // At the ring, between two at the clock.
 constexpr int kLooksPerClock = 16;
-// A request as quick as this may be shown to the driver with those after it.
+// Of requests as quick as this, the driver is told together of so many.
 constexpr uint64_t kQuickNs = 2000;
+constexpr int kToldTogether = 4;
 constexpr absl::Duration kWarningInterval = absl::Seconds(10);
 
 // The queue thread that runs on this thread, in a batch: it calls at the batch's end.
@@ -192,6 +193,7 @@ bool QueueThread::ServeRing(Turn& turn) {
     {
       const os::MutexLock lock(publish_mutex_);
       queue_->SuppressKicks(log_.get());
+      untold_ = kToldTogether - 1;  // of the first one at once: the driver wakes while we go on
     }
     batch_of_this_thread = this;
     size_t served = 0;
@@ -328,11 +330,13 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
     } else if (publishing_ == Publishing::kDiscarded) {
       lease = slot.Free();
     } else {
-      // The next ones of the batch show it too, if they are as quick.
-      const bool soon = in_batch && nanoseconds < kQuickNs && !slot.detached();
+      const bool soon = in_batch && !slot.detached() && MayTellLater(nanoseconds);
       lease = Finish(slot, written, nanoseconds, soon ? Show::kSoon : Show::kNow);
       // A detached request's thread may have lost the ring, and with it the batch's end.
-      call = (!in_batch || lease != nullptr) && queue_->CallNeeded();
+      if (!soon || lease != nullptr) {
+        untold_ = 0;
+        call = queue_->CallNeeded();
+      }
     }
   }
   if (call) call_.Notify();
@@ -340,6 +344,11 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
   lease.reset();
   if (was_detached) Release();
   if (!in_batch) Release();
+}
+
+bool QueueThread::MayTellLater(uint64_t nanoseconds) {
+  if (coalescing_.has_value()) return true;
+  return nanoseconds < kQuickNs && ++untold_ < kToldTogether;
 }
 
 void QueueThread::TellSlow(const RequestSlot& slot, uint64_t nanoseconds) {

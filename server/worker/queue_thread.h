@@ -1,7 +1,7 @@
 // QueueThread: a started vring, and what the thread does that serves it.
 //
 // Kick → pop a batch → serve each request inline, straight from and into guest memory → push used →
-// one call at the end if the driver wants one. What is known to block goes to the slow lane; that
+// call after some, if the driver wants it. What is known to block goes to the slow lane; that
 // and what the backend leaves pending is completed, and called for, from other threads.
 //
 // Any request may block, whatever its opcode, in a file system that hangs. So a ring is a job of a
@@ -208,6 +208,11 @@ class QueueThread final : private fuse::RequestOwner,
   using Show = virtqueue::Virtqueue::Show;
   MemoryLease Finish(RequestSlot& slot, uint32_t written, uint64_t nanoseconds,
                      Show show = Show::kNow) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
+  // Whether the driver is told of a request of the batch that took so long with one after it, or at
+  // the batch's end. Nobody waits for what coalesces. Of the others it is told in fours: it wakes
+  // and offers more while we go on. Told at the batch's end only, a READ of 4 KiB that is completed
+  // by call costs 1.95 µs instead of 1.45, and half as many pass a second.
+  bool MayTellLater(uint64_t nanoseconds) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   void Count(const RequestSlot& slot, uint64_t nanoseconds)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   [[gnu::cold]] void TellSlow(const RequestSlot& slot, uint64_t nanoseconds);
@@ -237,6 +242,7 @@ class QueueThread final : private fuse::RequestOwner,
   // Completing a request takes no other lock, and none but the virtqueue's own inside it.
   os::Mutex publish_mutex_;
   std::shared_ptr<const virtqueue::DirtyLog> log_ ABSL_GUARDED_BY(publish_mutex_);
+  int untold_ ABSL_GUARDED_BY(publish_mutex_) = 0;  // quick requests, since the driver was told
   enum class Publishing { kOn, kSuspended, kDiscarded };
   Publishing publishing_ ABSL_GUARDED_BY(publish_mutex_) = Publishing::kOn;
   struct Completed {

@@ -5,14 +5,18 @@
 #include <poll.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "server/fuse/session.h"
+#include "server/os/cycle_clock.h"
+#include "server/virtqueue/split_ring.h"
 #include "server/worker/fake_guest.h"
 #include "server/worker/gated_filesystem.h"
 #include "server/worker/task_queue.h"
@@ -29,6 +33,7 @@ class VirtioFsDeviceFixture : public ::testing::Test {
                                        .tag = "myfs",
                                        .request_queues = 2,
                                        .drain_patience = drain_patience_,
+                                       .clock = clock_,
                                        .limits_clock = limits_clock_,
                                        .on_session_ended = [] {}},
                                       session_, *tasks_);
@@ -45,6 +50,7 @@ class VirtioFsDeviceFixture : public ::testing::Test {
 
   // Before SetUp.
   absl::Duration drain_patience_ = absl::Hours(1);
+  std::optional<os::CycleClock> clock_;
   RequestLimits::Clock limits_clock_ = std::chrono::steady_clock::now;
 
   // Runs the control thread's tasks until `reached`. False after a minute without a task.
@@ -94,6 +100,11 @@ class VirtioFsDeviceFixture : public ::testing::Test {
     ring_.OfferInit(0);
     ring_.Kick();
     ASSERT_TRUE(ring_.AwaitUsed(1));
+  }
+  // Waits until the ring's thread has gone to sleep: what is offered then is one batch.
+  void AwaitRest() {
+    const std::atomic_ref flags(*guest_.At<uint16_t>(ring_.used_address()));
+    while (flags.load() == virtqueue::kUsedNoNotify) std::this_thread::yield();
   }
   // Stops the request queue and waits for it; results in the index of the next chain.
   std::optional<uint16_t> Stop() {

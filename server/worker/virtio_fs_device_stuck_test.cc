@@ -32,34 +32,6 @@ TEST_F(VirtioFsDeviceStuckTest, OtherRequestsOfTheRingGoOn) {
   EXPECT_EQ(ring_.ReplyAt(2).unique, 1002u);
 }
 
-TEST_F(VirtioFsDeviceStuckTest, WhatWasDoneBeforeInTheBatchIsCalledFor) {
-  StartMounted();
-  filesystem_.blocking_gate.Close();
-  ring_.OfferGetAttributes(2, kRoot);
-  ring_.OfferGetAttributes(4, kBlocking);
-  ring_.Kick();
-  ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
-  os::EventFd::DrainFd(ring_.call_fd());  // of the request before
-
-  EXPECT_TRUE(PumpCall());
-  EXPECT_EQ(ring_.UsedIndex(), 2u);
-}
-
-TEST_F(VirtioFsDeviceStuckTest, WhatTheLastThreadHasDoneBeforeItStuckIsCalledFor) {
-  StartMounted();
-  filesystem_.blocking_gate.Close();
-  uint16_t head = 0;
-  while (head < 2 * (kMostThreads - 1)) ring_.OfferGetAttributes(head += 2, kBlocking);
-  ring_.OfferGetAttributes(head += 2, kRoot);
-  ring_.OfferGetAttributes(head += 2, kBlocking);
-  ring_.Kick();
-  ASSERT_TRUE(Pump([this] { return filesystem_.blocking_gate.waiting() == kMostThreads; }));
-  os::EventFd::DrainFd(ring_.call_fd());  // of the mount; the ticks that find it stuck are to come
-
-  EXPECT_TRUE(PumpCall());
-  EXPECT_EQ(ring_.UsedIndex(), 2u);
-}
-
 TEST_F(VirtioFsDeviceStuckTest, AThreadThatComesBackCallsForItsRequestAndServesAgain) {
   StartMounted();
   filesystem_.blocking_gate.Close();
@@ -120,6 +92,73 @@ TEST_F(VirtioFsDeviceStuckTest, AnIdleRingMakesNoTicks) {
   while (::poll(&tick, 1, 200) == 1) device_->OnTick();
 
   EXPECT_EQ(::poll(&tick, 1, 200), 0);
+}
+
+// Every request is quick, so that the driver is told of most of them later.
+class VirtioFsDeviceTellingTest : public VirtioFsDeviceFixture {
+ protected:
+  void SetUp() override {
+    clock_ = os::CycleClock::Stopped();
+    VirtioFsDeviceFixture::SetUp();
+    StartMounted();
+    AwaitRest();
+    filesystem_.blocking_gate.Close();
+  }
+  // Offers so many at the next heads.
+  void Offer(int count, uint64_t node) {
+    for (int i = 0; i < count; ++i) ring_.OfferGetAttributes(head_ += 2, node);
+  }
+
+ private:
+  uint16_t head_ = 0;
+};
+
+TEST_F(VirtioFsDeviceTellingTest, TheDriverIsToldOfTheFirstAndThenInFours) {
+  Offer(7, kRoot);
+  Offer(1, kBlocking);
+  ring_.Kick();
+  ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+
+  EXPECT_EQ(ring_.UsedIndex(), 1u + 5);
+}
+
+TEST_F(VirtioFsDeviceTellingTest, WhatWasDoneBeforeItStuckIsCalledFor) {
+  Offer(3, kRoot);
+  Offer(1, kBlocking);
+  ring_.Kick();
+  ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+  os::EventFd::DrainFd(ring_.call_fd());  // of the first
+
+  EXPECT_TRUE(PumpCall());
+  EXPECT_EQ(ring_.UsedIndex(), 1u + 3);
+}
+
+TEST_F(VirtioFsDeviceTellingTest, WhatTheLastThreadHasDoneBeforeItStuckIsCalledFor) {
+  Offer(kMostThreads - 1, kBlocking);
+  Offer(3, kRoot);
+  Offer(1, kBlocking);
+  ring_.Kick();
+  ASSERT_TRUE(Pump([this] { return filesystem_.blocking_gate.waiting() == kMostThreads; }));
+  os::EventFd::DrainFd(ring_.call_fd());  // of the first; the ticks that find it stuck are to come
+
+  EXPECT_TRUE(PumpCall());
+  EXPECT_EQ(ring_.UsedIndex(), 1u + 3);
+}
+
+TEST_F(VirtioFsDeviceTellingTest, AStopThatRequestsOutlastLeavesNothingUntold) {
+  Offer(3, kRoot);
+  Offer(1, kBlocking);
+  ring_.Kick();
+  ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+
+  std::optional<uint16_t> next;
+  device_->StopVring(kRequestQueue, [&next](uint16_t index) { next = index; });
+  ASSERT_TRUE(PumpCall());
+  filesystem_.blocking_gate.Open();
+
+  ASSERT_TRUE(Pump([&next] { return next.has_value(); }));
+  EXPECT_EQ(next, 5);
+  EXPECT_EQ(ring_.UsedIndex(), 5u);
 }
 
 // What a VMM asks for is done though requests hang.
