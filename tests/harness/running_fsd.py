@@ -37,6 +37,11 @@ def wait_for(what, condition):
         time.sleep(0.02)
 
 
+def connects(path):
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
+
+
 class RunningFsd:
     def __init__(self, *more_flags):
         self.more_flags = more_flags
@@ -47,6 +52,7 @@ class RunningFsd:
         os.mkdir(self.sockets)
         self.socket = os.path.join(self.directory, "fsd.sock")
         self.address = "unix://" + self.socket
+        self.api_sockets = [self.socket]  # it has started when it listens on all of them
         self.log = os.path.join(self.directory, "log")
         self.process = None
 
@@ -78,8 +84,7 @@ class RunningFsd:
     def listens(self):
         if self.process.poll() is not None:
             raise RuntimeError(f"fsd exited with {self.process.returncode}:\n{self.log_text()}")
-        with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(self.socket) == 0
+        return all(connects(path) for path in self.api_sockets)
 
     def stop(self):
         """The exit status after SIGTERM."""

@@ -108,6 +108,8 @@ class FsdWithListeners(RunningFsd):
         super().__init__()
         self.config = os.path.join(self.directory, "fsd.yaml")
         self.reader_socket = os.path.join(self.directory, "reader.sock")
+        if "READER" in listen:
+            self.api_sockets.append(self.reader_socket)
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(listen.replace("SOCKET", self.socket).replace("READER", self.reader_socket))
 
