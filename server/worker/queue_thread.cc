@@ -23,8 +23,6 @@ namespace {
 constexpr size_t kMaxBatch = 64;
 // Between two looks at a ring whose driver does not kick, or need not.
 constexpr int kPollIntervalMs = 1;
-// At the ring, between two at the clock.
-constexpr int kLooksPerClock = 16;
 // Of requests as quick as this, the driver is told together of so many.
 constexpr uint64_t kQuickNs = 2000;
 constexpr int kToldTogether = 4;
@@ -35,15 +33,6 @@ thread_local const QueueThread* batch_of_this_thread = nullptr;
 
 // When this thread has begun its batch, or ended a request of it: the next one begins then.
 thread_local uint64_t last_look_at_clock = 0;
-
-// Leaves the processor's other thread its share while this one spins.
-void CpuRelax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 }  // namespace
 
@@ -153,11 +142,6 @@ bool QueueThread::Loop(Turn& turn) {
   return true;
 }
 
-void QueueThread::SetAwake(bool awake) {
-  if (awake_.exchange(awake, std::memory_order_seq_cst) == awake || coalescing_.has_value()) return;
-  services_.busy_rings.fetch_add(awake ? 1 : -1, std::memory_order_relaxed);
-}
-
 void QueueThread::Submit() {
   custody_ = Custody::kWaiting;
   // A turn that was to begin when the ring was suspended is as good as another.
@@ -213,27 +197,6 @@ bool QueueThread::ServeRing(Turn& turn) {
     more = queue_->RequestKicks(log_.get());
   }
   return true;
-}
-
-bool QueueThread::GiveWay() const {
-  if (coalescing_.has_value() || services_.busy_rings.load(std::memory_order_relaxed) < 2) {
-    return false;
-  }
-  std::this_thread::yield();
-  return queue_->AnyAvailable();
-}
-
-bool QueueThread::Poll() {
-  idle_since_ = std::chrono::steady_clock::now();
-  const auto end = idle_since_ + poll_.window();
-  // Kicks are not asked for until it is over: what comes meanwhile costs the guest none.
-  for (auto now = idle_since_; now < end && Serving(); now = std::chrono::steady_clock::now()) {
-    for (int look = 0; look < kLooksPerClock; ++look) {
-      if (queue_->AnyAvailable()) return true;
-      CpuRelax();
-    }
-  }
-  return false;
 }
 
 QueueThread::Batch QueueThread::ServeBatch(Turn& turn, size_t& served) {
