@@ -19,7 +19,7 @@
 namespace fsd::worker {
 namespace {
 
-// After so many requests the driver is told of those that are done.
+// After so many requests the driver is told of all that are done, also of what coalesces.
 constexpr size_t kMaxBatch = 64;
 // Between two looks at a ring whose driver does not kick, or need not.
 constexpr int kPollIntervalMs = 1;
@@ -28,7 +28,7 @@ constexpr uint64_t kQuickNs = 2000;
 constexpr int kToldTogether = 4;
 constexpr absl::Duration kWarningInterval = absl::Seconds(10);
 
-// The queue thread that runs on this thread, in a batch: it calls at the batch's end.
+// The queue thread that runs on this thread, in a batch: what is not told before is at its end.
 thread_local const QueueThread* batch_of_this_thread = nullptr;
 
 // When this thread has begun its batch, or ended a request of it: the next one begins then.

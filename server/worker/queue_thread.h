@@ -187,7 +187,7 @@ class QueueThread final : private fuse::RequestOwner,
   // instead of 0.60, completed by call 0.93 instead of 1.05. A ring alone would pay a system call.
   bool GiveWay() const;
   void SetAwake(bool awake);
-  // Serves some requests without a call, and counts them.
+  // Serves some requests, and counts them.
   Batch ServeBatch(Turn& turn, size_t& served);
   // False as Loop.
   [[nodiscard]] bool ServeHead(Turn& turn, uint16_t head);
