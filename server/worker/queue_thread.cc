@@ -178,6 +178,7 @@ bool QueueThread::ServeRing(Turn& turn) {
       const os::MutexLock lock(publish_mutex_);
       queue_->SuppressKicks(log_.get());
       untold_ = kToldTogether - 1;  // of the first one at once: the driver wakes while we go on
+      driver_sleeps_ = std::exchange(called_, false);
     }
     batch_of_this_thread = this;
     size_t served = 0;
@@ -298,7 +299,7 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
       // A detached request's thread may have lost the ring, and with it the batch's end.
       if (!soon || lease != nullptr) {
         untold_ = 0;
-        call = queue_->CallNeeded();
+        if (!in_batch || lease != nullptr || driver_sleeps_) call = AskForCall();
       }
     }
   }
@@ -347,11 +348,17 @@ MemoryLease QueueThread::Finish(RequestSlot& slot, uint32_t written, uint64_t na
   return lease;
 }
 
+bool QueueThread::AskForCall() {
+  const bool needed = queue_->CallNeeded();
+  called_ |= needed;
+  return needed;
+}
+
 void QueueThread::CallIfNeeded() {
   bool needed = false;
   {
     const os::MutexLock lock(publish_mutex_);
-    needed = queue_->CallNeeded();
+    needed = AskForCall();
   }
   if (needed) call_.Notify();
 }

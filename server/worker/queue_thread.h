@@ -219,6 +219,7 @@ class QueueThread final : private fuse::RequestOwner,
   // For what was completed, and shows it. The turn's, and the control thread's once it has taken
   // the ring away: requests that complete elsewhere call for themselves.
   void CallIfNeeded();
+  bool AskForCall() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   void Submit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(custody_mutex_);
   // Keeps Stop's `stopped` from being called.
   void Hold() { holds_.fetch_add(1, std::memory_order_relaxed); }
@@ -243,6 +244,10 @@ class QueueThread final : private fuse::RequestOwner,
   os::Mutex publish_mutex_;
   std::shared_ptr<const virtqueue::DirtyLog> log_ ABSL_GUARDED_BY(publish_mutex_);
   int untold_ ABSL_GUARDED_BY(publish_mutex_) = 0;  // quick requests, since the driver was told
+  // Since kicks were last suppressed, and in the time before that: whether a call was needed. A
+  // driver that watches the ring is not asked again and again: that costs it 0.1 µs each time.
+  bool called_ ABSL_GUARDED_BY(publish_mutex_) = false;
+  bool driver_sleeps_ ABSL_GUARDED_BY(publish_mutex_) = false;
   enum class Publishing { kOn, kSuspended, kDiscarded };
   Publishing publishing_ ABSL_GUARDED_BY(publish_mutex_) = Publishing::kOn;
   struct Completed {
