@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "server/errors/status_macros.h"
-#include "server/os/uncancelled.h"
+#include "server/os/close_together.h"
 
 namespace fsd::passthrough {
 namespace {
@@ -27,7 +27,7 @@ const char* NoPath() {
 }  // namespace
 
 void InodeRecord::Dispose() {
-  if (fd >= 0) os::Close(fd);
+  if (fd >= 0) os::CloseSoon(fd);
 }
 
 InodeKey KeyOf(const Attributes& attributes) {

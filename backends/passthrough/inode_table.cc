@@ -6,6 +6,7 @@
 #include "absl/hash/hash.h"
 #include "server/errors/check.h"
 #include "server/errors/status_macros.h"
+#include "server/os/close_together.h"
 
 namespace fsd::passthrough {
 
@@ -175,6 +176,7 @@ ErrnoOr<InodeTable::NameRemoval> InodeTable::BeginRemoval(int directory,
 }
 
 void InodeTable::Reset() {
+  const os::CloseTogether together;
   slots_.BeginReset([this](Pin& pin) {
     if (NodeId{pin.id()} == backends::kRootNodeId) return;
     Shard& shard = ShardOf(pin->key);

@@ -118,6 +118,7 @@ constexpr AllowedSyscall kDataPlane[] = {
 
     // Descriptors of every kind.
     {SCMP_SYS(close)},                              // UniqueFd
+    {SCMP_SYS(close_range), Equals(2, 0)},          // FORGET (CloseTogether)
     {SCMP_SYS(read)},                               // EventFd, TimerFd
     {SCMP_SYS(write)},                              // EventFd, log lines, FSD_CHECK
     {SCMP_SYS(fcntl), Equals(1, F_DUPFD_CLOEXEC)},  // kicks, memory files, FLUSH

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include "server/os/close_together.h"
+
 namespace fsd::worker {
 namespace {
 
@@ -79,6 +81,10 @@ backends::Outcome<backends::Attributes> GatedFilesystem::GetAttributes(
   backends::Attributes attributes{};
   attributes.stx_ino = 42;
   return attributes;
+}
+
+void GatedFilesystem::Forget(backends::NodeId, uint64_t) {
+  if (const int fd = to_close.exchange(-1); fd >= 0) os::CloseSoon(fd);
 }
 
 backends::Outcome<void> GatedFilesystem::Fsync(backends::Call<void>, backends::NodeId,

@@ -2,7 +2,7 @@
 //
 // GETATTR of kRootNodeId is answered at once, of kPendingNode later (CompletePending), of
 // kWaitingNode when waits are to end, of any other node with ENOENT. What a gate guards waits, on
-// its thread, until the test opens it.
+// its thread, until the test opens it. FORGET closes the descriptor that the test has given.
 #ifndef FSD_SERVER_WORKER_GATED_FILESYSTEM_H_
 #define FSD_SERVER_WORKER_GATED_FILESYSTEM_H_
 
@@ -47,6 +47,7 @@ class GatedFilesystem final : public backends::Filesystem {
 
   void Reset() override;
   void EndWaits() override;
+  void Forget(backends::NodeId, uint64_t) override;
   backends::FilesystemUsage Usage() const override {
     return {.inodes_refused = refused_, .inodes_spent = spent_};
   }
@@ -74,6 +75,7 @@ class GatedFilesystem final : public backends::Filesystem {
   Gate blocking_gate;  // of kBlockingNode
   Gate fsync_gate;
   Gate reset_gate;
+  std::atomic<int> to_close = -1;  // by the next FORGET
   std::atomic<size_t> resets = 0;
 
  private:

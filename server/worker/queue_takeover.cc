@@ -130,7 +130,7 @@ bool QueueThread::TakeAway(uint64_t word) {
   if (!word_.compare_exchange_strong(word, word + 1, std::memory_order_acq_rel)) return false;
   Hold();
   // It may have been replied to meanwhile, or be pending.
-  if (!turn_->slot->Detach(turn_->memory)) Release();
+  if (turn_->slot == nullptr || !turn_->slot->Detach(turn_->memory)) Release();
   turn_ = nullptr;
   return true;
 }

@@ -95,6 +95,7 @@ void QueueThread::SetDirtyLog(std::shared_ptr<const virtqueue::DirtyLog> log) {
 
 void QueueThread::Run() {
   Turn turn;
+  if (coalescing_.has_value()) turn.closing.emplace();
   bool begun = false;
   {
     const os::MutexLock lock(custody_mutex_);
@@ -118,6 +119,7 @@ void QueueThread::Run() {
     }
   }
   turn.memory.reset();
+  turn.closing.reset();  // may block, too
   if (kept) services_.session.EndWaits();
   Release();
 }
@@ -150,8 +152,15 @@ void QueueThread::Submit() {
   services_.ring_lane.Submit(*this);
 }
 
-void QueueThread::Enter(Turn& turn, RequestSlot& slot) {
-  turn.slot = &slot;
+bool QueueThread::CloseForgotten(Turn& turn) {
+  if (!turn.closing.has_value() || turn.closing->empty()) return true;
+  Enter(turn, nullptr);
+  turn.closing->Flush();
+  return Leave(turn);
+}
+
+void QueueThread::Enter(Turn& turn, RequestSlot* slot) {
+  turn.slot = slot;
   word_.store(++turn.word, std::memory_order_release);
 }
 
@@ -187,6 +196,7 @@ bool QueueThread::ServeRing(Turn& turn) {
     batch_of_this_thread = nullptr;
     if (batch == Batch::kLost) return false;
     CallIfNeeded();
+    if (!CloseForgotten(turn)) return false;
     if (batch == Batch::kThrottled) return true;
     if (coalescing_.has_value() && served != 0) {
       std::this_thread::sleep_for(coalescing_->After(served));
@@ -252,7 +262,7 @@ bool QueueThread::ServeHead(Turn& turn, uint16_t head) {
   }
   PrefetchReply(slot->chain());
   queue_->PrefetchCompletion();
-  Enter(turn, *slot);
+  Enter(turn, slot);
   services_.session.Serve(*slot);
   if (!Leave(turn)) return false;
   if (!slot->taken()) return true;

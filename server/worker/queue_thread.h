@@ -40,6 +40,7 @@
 #include "absl/time/time.h"
 #include "server/fuse/request.h"
 #include "server/fuse/session.h"
+#include "server/os/close_together.h"
 #include "server/os/cycle_clock.h"
 #include "server/os/mutex.h"
 #include "server/os/unique_fd.h"
@@ -159,7 +160,9 @@ class QueueThread final : private fuse::RequestOwner,
     uint64_t word = 0;  // what word_ is as long as the ring is this turn's
     MemoryLease memory;
     uint64_t memory_generation = 0;
-    RequestSlot* slot = nullptr;  // the request it is in
+    RequestSlot* slot = nullptr;  // the request it is in; none if it is closing
+    // Of a ring that coalesces: what its FORGETs let go.
+    std::optional<os::CloseTogether> closing;
   };
   // What came of a batch: there may be more in the ring, there is none to be served, what there is
   // has to wait (throttled_until_), or the ring was taken away.
@@ -191,14 +194,17 @@ class QueueThread final : private fuse::RequestOwner,
   Batch ServeBatch(Turn& turn, size_t& served);
   // False as Loop.
   [[nodiscard]] bool ServeHead(Turn& turn, uint16_t head);
-  void Enter(Turn& turn, RequestSlot& slot);
+  // Closes what the batch let go, which may block as a request may. False as Loop.
+  [[nodiscard]] bool CloseForgotten(Turn& turn);
+  void Enter(Turn& turn, RequestSlot* slot);
   [[nodiscard]] bool Leave(Turn& turn);
   void TakeMemory(Turn& turn);
   bool Serving() const;
   void Refuse(const std::string& reason);
 
-  // Control thread: detaches the request that the running turn is in. False if it is in none, or in
-  // another than when word_ was `word`. What the turn has completed is the caller's to call for.
+  // Control thread: detaches the request that the running turn is in, if it is not closing. False
+  // if it is in neither, or in another than when word_ was `word`. What the turn has completed is
+  // the caller's to call for.
   bool TakeAway(uint64_t word) ABSL_EXCLUSIVE_LOCKS_REQUIRED(custody_mutex_);
 
   // Any thread's.

@@ -70,9 +70,10 @@ class VirtioFsDeviceFixture : public ::testing::Test {
     return true;
   }
   // As AwaitUsed of the ring, while the control thread works.
-  [[nodiscard]] bool PumpUsed(uint16_t count) {
-    for (int i = 0; i < 6000 && ring_.UsedIndex() != count; ++i) static_cast<void>(RunOnce(10));
-    return ring_.UsedIndex() == count;
+  [[nodiscard]] bool PumpUsed(uint16_t count) { return PumpUsed(ring_, count); }
+  [[nodiscard]] bool PumpUsed(const FakeRing& ring, uint16_t count) {
+    for (int i = 0; i < 6000 && ring.UsedIndex() != count; ++i) static_cast<void>(RunOnce(10));
+    return ring.UsedIndex() == count;
   }
   // The same until it calls.
   [[nodiscard]] bool PumpCall() {
