@@ -15,7 +15,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "backends/passthrough/bounced_read.h"
+#include "backends/passthrough/bounced_transfer.h"
 #include "backends/passthrough/caller_credentials.h"
 #include "backends/passthrough/passthrough_filesystem.h"
 #include "backends/passthrough/safe_open.h"
@@ -144,7 +144,7 @@ Outcome<size_t> PassthroughFilesystem::Read(Call<size_t>, NodeId node, FileHandl
       const ssize_t moved = BouncedRead(file.direct_fd, vectors, count, at);
       if (moved >= 0 || errno != EINVAL) return moved;
     }
-    if (bounces_reads_) return BouncedRead(file.fd, vectors, count, at);
+    if (bounces_) return BouncedRead(file.fd, vectors, count, at);
     return os::PReadV2(file.fd, vectors, count, at, 0);
   });
 }
@@ -162,9 +162,10 @@ Outcome<size_t> PassthroughFilesystem::Write(Call<size_t>, NodeId node, FileHand
   const int flags = append ? RWF_APPEND : 0;
   return Transfer(source, append ? 0 : offset, [&](const iovec* vectors, int count, off_t at) {
     if (file.direct_fd >= 0) {
-      const ssize_t moved = os::PWriteV2(file.direct_fd, vectors, count, at, flags);
+      const ssize_t moved = BouncedWrite(file.direct_fd, vectors, count, at, flags);
       if (moved >= 0 || errno != EINVAL) return moved;
     }
+    if (bounces_) return BouncedWrite(file.fd, vectors, count, at, flags);
     return os::PWriteV2(file.fd, vectors, count, at, flags);
   });
 }

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <utility>
 
-#include "backends/passthrough/bounced_read.h"
+#include "backends/passthrough/bounced_transfer.h"
 #include "backends/passthrough/caller_credentials.h"
 #include "backends/passthrough/safe_open.h"
 #include "server/errors/status_macros.h"
@@ -131,7 +131,7 @@ PassthroughFilesystem::PassthroughFilesystem(Options options, const Attributes& 
                                              HandleLack handle_lack)
     : proc_self_fd_(std::move(options.proc_self_fd)),
       read_only_(options.read_only),
-      bounces_reads_(MayPin(options.root.get())),
+      bounces_(MayPin(options.root.get())),
       impersonates_(CallerCredentials::Possible()),
       root_ino_(root.stx_ino),
       handle_lack_(handle_lack),

@@ -337,7 +337,7 @@ class PassthroughFilesystem final : public backends::Filesystem {
 
   const os::UniqueFd proc_self_fd_;
   const bool read_only_;
-  const bool bounces_reads_;  // all, not only those with O_DIRECT (bounced_read.h)
+  const bool bounces_;  // all, not only those with O_DIRECT (bounced_transfer.h)
   const bool impersonates_;   // whether this process can be somebody else
   const uint64_t root_ino_;
   const backends::HandleLack handle_lack_;

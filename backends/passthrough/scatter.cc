@@ -5,9 +5,9 @@
 
 namespace fsd::passthrough {
 
-size_t BytesOf(backends::IoVectors destination) {
+size_t BytesOf(backends::IoVectors parts) {
   size_t bytes = 0;
-  for (const iovec& part : destination) bytes += part.iov_len;
+  for (const iovec& part : parts) bytes += part.iov_len;
   return bytes;
 }
 
@@ -17,6 +17,17 @@ size_t Scatter(std::span<const char> bytes, backends::IoVectors destination) {
     const size_t here = std::min(part.iov_len, bytes.size() - copied);
     if (here == 0) continue;
     std::memcpy(part.iov_base, bytes.data() + copied, here);
+    copied += here;
+  }
+  return copied;
+}
+
+size_t Gather(backends::IoVectors source, std::span<char> bytes) {
+  size_t copied = 0;
+  for (const iovec& part : source) {
+    const size_t here = std::min(part.iov_len, bytes.size() - copied);
+    if (here == 0) continue;
+    std::memcpy(bytes.data() + copied, part.iov_base, here);
     copied += here;
   }
   return copied;

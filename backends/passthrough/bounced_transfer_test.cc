@@ -1,4 +1,4 @@
-#include "backends/passthrough/bounced_read.h"
+#include "backends/passthrough/bounced_transfer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@ namespace {
 constexpr size_t kBlock = 4096;
 constexpr size_t kMost = size_t{1} << 20;
 
-class BouncedReadTest : public ::testing::Test {
+class BouncedTransferTest : public ::testing::Test {
  protected:
   // A file with these contents, opened to be read.
   os::UniqueFd File(const std::string& contents, int flags = 0) {
@@ -32,7 +32,7 @@ class BouncedReadTest : public ::testing::Test {
 
 iovec Vector(std::string& bytes) { return {.iov_base = bytes.data(), .iov_len = bytes.size()}; }
 
-TEST_F(BouncedReadTest, FillsASplitDestinationInOrder) {
+TEST_F(BouncedTransferTest, FillsASplitDestinationInOrder) {
   const os::UniqueFd file = File("0123456789");
   std::string first(3, '.');
   std::string none;
@@ -43,7 +43,7 @@ TEST_F(BouncedReadTest, FillsASplitDestinationInOrder) {
   EXPECT_EQ(second, "5678");
 }
 
-TEST_F(BouncedReadTest, AtTheEndOfTheFileTheRestStaysAsItWas) {
+TEST_F(BouncedTransferTest, AtTheEndOfTheFileTheRestStaysAsItWas) {
   const os::UniqueFd file = File("0123456789");
   std::string first(3, '.');
   std::string second(4, '.');
@@ -54,7 +54,7 @@ TEST_F(BouncedReadTest, AtTheEndOfTheFileTheRestStaysAsItWas) {
   EXPECT_EQ(first + second, "6789...");
 }
 
-TEST_F(BouncedReadTest, ReadsNoMoreThanAMebibyteAtATime) {
+TEST_F(BouncedTransferTest, ReadsNoMoreThanAMebibyteAtATime) {
   const os::UniqueFd file = File(std::string(kMost, 'a') + std::string(kBlock, 'b'));
   std::string destination(kMost + kBlock, '.');
   const iovec vector = Vector(destination);
@@ -63,7 +63,7 @@ TEST_F(BouncedReadTest, ReadsNoMoreThanAMebibyteAtATime) {
 }
 
 // The destination of an O_DIRECT read must be aligned, where the file system asks for it; ours is.
-TEST_F(BouncedReadTest, ADirectReadNeedsNoAlignedDestination) {
+TEST_F(BouncedTransferTest, ADirectReadNeedsNoAlignedDestination) {
   const os::UniqueFd file = File(std::string(2 * kBlock, 'd'), O_DIRECT);
   std::string destination(1 + kBlock, '.');
   const iovec vector{.iov_base = destination.data() + 1, .iov_len = kBlock};
@@ -71,13 +71,50 @@ TEST_F(BouncedReadTest, ADirectReadNeedsNoAlignedDestination) {
   EXPECT_EQ(destination, "." + std::string(kBlock, 'd'));
 }
 
-TEST_F(BouncedReadTest, FailsAsTheReadDoesAndTouchesNothing) {
+TEST_F(BouncedTransferTest, FailsAsTheReadDoesAndTouchesNothing) {
   const os::UniqueFd write_only(::open(directory_.path().c_str(), O_TMPFILE | O_WRONLY, 0600));
   std::string destination(4, '.');
   const iovec vector = Vector(destination);
   EXPECT_EQ(BouncedRead(write_only.get(), &vector, 1, 0), -1);
   EXPECT_EQ(errno, EBADF);
   EXPECT_EQ(destination, "....");
+}
+
+TEST_F(BouncedTransferTest, WritesASplitSourceInOrder) {
+  const os::UniqueFd file(::open(directory_.path().c_str(), O_TMPFILE | O_RDWR, 0600));
+  std::string first = "234";
+  std::string none;
+  std::string second = "5678";
+  const std::array<iovec, 3> vectors{Vector(first), Vector(none), Vector(second)};
+  EXPECT_EQ(BouncedWrite(file.get(), vectors.data(), 3, 2, 0), 7);
+  std::string contents(16, '.');
+  EXPECT_EQ(::pread(file.get(), contents.data(), contents.size(), 0), 9);
+  EXPECT_EQ(contents, std::string(2, '\0') + "2345678.......");
+}
+
+TEST_F(BouncedTransferTest, AppendsIfAsked) {
+  const os::UniqueFd file(::open(directory_.path().c_str(), O_TMPFILE | O_RDWR, 0600));
+  std::string bytes = "ab";
+  const iovec vector = Vector(bytes);
+  EXPECT_EQ(BouncedWrite(file.get(), &vector, 1, 0, 0), 2);
+  EXPECT_EQ(BouncedWrite(file.get(), &vector, 1, 0, RWF_APPEND), 2);
+  std::string contents(4, '.');
+  EXPECT_EQ(::pread(file.get(), contents.data(), contents.size(), 0), 4);
+  EXPECT_EQ(contents, "abab");
+}
+
+TEST_F(BouncedTransferTest, WritesNoMoreThanAMebibyteAtATime) {
+  const os::UniqueFd file(::open(directory_.path().c_str(), O_TMPFILE | O_RDWR, 0600));
+  std::string source(kMost + kBlock, 'a');
+  const iovec vector = Vector(source);
+  EXPECT_EQ(BouncedWrite(file.get(), &vector, 1, 0, 0), static_cast<ssize_t>(kMost));
+}
+
+TEST_F(BouncedTransferTest, ADirectWriteNeedsNoAlignedSource) {
+  const os::UniqueFd file(::open(directory_.path().c_str(), O_TMPFILE | O_RDWR | O_DIRECT, 0600));
+  std::string source(1 + kBlock, 'd');
+  const iovec vector{.iov_base = source.data() + 1, .iov_len = kBlock};
+  EXPECT_EQ(BouncedWrite(file.get(), &vector, 1, 0, 0), static_cast<ssize_t>(kBlock));
 }
 
 TEST(MayPin, NotOnFileSystemsOfTheHostItself) {
