@@ -87,6 +87,7 @@ class FakeRing {
   fuse_out_header ReplyAt(uint16_t head) const;
   uint64_t request_address(uint16_t head) const;
   uint64_t reply_address(uint16_t head) const;
+  uint64_t available_address() const { return base_ + kAvailableOffset; }
   uint64_t used_address() const { return base_ + kUsedOffset; }
 
  private:

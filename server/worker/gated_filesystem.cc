@@ -75,6 +75,8 @@ backends::Outcome<backends::Attributes> GatedFilesystem::GetAttributes(
   }
   if (node == kBlockingNode) {
     blocking_gate.Pass();
+  } else if (node == kOtherBlockingNode) {
+    other_gate.Pass();
   } else if (node != backends::kRootNodeId) {
     return Errno(ENOENT);
   }

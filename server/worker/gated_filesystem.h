@@ -44,6 +44,7 @@ class GatedFilesystem final : public backends::Filesystem {
   static constexpr backends::NodeId kPendingNode{100};
   static constexpr backends::NodeId kBlockingNode{101};
   static constexpr backends::NodeId kWaitingNode{102};
+  static constexpr backends::NodeId kOtherBlockingNode{103};
 
   void Reset() override;
   void EndWaits() override;
@@ -73,6 +74,7 @@ class GatedFilesystem final : public backends::Filesystem {
   void ForgetInodes() { spent_ = false; }
 
   Gate blocking_gate;  // of kBlockingNode
+  Gate other_gate;     // of kOtherBlockingNode
   Gate fsync_gate;
   Gate reset_gate;
   std::atomic<int> to_close = -1;  // by the next FORGET

@@ -2,13 +2,22 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "server/errors/status_macros.h"
+#include "server/fuse/init.h"
 #include "server/worker/queue_thread.h"
 
 namespace fsd::worker {
+namespace {
+
+// What a request reads of its arguments at most: a WRITE's data, or a BATCH_FORGET's list, and what
+// comes before it.
+constexpr size_t kMostArguments = fuse::kMaxWriteBytes + 4096;
+
+}  // namespace
 
 void QueueThread::HandOverIfStuck() {
   const uint64_t word = word_.load(std::memory_order_acquire);
@@ -64,10 +73,15 @@ void QueueThread::KeepArguments() {
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   slots_.VisitTaken([page](RequestSlot& slot) {
     if (!slot.memory().revoked()) return;
+    // Not all that the guest calls readable: that may be all of its memory.
+    size_t left = std::min<size_t>(slot.header().len, kMostArguments);
     for (const iovec& piece : slot.chain().readable) {
+      const size_t bytes = std::min(piece.iov_len, left);
+      if (bytes == 0) break;
+      left -= bytes;
       const auto begin = reinterpret_cast<uintptr_t>(piece.iov_base);
       const uintptr_t first = begin & ~(page - 1);
-      const uintptr_t last = (begin + piece.iov_len + page - 1) & ~(page - 1);
+      const uintptr_t last = (begin + bytes + page - 1) & ~(page - 1);
       // At best: on a kernel before 5.14 the pages stay the guest's until they are read.
       ::madvise(reinterpret_cast<void*>(first), last - first, MADV_POPULATE_WRITE);
     }
@@ -91,22 +105,44 @@ absl::Status QueueThread::Resume(QueueSetup setup) {
     const os::MutexLock lock(publish_mutex_);
     queue_ = std::move(setup.queue);
     log_ = std::move(setup.log);
-    publishing_ = Publishing::kOn;
-    const uint64_t now = services_.clock.Now();
-    for (const Completed& completed : std::exchange(completed_, {})) {
-      const RequestSlot& slot = *completed.slot;
-      leases.push_back(Finish(*completed.slot, completed.written,
-                              services_.clock.NanosecondsBetween(slot.since(), now)));
-    }
+    leases = FinishCompleted();
   }
   CallIfNeeded();
   {
     const os::MutexLock lock(custody_mutex_);
     Submit();
   }
-  for (size_t i = 0; i < leases.size(); ++i) Release();
-  Release();  // the suspension
+  ReleaseSuspended(std::move(leases));
   return absl::OkStatus();
+}
+
+void QueueThread::Unsuspend() {
+  std::vector<MemoryLease> leases;
+  {
+    const os::MutexLock lock(publish_mutex_);
+    leases = FinishCompleted();
+  }
+  CallIfNeeded();
+  ReleaseSuspended(std::move(leases));
+}
+
+std::vector<MemoryLease> QueueThread::FinishCompleted() {
+  publishing_ = Publishing::kOn;
+  std::vector<MemoryLease> leases;
+  const uint64_t now = services_.clock.Now();
+  for (const Completed& completed : std::exchange(completed_, {})) {
+    const RequestSlot& slot = *completed.slot;
+    leases.push_back(Finish(*completed.slot, completed.written,
+                            services_.clock.NanosecondsBetween(slot.since(), now)));
+  }
+  return leases;
+}
+
+void QueueThread::ReleaseSuspended(std::vector<MemoryLease> leases) {
+  const size_t holds = leases.size();
+  leases.clear();
+  for (size_t i = 0; i < holds; ++i) Release();
+  Release();
 }
 
 void QueueThread::Discard(std::function<void()> gone) {
@@ -121,8 +157,7 @@ void QueueThread::Discard(std::function<void()> gone) {
       leases.push_back(completed.slot->Free());
     }
   }
-  for (size_t i = 0; i < leases.size(); ++i) Release();
-  Release();  // the suspension
+  ReleaseSuspended(std::move(leases));
 }
 
 bool QueueThread::TakeAway(uint64_t word) {

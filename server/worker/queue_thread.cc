@@ -26,6 +26,9 @@ constexpr int kPollIntervalMs = 1;
 // Of requests as quick as this, the driver is told together of so many.
 constexpr uint64_t kQuickNs = 2000;
 constexpr int kToldTogether = 4;
+// After one that took as long, a driver that may be asleep is asked whether it wants a call, at 0.1
+// µs, whatever it did before.
+constexpr uint64_t kLongNs = 20'000;
 constexpr absl::Duration kWarningInterval = absl::Seconds(10);
 
 // The queue thread that runs on this thread, in a batch: what is not told before is at its end.
@@ -187,19 +190,20 @@ bool QueueThread::ServeRing(Turn& turn) {
       const os::MutexLock lock(publish_mutex_);
       queue_->SuppressKicks(log_.get());
       untold_ = kToldTogether - 1;  // of the first one at once: the driver wakes while we go on
-      driver_sleeps_ = std::exchange(called_, false);
+      if (served_ != 0) driver_sleeps_ = called_;
+      called_ = false;
     }
     batch_of_this_thread = this;
-    size_t served = 0;
+    served_ = 0;
     Batch batch = Batch::kMore;
-    while ((batch = ServeBatch(turn, served)) == Batch::kMore) CallIfNeeded();
+    while ((batch = ServeBatch(turn)) == Batch::kMore) CallIfNeeded();
     batch_of_this_thread = nullptr;
     if (batch == Batch::kLost) return false;
     CallIfNeeded();
     if (!CloseForgotten(turn)) return false;
     if (batch == Batch::kThrottled) return true;
-    if (coalescing_.has_value() && served != 0) {
-      std::this_thread::sleep_for(coalescing_->After(served));
+    if (coalescing_.has_value() && served_ != 0) {
+      std::this_thread::sleep_for(coalescing_->After(served_));
       continue;
     }
     if (poll_.on() && Poll()) continue;
@@ -210,9 +214,9 @@ bool QueueThread::ServeRing(Turn& turn) {
   return true;
 }
 
-QueueThread::Batch QueueThread::ServeBatch(Turn& turn, size_t& served) {
+QueueThread::Batch QueueThread::ServeBatch(Turn& turn) {
   last_look_at_clock = services_.clock.Now();
-  for (size_t i = 0; i < kMaxBatch; ++i, ++served) {
+  for (size_t i = 0; i < kMaxBatch; ++i, ++served_) {
     if (!Serving()) return Batch::kEnd;
     if (limited() && !MayTake(i > 0)) [[unlikely]]
       return Batch::kThrottled;
@@ -309,7 +313,9 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
       // A detached request's thread may have lost the ring, and with it the batch's end.
       if (!soon || lease != nullptr) {
         untold_ = 0;
-        if (!in_batch || lease != nullptr || driver_sleeps_) call = AskForCall();
+        if (!in_batch || lease != nullptr || driver_sleeps_ || nanoseconds >= kLongNs) {
+          call = AskForCall();
+        }
       }
     }
   }

@@ -80,10 +80,10 @@ void VirtioFsDevice::OnTick() {
     if (vring->thread != nullptr) vring->thread->HandOverIfStuck();
   }
   if (!Draining()) {
-    drain_began_.reset();
-  } else if (const auto now = std::chrono::steady_clock::now(); !drain_began_.has_value()) {
-    drain_began_ = now;
-  } else if (absl::FromChrono(now - *drain_began_) >= options_.drain_patience) {
+    drain_ = {};
+  } else if (const auto now = std::chrono::steady_clock::now(); !drain_.since.has_value()) {
+    drain_.since = now;
+  } else if (absl::FromChrono(now - *drain_.since) >= options_.drain_patience) {
     EndDrain();
   }
   if (AnyAwake() || Draining()) return watch_->GoOn();
@@ -107,20 +107,16 @@ void VirtioFsDevice::EndDrain() {
     // What Suspend refuses has just ended by itself.
     if (vrings_[index]->stopping && vrings_[index]->thread->Suspend()) suspended.push_back(index);
   }
+  if (const ErrnoOr<void> revoked = memory_.RevokeEarlier(); !revoked.ok()) {
+    for (const size_t index : suspended) vrings_[index]->thread->Unsuspend();
+    return CannotEndDrain(ErrnoStatus(revoked.error(), "make it private"));
+  }
+  drain_ = {};
   for (const size_t index : suspended) {
     FSD_LOG(kWarning, options_.export_name,
             "queue %d stops with requests in flight that do not end: the guest's memory is taken "
             "from them",
             index);
-  }
-  if (const ErrnoOr<void> revoked = memory_.RevokeEarlier(); !revoked.ok()) {
-    FSD_LOG(kWarning, options_.export_name, "requests in flight keep the guest's memory: %s",
-            ErrnoStatus(revoked.error(), "make it private").ToString());
-    return;
-  }
-  memory_renewed_ = false;
-  drain_began_.reset();
-  for (const size_t index : suspended) {
     Vring& vring = *vrings_[index];
     vring.thread->KeepArguments();
     vring.next_available = vring.thread->next_available();
@@ -133,13 +129,12 @@ void VirtioFsDevice::EndDrain() {
 }
 
 bool VirtioFsDevice::RenewMemory() {
-  if (Stopping() && !std::exchange(memory_renewed_, true)) {
+  if (Stopping() && !drain_.memory_renewed) {
     if (const absl::Status renewed = memory_.Renew(); !renewed.ok()) {
-      memory_renewed_ = false;
-      FSD_LOG(kWarning, options_.export_name, "requests in flight keep the guest's memory: %s",
-              renewed.ToString());
+      CannotEndDrain(renewed);
       return false;
     }
+    drain_.memory_renewed = true;
     for (const auto& vring : vrings_) {
       if (vring->thread != nullptr) vring->thread->RefreshMemory();
     }
@@ -147,6 +142,15 @@ bool VirtioFsDevice::RenewMemory() {
   return std::ranges::none_of(vrings_, [this](const auto& vring) {
     return vring->thread != nullptr && vring->thread->MayUseEarlier(memory_.generation());
   });
+}
+
+void VirtioFsDevice::CannotEndDrain(const absl::Status& why) {
+  drain_.since.reset();
+  if (std::exchange(drain_.told, true)) return;
+  FSD_LOG(kWarning, options_.export_name,
+          "a stop or a change of memory waits for requests in flight, which keep the guest's "
+          "memory: %s",
+          why.ToString());
 }
 
 absl::Status VirtioFsDevice::ResumeVring(Vring& vring, QueueSetup& setup) {
@@ -285,6 +289,7 @@ void VirtioFsDevice::AnswerStop(size_t index) {
 void VirtioFsDevice::BeginStop(size_t index) {
   Vring& vring = *vrings_[index];
   if (vring.thread == nullptr || std::exchange(vring.stopping, true)) return;
+  drain_ = {};
   vring.thread->Stop([this, index] { OnVringStopped(index); });
   watch_->Rouse();
 }

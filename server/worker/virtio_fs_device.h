@@ -147,6 +147,8 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   bool Stopping() const;
   // Makes every thread forget guest memory that requests are to lose. False: not all have.
   bool RenewMemory();
+  // Leaves the drain to the requests in flight for another while.
+  void CannotEndDrain(const absl::Status& why);
   absl::Status ResumeVring(Vring& vring, QueueSetup& setup);
   void Discard(std::unique_ptr<QueueThread> suspended);
 
@@ -173,9 +175,16 @@ class VirtioFsDevice final : public vhost_user::Device, private SlowLane::Job {
   // Discarded rings whose requests have not ended.
   std::vector<std::unique_ptr<QueueThread>> leaving_;
 
-  // Of the tick that saw the drain under way first. By the clock, as ticks are late on a busy host.
-  std::optional<std::chrono::steady_clock::time_point> drain_began_;
-  bool memory_renewed_ = false;  // by this drain
+  // A drain, anew whenever another ring begins to stop: its requests have their time, too, and may
+  // have taken the memory that the others were to be left behind with.
+  struct Drain {
+    // Of the tick that saw it under way first, or tried to end it last. By the clock, as ticks are
+    // late on a busy host.
+    std::optional<std::chrono::steady_clock::time_point> since;
+    bool memory_renewed = false;
+    bool told = false;  // that it cannot be ended
+  };
+  Drain drain_;
 
   // stopping the rings → ending the session (on a thread of its own) → none
   enum class ResetPhase { kNone, kStoppingRings, kEndingSession };

@@ -43,6 +43,7 @@ class VirtioFsDeviceFixture : public ::testing::Test {
   }
   void TearDown() override {
     filesystem_.blocking_gate.Open();
+    filesystem_.other_gate.Open();
     filesystem_.fsync_gate.Open();
     filesystem_.reset_gate.Open();
     ASSERT_TRUE(Reset());
