@@ -175,7 +175,7 @@ struct FilesystemUsage {
   uint64_t inodes = 0;      // known to the guest, the root included
   uint64_t open_files = 0;  // files and directories
   // Requests that failed with ENFILE because no more inodes can be referred to: the budget of fds
-  // is spent and the host's file system has no handles.
+  // is spent and the host's file system has no handles, or the table is full.
   uint64_t inodes_refused = 0;
   // One has failed so, and at present the next would too.
   bool inodes_spent = false;

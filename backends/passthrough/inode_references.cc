@@ -65,10 +65,7 @@ void InodeReferences::PublishedRoot(const InodeRecord& root) {
 InodeReferences::Share InodeReferences::TryTakeShare() {
   const uint64_t before = fds_.fetch_add(1, std::memory_order_relaxed);
   if (before >= max_fds_ / 2 && !near_budget_.load()) near_budget_.store(true);
-  if (before < max_fds_) {
-    if (spent_.load(std::memory_order_relaxed)) spent_.store(false, std::memory_order_relaxed);
-    return Share(this);
-  }
+  if (before < max_fds_) return Share(this);
   fds_.fetch_sub(1, std::memory_order_relaxed);
   return {};
 }
@@ -82,10 +79,14 @@ ErrnoOr<InodeReferences::Share> InodeReferences::TakeShare() {
       std::this_thread::sleep_for(kForgetPoll);
       continue;
     }
-    refused_.fetch_add(1, std::memory_order_relaxed);
-    if (!spent_.exchange(true, std::memory_order_relaxed)) when_refused_();
+    Refuse();
     return Errno(ENFILE);
   }
+}
+
+void InodeReferences::Refuse() {
+  refused_.fetch_add(1, std::memory_order_relaxed);
+  if (!spent_.exchange(true, std::memory_order_relaxed)) when_refused_();
 }
 
 bool InodeReferences::MakeRoom() {
@@ -256,6 +257,7 @@ ErrnoOr<void> InodeReferences::Open(const Pin& pin, Budget budget) {
     FdOf(*pin).store(fd->release(), std::memory_order_release);
   }
   share.Keep();
+  FoundRoom();
   demoted_.fetch_sub(1, std::memory_order_relaxed);
   mounts_.Release(pin->key.mount);
   handles_->candidates.Add(pin.index());

@@ -87,6 +87,7 @@ class InodeReferences {
   void PublishedRoot(const InodeRecord& root);
   // A record with an fd has been published, and its share kept.
   void Published(uint32_t index) {
+    FoundRoom();
     if (handles_) handles_->candidates.Add(index);
   }
   // A record is disposed of.
@@ -125,14 +126,21 @@ class InodeReferences {
   // Has `tell` called when there is no room, and then again when there has been some in between.
   // Before the first TakeShare().
   void WhenRefused(std::function<void()> tell) { when_refused_ = std::move(tell); }
+  // There is no room in the table of slots.
+  void Refuse();
   // How often there was no room.
   uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
   // Whether there was no room the last time, and there still is none.
-  bool spent() const { return spent_.load(std::memory_order_relaxed) && fds() >= max_fds_; }
+  bool spent() const {
+    return spent_.load(std::memory_order_relaxed) && (fds() >= max_fds_ || slots_.full());
+  }
 
  private:
   struct Victim;
 
+  void FoundRoom() {
+    if (spent_.load(std::memory_order_relaxed)) spent_.store(false, std::memory_order_relaxed);
+  }
   IssuedHandle& Issued(uint32_t index) const {
     return reinterpret_cast<IssuedHandle*>(handles_->memory.mapping.data())[index];
   }
@@ -157,7 +165,7 @@ class InodeReferences {
   std::atomic<uint64_t> fds_{0};
   std::atomic<uint64_t> demoted_{0};
   std::atomic<uint64_t> refused_{0};
-  std::atomic<bool> spent_{false};     // refused, and no share taken since
+  std::atomic<bool> spent_{false};     // refused, and none made known or opened since
   std::atomic<uint64_t> nameless_{0};  // found so by DemoteBatch()
   std::atomic<bool> near_budget_{false};
   std::atomic<uint64_t> unguarded_{0};

@@ -282,6 +282,27 @@ TEST_F(InodeReferencesTest, WithoutHandlesTheBudgetsEndIsEnfile) {
   EXPECT_FALSE(filesystem_->Usage().inodes_spent);
 }
 
+TEST_F(InodeReferencesTest, AFullTableIsToldAsASpentBudgetIs) {
+  ServeWithBroker({.max_inodes = 3});
+  int told = 0;
+  filesystem_->WhenInodesAreRefused([&told] { ++told; });
+  const Entry first = LookUpMany("file", 2).begin()->second;
+  WriteHost(Host("more"), "");
+  EXPECT_FALSE(filesystem_->Usage().inodes_spent);
+  EXPECT_ERRNO(fs->Lookup(kRoot, "more"), ENFILE);
+  EXPECT_ERRNO(fs->Lookup(kRoot, "more"), ENFILE);
+  EXPECT_EQ(filesystem_->Usage().inodes_refused, 2u);
+  EXPECT_TRUE(filesystem_->Usage().inodes_spent);
+  EXPECT_EQ(told, 1);
+
+  filesystem_->Forget(first.node, 1);
+  EXPECT_FALSE(filesystem_->Usage().inodes_spent);
+  EXPECT_SUCCESS(fs->Lookup(kRoot, "more"));
+  WriteHost(Host("one too many"), "");
+  EXPECT_ERRNO(fs->Lookup(kRoot, "one too many"), ENFILE);
+  EXPECT_EQ(told, 2);
+}
+
 TEST_F(InodeReferencesTest, NoBudgetIsLessThan64) {
   ServeWith({.max_inode_fds = 1, .host_handles = HostHandles::kNever});
   LookUpMany("file", 63);

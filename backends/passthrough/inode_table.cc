@@ -107,6 +107,7 @@ ErrnoOr<InodeTable::Inserted> InodeTable::Insert(os::UniqueFd fd, const Attribut
   while (true) {
     Pin doubtful;
     bool known = false;
+    std::optional<Errno> unpublished;
     {
       os::MutexLock lock(shard.mutex);
       const auto found = shard.map.find(record.key);
@@ -121,11 +122,18 @@ ErrnoOr<InodeTable::Inserted> InodeTable::Insert(os::UniqueFd fd, const Attribut
         }
         if (handle) doubtful = slots_.Acquire(slots_.LiveId(*found));
       } else if (share) {
-        FSD_ASSIGN_OR_RETURN_ERRNO(const NodeId node, Publish(shard, record, epoch));
-        share.Keep();
-        (void)fd.release();
-        return Inserted{.node = node, .known_before = false};
+        const ErrnoOr<NodeId> node = Publish(shard, record, epoch);
+        if (node.ok()) {
+          share.Keep();
+          (void)fd.release();
+          return Inserted{.node = *node, .known_before = false};
+        }
+        unpublished = node.error();
       }
+    }
+    if (unpublished) {
+      if (*unpublished == Errno(ENFILE)) references_.Refuse();
+      return *unpublished;
     }
     if (!known) {
       FSD_ASSIGN_OR_RETURN_ERRNO(share, references_.TakeShare());

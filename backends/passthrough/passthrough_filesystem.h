@@ -63,7 +63,7 @@ struct Options {
   std::unique_ptr<HandleBroker> broker;
   // Bounds of what one guest can make us hold. Each handle is one fd, so RLIMIT_NOFILE (EMFILE) may
   // come first.
-  uint32_t max_inodes = uint32_t{1} << 22;
+  uint32_t max_inodes = uint32_t{1} << 24;
   uint32_t max_handles = uint32_t{1} << 18;
 
   // Extended attributes; ENOSYS without. `xattr_map` translates their names.

@@ -239,6 +239,7 @@ class SlotTable {
 
   uint32_t slot_count() const { return slot_count_; }
   uint64_t live() const { return live_.load(std::memory_order_relaxed); }
+  bool full() const { return live() + 1 >= slot_count_; }
   int memory_fd() const { return memory_.file.get(); }
 
  private:

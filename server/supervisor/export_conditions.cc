@@ -72,7 +72,8 @@ bool ExportConditions::TakeStatus(const std::string& export_id, const WorkerStat
       exhausted
           ? "the guest knows more files than the worker may keep descriptors of, and requests "
             "failed with ENFILE; raise the export's inodes.max_file_descriptors or, if its file "
-            "system has host handles, do not set inodes.host_handles to NEVER"
+            "system has host handles, do not set inodes.host_handles to NEVER (but no more than "
+            "16777216 in any case)"
           : "");
   changed |= Set(export_id, "HOST_HANDLES_UNAVAILABLE", HandleLackMessage(status.handle_lack()));
   changed |= Set(
