@@ -193,6 +193,7 @@ class Filesystem {
   virtual void Reset() {}
   // A queue of the guest stops, which waits for the queue's requests: completes whatever waits for
   // a lock, at once, with EAGAIN. (Linux restarts no call for an EINTR that no signal has caused.)
+  // Does not wait for the host: what is just trying to get a lock there is completed by that try.
   virtual void EndWaits() {}
   virtual FilesystemUsage Usage() const { return {}; }
   // Has `tell` called each time that FilesystemUsage::inodes_spent becomes true: from any thread,

@@ -70,13 +70,15 @@ void LockWaiter::EndAll(Errno error) {
   Queues ended;
   {
     os::MutexLock lock(mutex_);
-    ++ending_;
-    while (trying_) tried_.Wait(mutex_);
-    --ending_;
     ended.swap(queues_);
-    waiting_.store(0, std::memory_order_relaxed);
+    for (auto& [file, queue] : ended) {
+      auto tried = queue.waiters.extract(trying_);
+      if (tried.empty()) continue;
+      tried.mapped().ended = error;
+      queues_[file].waiters.insert(std::move(tried));
+    }
+    waiting_.store(trying_ == 0 ? 0 : 1, std::memory_order_relaxed);
   }
-  changed_.NotifyOne();
   for (auto& [file, queue] : ended) {
     for (auto& [number, waiter] : queue.waiters) waiter.completion(error);
   }
@@ -88,12 +90,15 @@ void LockWaiter::Reset() {
     epoch_.fetch_add(1, std::memory_order_acq_rel);
   }
   EndAll(Errno(EINTR));
+  os::MutexLock lock(mutex_);
+  // For who has come since, others may follow.
+  for (const uint64_t last = trying_; last != 0 && trying_ == last;) tried_.Wait(mutex_);
 }
 
 void LockWaiter::Run() {
   os::MutexLock lock(mutex_);
   while (!stopping_) {
-    if (queues_.empty() || ending_ > 0) {
+    if (queues_.empty()) {
       changed_.Wait(mutex_);
       continue;
     }
@@ -129,7 +134,7 @@ void LockWaiter::Round(NodeId file) {
   Queue& queue = queues_.at(file);
   queue.next_round = std::min(Clock::now() + queue.pause, queue.waiters.begin()->second.deadline);
   queue.pause = std::min<Clock::duration>(2 * queue.pause, kLastPause);
-  for (uint64_t number = 0; !stopping_ && ending_ == 0;) {
+  for (uint64_t number = 0; !stopping_;) {
     const auto found = queues_.find(file);  // an EndAll() may have taken all away
     if (found == queues_.end()) return;
     const auto next = found->second.waiters.upper_bound(number);
@@ -142,15 +147,15 @@ void LockWaiter::Round(NodeId file) {
 
 void LockWaiter::TryFor(NodeId file, Waiter& waiter, uint64_t number) {
   const bool last = Clock::now() >= waiter.deadline;
-  trying_ = true;  // keeps `waiter` where it is
+  trying_ = number;  // keeps `waiter` in its file's queue
   mutex_.unlock();
   ErrnoOr<void> result = waiter.claim.attempt();
   mutex_.lock();
-  trying_ = false;
+  trying_ = 0;
   tried_.NotifyAll();
   if (!result.ok() && result.error() == Errno(EAGAIN)) {
-    if (!last) return;
-    result = Errno(ETIMEDOUT);
+    if (!last && !waiter.ended) return;
+    result = waiter.ended.value_or(Errno(ETIMEDOUT));
   }
   backends::Completion<void> completion = std::move(waiter.completion);
   const auto queue = queues_.find(file);

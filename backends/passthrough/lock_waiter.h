@@ -61,9 +61,10 @@ class LockWaiter {
   backends::Outcome<void> Wait(const backends::Call<void>& call, Claim claim, uint32_t epoch);
   // Something was unlocked on `file`.
   void Retry(backends::NodeId file);
-  // Completes all who wait now with `error`. Blocks while a try is being made.
+  // Completes all who wait now with `error`. Does not wait for a try, which may hang with the file
+  // system: for whom one is being made, it is the last, and `error` is in place of its EAGAIN.
   void EndAll(Errno error);
-  // The same with EINTR, and under a new epoch.
+  // The same with EINTR, and under a new epoch. Waits for the try that is being made.
   void Reset();
 
   size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
@@ -75,6 +76,7 @@ class LockWaiter {
     backends::Completion<void> completion;
     Claim claim;
     Clock::time_point deadline;
+    std::optional<Errno> ended;  // by an EndAll() while tried for
   };
   using Waiters = std::map<uint64_t, Waiter>;  // in the order in which they came
   struct Queue {
@@ -102,11 +104,10 @@ class LockWaiter {
   std::atomic<size_t> waiting_{0};
   os::Mutex mutex_;
   os::CondVar changed_;  // for the thread
-  os::CondVar tried_;    // for EndAll()
+  os::CondVar tried_;    // for Reset()
   Queues queues_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
-  bool trying_ ABSL_GUARDED_BY(mutex_) = false;
-  int ending_ ABSL_GUARDED_BY(mutex_) = 0;  // EndAll()s, for which nothing more is tried
+  uint64_t trying_ ABSL_GUARDED_BY(mutex_) = 0;  // for whom, or 0
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<os::Thread> thread_ ABSL_GUARDED_BY(mutex_);
 };

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
+#include <future>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -40,6 +42,27 @@ Waiting Start(LockWaiter& waiter, Try attempt, NodeId file = kFile) {
 Try Never() {
   return [] { return Errno(EAGAIN); };
 }
+
+// A try on a file system that does not answer until it is told to. May be made once.
+class HangingTry {
+ public:
+  Try attempt() {
+    return [this] {
+      begun_.set_value();
+      ErrnoOr<void> result = result_.get_future().get();
+      over_ = true;
+      return result;
+    };
+  }
+  void AwaitBegin() { begun_.get_future().wait(); }
+  void End(ErrnoOr<void> result) { result_.set_value(result); }
+  bool over() const { return over_; }
+
+ private:
+  std::promise<void> begun_;
+  std::promise<ErrnoOr<void>> result_;
+  std::atomic<bool> over_ = false;
+};
 
 TEST(LockWaiter, CompletesWithWhatTheTryComesTo) {
   LockWaiter waiter(kLong, 10);
@@ -120,6 +143,95 @@ TEST(LockWaiter, ResetInterruptsAllAndLeavesItUsable) {
   });
   EXPECT_ERRNO(late->Wait(), EINTR);
   EXPECT_SUCCESS(Start(waiter, [] { return ErrnoOr<void>(); })->Wait());
+}
+
+TEST(LockWaiter, TheEndOfWaitsDoesNotWaitForATry) {
+  HangingTry hanging;
+  LockWaiter waiter(kLong, 10);
+  const Waiting tried = Start(waiter, hanging.attempt());
+  hanging.AwaitBegin();
+  const Waiting behind = Start(waiter, Never());
+  const Waiting elsewhere = Start(waiter, Never(), NodeId{8});
+
+  waiter.EndAll(Errno(EAGAIN));
+  EXPECT_ERRNO(behind->Wait(), EAGAIN);
+  EXPECT_ERRNO(elsewhere->Wait(), EAGAIN);
+  EXPECT_FALSE(tried->completed());
+  EXPECT_EQ(waiter.waiting(), 1u);
+
+  hanging.End(Errno(EAGAIN));
+  EXPECT_ERRNO(tried->Wait(), EAGAIN);
+  EXPECT_EQ(waiter.waiting(), 0u);
+}
+
+TEST(LockWaiter, WhoGetsTheLockAfterTheEndOfWaitsIsToldSo) {
+  HangingTry hanging;
+  LockWaiter waiter(kLong, 10);
+  const Waiting tried = Start(waiter, hanging.attempt());
+  hanging.AwaitBegin();
+  waiter.EndAll(Errno(EAGAIN));
+  hanging.End(ErrnoOr<void>());
+  EXPECT_SUCCESS(tried->Wait());
+  EXPECT_EQ(waiter.waiting(), 0u);
+}
+
+TEST(LockWaiter, WhoIsEndedDuringATryDoesNotTimeOut) {
+  HangingTry hanging;
+  LockWaiter waiter(absl::ZeroDuration(), 10);
+  const Waiting tried = Start(waiter, hanging.attempt());
+  hanging.AwaitBegin();
+  waiter.EndAll(Errno(EAGAIN));
+  hanging.End(Errno(EAGAIN));
+  EXPECT_ERRNO(tried->Wait(), EAGAIN);
+}
+
+TEST(LockWaiter, WaitsMayBeginAndEndDuringATry) {
+  HangingTry hanging;
+  LockWaiter waiter(kLong, 10);
+  const Waiting tried = Start(waiter, hanging.attempt());
+  hanging.AwaitBegin();
+  waiter.EndAll(Errno(EAGAIN));
+  const Waiting ended = Start(waiter, Never());
+  waiter.EndAll(Errno(EAGAIN));
+  EXPECT_ERRNO(ended->Wait(), EAGAIN);
+  const Waiting same = Start(waiter, [] { return ErrnoOr<void>(); });
+  const Waiting elsewhere = Start(
+      waiter, [] { return ErrnoOr<void>(); }, NodeId{8});
+  EXPECT_EQ(waiter.waiting(), 3u);
+
+  hanging.End(Errno(EAGAIN));
+  EXPECT_ERRNO(tried->Wait(), EAGAIN);
+  EXPECT_SUCCESS(same->Wait());
+  EXPECT_SUCCESS(elsewhere->Wait());
+}
+
+TEST(LockWaiter, ResetWaitsForATryThatTheEndOfWaitsHasLeft) {
+  HangingTry hanging;
+  LockWaiter waiter(kLong, 10);
+  const Waiting tried = Start(waiter, hanging.attempt());
+  hanging.AwaitBegin();
+  waiter.EndAll(Errno(EAGAIN));
+  std::future<bool> over_after_reset = std::async(std::launch::async, [&] {
+    waiter.Reset();
+    return hanging.over();
+  });
+  EXPECT_EQ(over_after_reset.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  hanging.End(Errno(EAGAIN));
+  EXPECT_TRUE(over_after_reset.get());
+  EXPECT_FALSE(tried->Wait().ok());
+}
+
+TEST(LockWaiter, TheEndAnswersWhomTheEndOfWaitsHasLeft) {
+  HangingTry hanging;
+  Waiting tried;
+  {
+    LockWaiter waiter(kLong, 10);
+    tried = Start(waiter, hanging.attempt());
+    hanging.AwaitBegin();
+    waiter.EndAll(Errno(EAGAIN));
+    hanging.End(Errno(EAGAIN));
+  }
+  EXPECT_ERRNO(tried->Wait(), EAGAIN);
 }
 
 TEST(LockWaiter, TheEndInterruptsAll) {

@@ -51,7 +51,7 @@ class Session {
   void Serve(Request& request);
 
   // A queue stops and serves no more: what waits for a lock is answered (EAGAIN), as the stop waits
-  // for it. Does not block.
+  // for it. Does not block: what is just being tried is answered once the host has answered.
   void EndWaits() { mount_.filesystem().EndWaits(); }
 
   // The connection or device was reset: forgets the guest. May block.
