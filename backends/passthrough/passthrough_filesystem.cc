@@ -156,11 +156,13 @@ PassthroughFilesystem::PassthroughFilesystem(Options options, const Attributes& 
 PassthroughFilesystem::~PassthroughFilesystem() = default;
 
 void PassthroughFilesystem::Reset() {
+  // While its handle is open: a try that is under way is to end as its wait does.
+  if (lock_waiter_) lock_waiter_->Reset();
   handles_.Reset();
   inodes_.Reset();
   cached_files_.Clear();
   if (locks_) locks_->Reset();
-  if (lock_waiter_) lock_waiter_->Reset();
+  if (lock_waiter_) lock_waiter_->Reset();  // who has come since
 }
 
 backends::FilesystemUsage PassthroughFilesystem::Usage() const {
