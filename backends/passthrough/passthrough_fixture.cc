@@ -1,7 +1,9 @@
 #include "backends/passthrough/passthrough_fixture.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -10,6 +12,7 @@
 #include <utility>
 
 #include "server/errors/check.h"
+#include "server/os/unique_fd.h"
 
 namespace fsd::passthrough {
 
@@ -50,6 +53,14 @@ void PassthroughFixture::WriteHost(const std::string& path, const std::string& c
 std::string PassthroughFixture::ReadHost(const std::string& path) {
   std::ifstream file(path);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void PassthroughFixture::SetHostFlag(const std::string& name, int flag, bool on) {
+  const os::UniqueFd fd(::open(Host(name).c_str(), O_RDONLY | O_CLOEXEC));
+  int flags = 0;
+  FSD_CHECK(::ioctl(fd.get(), FS_IOC_GETFLAGS, &flags) == 0);
+  flags = on ? flags | flag : flags & ~flag;
+  FSD_CHECK(::ioctl(fd.get(), FS_IOC_SETFLAGS, &flags) == 0);
 }
 
 }  // namespace fsd::passthrough

@@ -47,6 +47,9 @@ class PassthroughFixture : public ::testing::Test {
   std::string Outside(const std::string& name) const { return directory_.path() + "/" + name; }
   void WriteHost(const std::string& path, const std::string& contents);
   std::string ReadHost(const std::string& path);
+  // Sets or clears an inode flag (FS_IMMUTABLE_FL …) of the file `name` on the share. Takes real
+  // root.
+  void SetHostFlag(const std::string& name, int flag, bool on);
 
   PassthroughFixture();
 

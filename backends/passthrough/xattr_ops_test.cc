@@ -1,20 +1,24 @@
 // Extended attributes on real files. As root, outside Bazel's sandbox.
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/fs.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "backends/passthrough/caller_credentials.h"
 #include "backends/passthrough/passthrough_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -252,6 +256,46 @@ TEST_F(XattrOpsTest, ACapabilityThatIsKeptAsideGoesWithAChangeOfContentsOrOwner)
   EXPECT_FALSE(kept_by([&] { return fs->Create(kRoot, "file", O_WRONLY | O_TRUNC); }));
   EXPECT_TRUE(kept_by([&] { return fs->SetAttributes(file, {.mode = 0755}); }));
   EXPECT_TRUE(kept_by([&] { return fs->Read(file, handle, 0, 1); }));
+}
+
+// The host refuses to remove a `user.` attribute of what can have none.
+TEST_F(XattrOpsTest, WithCapabilitiesKeptAsideWhatCanHaveNoneChangesItsOwner) {
+  ServeWith({.xattr = true, .xattr_map = EverythingAside()});
+  ASSERT_EQ(::symlink("file", Host("link").c_str()), 0);
+  ASSERT_EQ(::mkfifo(Host("fifo").c_str(), 0600), 0);
+  ASSERT_EQ(::mknod(Host("socket").c_str(), S_IFSOCK | 0600, 0), 0);
+  ASSERT_EQ(::mknod(Host("device").c_str(), S_IFCHR | 0600, makedev(1, 3)), 0);
+  for (const char* name : {"link", "fifo", "socket", "device"}) {
+    EXPECT_EQ(Must(fs->SetAttributes(Node(name), {.uid = 5})).stx_uid, 5u) << name;
+  }
+}
+
+TEST_F(XattrOpsTest, NorDoesANameThatTakesAMissingPrivilegeHinderAChange) {
+  ServeWith({.xattr = true,
+             .xattr_map = XattrMap(
+                 {{XattrRule::Type::kMap, XattrRule::Scope::kAll, kCapability, "trusted."}})});
+  const NodeId file = Node("file");
+  const FileHandle handle = Must(fs->Open(file, O_RDWR));
+  std::thread([&] {
+    ThreadCapabilities capabilities = ThreadCapabilities::Get();
+    capabilities.DropEffective(CAP_SYS_ADMIN);
+    capabilities.Set();
+    EXPECT_SUCCESS(fs->Write(file, handle, 0, "x"));
+    EXPECT_SUCCESS(fs->SetAttributes(file, {.size = 3}));
+    EXPECT_SUCCESS(fs->SetAttributes(file, {.uid = 5}));
+  }).join();
+}
+
+TEST_F(XattrOpsTest, ACapabilityThatCannotBeRemovedHindersTheChange) {
+  ServeWith({.xattr = true, .xattr_map = EverythingAside()});
+  const NodeId file = Node("file");
+  EXPECT_SUCCESS(Set(file, kCapability, "cap"));
+  const FileHandle handle = Must(fs->Open(file, O_RDWR));
+  SetHostFlag("file", FS_APPEND_FL, true);
+  EXPECT_ERRNO(fs->Write(file, handle, 0, "x"), EPERM);
+  SetHostFlag("file", FS_APPEND_FL, false);
+  EXPECT_SUCCESS(fs->Write(file, handle, 0, "x"));
+  EXPECT_EQ(HostValue("file", kAsideCapability), "-");
 }
 
 // --- POSIX ACLs ---

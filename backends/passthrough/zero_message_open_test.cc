@@ -1,7 +1,6 @@
 // A guest that opens nothing: every operation comes with kNoHandle.
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,13 +25,6 @@ class ZeroMessageOpenTest : public PassthroughFixture {
   NodeId MakeHost(const std::string& name, const std::string& contents) {
     WriteHost(Host(name), contents);
     return Must(fs->Lookup(kRoot, name)).node;
-  }
-  void SetImmutable(const std::string& name, bool immutable) {
-    const os::UniqueFd fd(::open(Host(name).c_str(), O_RDONLY | O_CLOEXEC));
-    int flags = 0;
-    ASSERT_EQ(::ioctl(fd.get(), FS_IOC_GETFLAGS, &flags), 0);
-    flags = immutable ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
-    ASSERT_EQ(::ioctl(fd.get(), FS_IOC_SETFLAGS, &flags), 0);
   }
   ErrnoOr<void> Flush(NodeId node) {
     return fs->Await<void>([&](auto call) { return filesystem_->Flush(call, node, kNoHandle, 0); });
@@ -133,10 +125,10 @@ TEST_F(ZeroMessageOpenTest, WhatIsNoFileIsNeverOpened) {
 
 TEST_F(ZeroMessageOpenTest, WhatCannotBeOpenedForWritingIsRead) {
   const NodeId file = MakeHost("file", "text");
-  SetImmutable("file", true);
+  SetHostFlag("file", FS_IMMUTABLE_FL, true);
   EXPECT_EQ(Must(fs->Read(file, kNoHandle, 0, 4)), "text");
   EXPECT_ERRNO(fs->Write(file, kNoHandle, 0, "x"), EPERM);
-  SetImmutable("file", false);
+  SetHostFlag("file", FS_IMMUTABLE_FL, false);
   EXPECT_EQ(Must(fs->Write(file, kNoHandle, 0, "T")), 1u);
   EXPECT_EQ(Must(fs->Read(file, kNoHandle, 0, 4)), "Text");
 }
