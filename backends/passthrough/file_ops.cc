@@ -1,8 +1,10 @@
 // PassthroughFilesystem: OPEN, READ, WRITE, FLUSH, RELEASE, FSYNC.
 //
-// An fd of ours never has O_APPEND: with it pwritev2(2) ignores the offset, also of the pages that
-// the guest writes back from a shared mapping. A write that appends says so with RWF_APPEND, so
-// that two guests' appends do not overwrite each other.
+// An fd of ours has no O_APPEND: with it pwritev2(2) ignores the offset, also of the pages that the
+// guest writes back from a shared mapping. A write that appends says so with RWF_APPEND, so that
+// two guests' appends do not overwrite each other. An append-only file can be opened for writing
+// with O_APPEND only: until it is no longer append-only, a write through it that has a place is
+// EPERM.
 //
 // A handle with O_DIRECT has a second fd for transfers. What it refuses because it is not aligned
 // (a file's last page, a guest's buffer) goes through the first: the host keeps the two coherent.
@@ -65,10 +67,17 @@ ErrnoOr<size_t> Transfer(IoVectors vectors, uint64_t offset, Move move) {
   return done;
 }
 
+// Makes `fd` of an append-only file one as any other, EPERM as long as the file is append-only.
+ErrnoOr<void> ClearAppend(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags & ~O_APPEND) != 0) return Errno::Last();
+  return {};
+}
+
 }  // namespace
 
 ErrnoOr<OpenFileCache::Reference> PassthroughFilesystem::UseUnopened(NodeId node, Use use) {
-  const bool write = use == Use::kWrite;
+  const bool write = use != Use::kRead;
   if (OpenFileCache::Reference found = cached_files_.Find(node, write)) return found;
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode, PinNode(node));
   if (write && inode->type == S_IFDIR) return Errno(EISDIR);
@@ -78,6 +87,13 @@ ErrnoOr<OpenFileCache::Reference> PassthroughFilesystem::UseUnopened(NodeId node
   if (!file.ok() && writable && !write) {
     writable = false;
     file = ReopenNode(inode, O_RDONLY);
+  }
+  if (!file.ok() && writable && use == Use::kAppend && file.error() == Errno(EPERM)) {
+    // Not kept: once the file is no longer append-only, its writes would go to the wrong place.
+    auto once = std::make_shared<OpenFileCache::File>();
+    FSD_ASSIGN_OR_RETURN_ERRNO(once->fd,
+                               WithRoom([&] { return ReopenNode(inode, O_WRONLY | O_APPEND); }));
+    return OpenFileCache::Reference(std::move(once));
   }
   if (!file.ok()) return file.error();
   OpenFileCache::Reference kept = cached_files_.Insert(node, *std::move(file), writable);
@@ -99,6 +115,7 @@ ErrnoOr<PassthroughFilesystem::FileInUse> PassthroughFilesystem::UseFile(NodeId 
   return FileInUse{.fd = open->fd,
                    .direct_fd = open->direct_fd,
                    .append = open->append,
+                   .append_only = open->append_only,
                    .open = std::move(open),
                    .cached = {}};
 }
@@ -109,7 +126,8 @@ ErrnoOr<FileHandle> PassthroughFilesystem::InsertFile(OpenFds fds, NodeId node, 
                          {.node = node,
                           .kind = HandleKind::kFile,
                           .append = (flags & O_APPEND) != 0,
-                          .writable = (flags & O_ACCMODE) != O_RDONLY},
+                          .writable = (flags & O_ACCMODE) != O_RDONLY,
+                          .append_only = fds.append_only},
                          epochs.handles, std::move(fds.direct));
 }
 
@@ -153,9 +171,15 @@ Outcome<size_t> PassthroughFilesystem::Write(Call<size_t>, NodeId node, FileHand
                                              uint64_t offset, IoVectors source,
                                              backends::WriteOptions options) {
   if (read_only_) return Errno(EROFS);
-  FSD_ASSIGN_OR_RETURN_ERRNO(const FileInUse file, UseFile(node, handle, Use::kWrite));
   // A page of the guest's cache has its place in the file, whichever handle brings it.
+  const bool says_append = options.append.value_or(false) && !options.writeback;
+  FSD_ASSIGN_OR_RETURN_ERRNO(const FileInUse file,
+                             UseFile(node, handle, says_append ? Use::kAppend : Use::kWrite));
   const bool append = options.append.value_or(file.append) && !options.writeback;
+  if (file.append_only && !append) {
+    FSD_RETURN_IF_ERRNO(ClearAppend(file.fd));
+    if (file.direct_fd >= 0) FSD_RETURN_IF_ERRNO(ClearAppend(file.direct_fd));
+  }
   const WithoutFsetid without_fsetid(options.kill_suidgid && MayHaveSuidgid(file.fd));
   FSD_RETURN_IF_ERRNO(without_fsetid.status());
   FSD_RETURN_IF_ERRNO(DropStoredCapability(file.fd));

@@ -41,15 +41,23 @@ ErrnoOr<HostOpen> HostOpenOf(uint32_t guest_flags, const OpenPolicy& policy) {
     open.flags = (open.flags & ~O_ACCMODE) | O_RDWR;
     open.write_only_suffices = true;
   }
+  open.append_suffices = open.Changes() && (guest_flags & O_APPEND) != 0;
   return open;
 }
 
 ErrnoOr<OpenFds> OpenForGuest(Reopener reopen, const HostOpen& open) {
-  ErrnoOr<OpenFds> fds = OpenBoth(reopen, open);
-  if (fds.ok() || fds.error() != Errno(EACCES) || !open.write_only_suffices) return fds;
-  HostOpen write_only = open;
-  write_only.flags = (open.flags & ~O_ACCMODE) | O_WRONLY;
-  return OpenBoth(reopen, write_only);
+  HostOpen attempt = open;
+  ErrnoOr<OpenFds> fds = OpenBoth(reopen, attempt);
+  if (!fds.ok() && fds.error() == Errno(EACCES) && open.write_only_suffices) {
+    attempt.flags = (attempt.flags & ~O_ACCMODE) | O_WRONLY;
+    fds = OpenBoth(reopen, attempt);
+  }
+  if (!fds.ok() && fds.error() == Errno(EPERM) && open.append_suffices) {
+    attempt.flags |= O_APPEND;
+    fds = OpenBoth(reopen, attempt);
+    if (fds.ok()) fds->append_only = true;
+  }
+  return fds;
 }
 
 ErrnoOr<os::UniqueFd> OpenDirect(Reopener reopen, const HostOpen& open) {

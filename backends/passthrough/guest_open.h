@@ -1,8 +1,9 @@
 // What the host opens when a guest opens a file: which of open(2)'s flags mean something here, and
 // what an export's options make of them.
 //
-// Refused is what re-opening may not do. O_APPEND, O_CREAT, O_EXCL, O_NONBLOCK … are the guest's
-// own business and left out.
+// Refused is what re-opening may not do. O_CREAT, O_EXCL, O_NONBLOCK … are the guest's own business
+// and left out, and O_APPEND too, but of an append-only file, which the host opens for writing in
+// no other way.
 #ifndef FSD_BACKENDS_PASSTHROUGH_GUEST_OPEN_H_
 #define FSD_BACKENDS_PASSTHROUGH_GUEST_OPEN_H_
 
@@ -29,6 +30,8 @@ struct HostOpen {
   bool direct = false;  // a second descriptor with O_DIRECT
   // The guest asked for O_WRONLY, which is what is left if `flags` are refused with EACCES.
   bool write_only_suffices = false;
+  // The guest asked for O_APPEND, which is added if `flags` are refused with EPERM.
+  bool append_suffices = false;
 
   bool Changes() const;  // whether the open itself or a write through it would
 };
@@ -38,7 +41,8 @@ ErrnoOr<HostOpen> HostOpenOf(uint32_t guest_flags, const OpenPolicy& policy);
 
 struct OpenFds {
   os::UniqueFd file;
-  os::UniqueFd direct;  // invalid without HostOpen.direct
+  os::UniqueFd direct;       // invalid without HostOpen.direct
+  bool append_only = false;  // both have O_APPEND
 };
 
 // Opens what it is about with the flags, as Reopen() of safe_open.h.

@@ -34,8 +34,8 @@ class HandleBroker {
   // inode is gone, EPERM if the handle was not issued for that mount.
   virtual ErrnoOr<os::UniqueFd> Open(int mount_fd, const IssuedHandle& handle) = 0;
 
-  // The same for I/O, and only if it is a regular file (ENXIO). `flags`: an access mode, O_SYNC,
-  // O_DSYNC, O_DIRECT, O_NOATIME. EWOULDBLOCK while somebody gives up a lease on it.
+  // The same for I/O, and only if it is a regular file (ENXIO). `flags`: an access mode, O_APPEND,
+  // O_SYNC, O_DSYNC, O_DIRECT, O_NOATIME. EWOULDBLOCK while somebody gives up a lease on it.
   virtual ErrnoOr<os::UniqueFd> OpenForIo(int mount_fd, const IssuedHandle& handle, int flags) = 0;
 
   // Gives what the O_PATH fd `fd` holds the name `name` in `directory`, too.

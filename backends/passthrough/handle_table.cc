@@ -20,6 +20,7 @@ ErrnoOr<FileHandle> HandleTable::Insert(os::UniqueFd fd, const Opened& opened, u
                             .kind = opened.kind,
                             .append = opened.append,
                             .writable = opened.writable,
+                            .append_only = opened.append_only,
                             .reserved = {}};
   if (opened.kind == HandleKind::kFile) {
     FSD_ASSIGN_OR_RETURN_ERRNO(const Pin pin, slots_.Publish(record, epoch));

@@ -34,7 +34,8 @@ struct HandleRecord {
   HandleKind kind;
   bool append;  // opened with O_APPEND, which `fd` itself does not have
   bool writable;
-  uint8_t reserved[5];
+  bool append_only;  // but of an append-only file it has, and `direct_fd` too
+  uint8_t reserved[4];
 
   void Dispose();
 };
@@ -57,6 +58,7 @@ class HandleTable {
     HandleKind kind = HandleKind::kFile;
     bool append = false;
     bool writable = false;
+    bool append_only = false;
   };
   // `direct_fd`: HandleRecord's; may be invalid. ENFILE if the table is full.
   ErrnoOr<FileHandle> Insert(os::UniqueFd fd, const Opened& opened, uint32_t epoch,

@@ -37,10 +37,10 @@ ErrnoOr<void> PassthroughFilesystem::TryLock(NodeId node, FileHandle handle, con
                                  .owner = options.owner,
                                  .handle = handle,
                                  .file = open->fd,
-                                 .reopen = [&](int mode) -> ErrnoOr<os::UniqueFd> {
+                                 .reopen = [&](int flags) -> ErrnoOr<os::UniqueFd> {
                                    FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode,
                                                               PinNode(node));
-                                   return ReopenNode(inode, mode);
+                                   return ReopenNode(inode, flags);
                                  },
                                  .is_open = [&] { return handles_.Acquire(node, handle).ok(); }};
   const ErrnoOr<void> result = WithRoom([&] { return locks_->Set(locker, lock, epoch); });

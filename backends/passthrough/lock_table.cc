@@ -76,8 +76,9 @@ ErrnoOr<LockTable::Reference> LockTable::Create(const Locker& locker, uint32_t e
   if (owners() >= limits_.owners) return Errno(ENOLCK);
   // Both kinds of locks, if it can be: a later one may need what this one does not.
   ErrnoOr<os::UniqueFd> fd = Errno(EBADF);
-  for (const int mode : {O_RDWR, O_RDONLY, O_WRONLY}) {
-    fd = locker.reopen(mode);
+  // With O_APPEND for an append-only file.
+  for (const int flags : {O_RDWR, O_RDWR | O_APPEND, O_RDONLY, O_WRONLY, O_WRONLY | O_APPEND}) {
+    fd = locker.reopen(flags);
     if (fd.ok() || fd.error() == Errno(EMFILE) || fd.error() == Errno(ENFILE)) break;
   }
   if (!fd.ok()) return fd.error();

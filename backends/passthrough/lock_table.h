@@ -48,8 +48,8 @@ class LockTable {
     uint64_t owner = 0;
     backends::FileHandle handle{};
     int file = -1;
-    // Opens the file once more, in a mode. Not for Get().
-    std::function<ErrnoOr<os::UniqueFd>(int mode)> reopen = {};
+    // Opens the file once more, in a mode, perhaps with O_APPEND. Not for Get().
+    std::function<ErrnoOr<os::UniqueFd>(int flags)> reopen = {};
     // Whether the handle has not been released. One that has been when the lock is taken has had
     // its DropHandle(), so that nothing would drop the lock. Called with a description's mutex
     // held.

@@ -33,8 +33,8 @@ class LockTableTest : public ::testing::Test {
             .owner = owner,
             .handle = FileHandle{handle},
             .file = file_.get(),
-            .reopen = [this](int mode) -> ErrnoOr<os::UniqueFd> {
-              return os::UniqueFd(::open(path_.c_str(), mode | O_CLOEXEC));
+            .reopen = [this](int flags) -> ErrnoOr<os::UniqueFd> {
+              return os::UniqueFd(::open(path_.c_str(), flags | O_CLOEXEC));
             }};
   }
   // Whether another process of the host could have the lock.

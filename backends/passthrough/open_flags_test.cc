@@ -1,6 +1,7 @@
-// What becomes of the guest's open flags: O_DIRECT, O_NOATIME, O_WRONLY with write-back. As root,
-// outside Bazel's sandbox: /tmp is a file system with O_DIRECT.
+// What becomes of the guest's open flags: O_DIRECT, O_NOATIME, O_APPEND, O_WRONLY with write-back.
+// As root, outside Bazel's sandbox: /tmp is a file system with O_DIRECT and inode flags.
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -155,6 +156,59 @@ TEST_F(OpenFlagsTest, WritebackTakesNothingFromWhoeverMayOnlyWrite) {
   EXPECT_EQ(Must(fs->Write(opened.entry.node, opened.handle, 0, "T")), 1u);
   EXPECT_ERRNO(fs->Read(opened.entry.node, opened.handle, 0, 4), EBADF);
   EXPECT_ERRNO(fs->Create(kRoot, "file", O_RDWR), EACCES);
+}
+
+// --- O_APPEND ---
+
+TEST_F(OpenFlagsTest, WhatIsNotAppendOnlyIsOpenedWithoutOAppend) {
+  const NodeId file = MakeHost("file", "text");
+  Must(fs->Open(file, O_WRONLY | O_APPEND));
+  EXPECT_EQ(FdsWith(Host("file"), O_APPEND), 0);
+}
+
+TEST_F(OpenFlagsTest, AnAppendOnlyFileIsAppendedToAndNothingElse) {
+  ServeWith({.open_policy = {.direct_io = true}});
+  const NodeId file = MakeHost("file", "text");
+  SetHostFlag("file", FS_APPEND_FL, true);
+  const auto open = [&](uint32_t flags) { return fs->Open(file, flags); };
+  const ErrnoOr<FileHandle> refused[] = {open(O_WRONLY), open(O_RDWR),
+                                         open(O_WRONLY | O_APPEND | O_TRUNC)};
+  const ErrnoOr<FileHandle> opened = open(O_RDWR | O_APPEND);
+  const ErrnoOr<FileHandle> direct = open(O_WRONLY | O_APPEND | kDirect);
+  const auto existing = fs->Create(kRoot, "file", O_WRONLY | O_APPEND);
+  SetHostFlag("file", FS_APPEND_FL, false);
+  for (const ErrnoOr<FileHandle>& open : refused) EXPECT_ERRNO(open, EPERM);
+  EXPECT_EQ(Must(fs->Write(file, Must(opened), 0, "ure")), 3u);
+  EXPECT_EQ(Must(fs->Write(file, Must(direct), 0, "!", {.append = true})), 1u);
+  EXPECT_EQ(Must(fs->Write(file, Must(existing).handle, 0, "?")), 1u);
+  EXPECT_EQ(ReadHost(Host("file")), "texture!?");
+}
+
+// With O_APPEND the host would put a page of the guest's at the end.
+TEST_F(OpenFlagsTest, AWriteWithAPlaceIsRefusedAsLongAsTheFileIsAppendOnly) {
+  ServeWith({.open_policy = {.direct_io = true}});
+  const NodeId file = MakeHost("file", "text");
+  SetHostFlag("file", FS_APPEND_FL, true);
+  const FileHandle handle = Must(fs->Open(file, O_RDWR | O_APPEND | kDirect));
+  const auto page = fs->Write(file, handle, 0, "T", {.writeback = true, .append = true});
+  const auto cleared = fs->Write(file, handle, 1, "E", {.append = false});
+  SetHostFlag("file", FS_APPEND_FL, false);
+  EXPECT_ERRNO(page, EPERM);
+  EXPECT_ERRNO(cleared, EPERM);
+  EXPECT_EQ(ReadHost(Host("file")), "text");
+  EXPECT_SUCCESS(fs->Write(file, handle, 0, "T", {.writeback = true, .append = true}));
+  EXPECT_SUCCESS(fs->Write(file, handle, 1, "E", {.append = false}));
+  EXPECT_EQ(ReadHost(Host("file")), "TExt");
+}
+
+TEST_F(OpenFlagsTest, AnAppendOnlyFileIsLocked) {
+  ServeWith({.shared_locks = true});
+  const NodeId file = MakeHost("file", "text");
+  SetHostFlag("file", FS_APPEND_FL, true);
+  const ErrnoOr<FileHandle> opened = fs->Open(file, O_WRONLY | O_APPEND);
+  const auto locked = fs->SetLock(file, Must(opened), {.type = F_WRLCK}, {.owner = 1});
+  SetHostFlag("file", FS_APPEND_FL, false);
+  EXPECT_SUCCESS(locked);
 }
 
 // --- O_NOATIME ---

@@ -233,11 +233,12 @@ class PassthroughFilesystem final : public backends::Filesystem {
     int fd = -1;
     int direct_fd = -1;  // for transfers, if there is one
     bool append = false;
+    bool append_only = false;  // HandleRecord's
     HandleTable::Pin open;
     OpenFileCache::Reference cached;
   };
-  enum class Use : bool { kRead, kWrite };
-  // As PinHandle(); for kNoHandle, what opening the node for reading or writing says.
+  enum class Use { kRead, kWrite, kAppend };
+  // As PinHandle(); for kNoHandle, what opening the node for that use says.
   ErrnoOr<FileInUse> UseFile(NodeId node, FileHandle handle, Use use);
   struct DirectoryInUse {
     int fd = -1;

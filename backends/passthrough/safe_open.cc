@@ -75,7 +75,7 @@ ErrnoOr<os::UniqueFd> CreateUnnamed(int directory, int flags, mode_t mode) {
 }
 
 ErrnoOr<os::UniqueFd> Reopen(int proc_self_fd, int fd, uint32_t type, int flags) {
-  FSD_CHECK((flags & ~kAllowedFlags) == 0);
+  FSD_CHECK((flags & ~(kAllowedFlags | O_APPEND)) == 0);
   if (type == S_IFLNK) return Errno(ELOOP);
   if (type != S_IFREG && type != S_IFDIR) return Errno(ENXIO);
   // Never O_NOFOLLOW here: the magic link itself is what has to be followed, and it leads to the

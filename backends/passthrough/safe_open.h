@@ -42,8 +42,8 @@ ErrnoOr<os::UniqueFd> CreateChild(int directory, const ComponentName& name, int 
 ErrnoOr<os::UniqueFd> CreateUnnamed(int directory, int flags, mode_t mode);
 
 // Opens what the O_PATH fd `fd` holds for I/O. `type`, its S_IFMT bits, is S_IFREG or S_IFDIR;
-// ELOOP for a symlink, ENXIO for any other. `flags`: an access mode and O_TRUNC, O_SYNC, O_DSYNC,
-// O_DIRECT, O_NOATIME.
+// ELOOP for a symlink, ENXIO for any other. `flags`: an access mode and O_TRUNC, O_APPEND, O_SYNC,
+// O_DSYNC, O_DIRECT, O_NOATIME.
 ErrnoOr<os::UniqueFd> Reopen(int proc_self_fd, int fd, uint32_t type, int flags);
 
 // Opens the directory or regular file that the O_PATH fd `fd` holds only to have something on its

@@ -133,6 +133,18 @@ TEST_F(ZeroMessageOpenTest, WhatCannotBeOpenedForWritingIsRead) {
   EXPECT_EQ(Must(fs->Read(file, kNoHandle, 0, 4)), "Text");
 }
 
+TEST_F(ZeroMessageOpenTest, AnAppendOnlyFileIsAppendedTo) {
+  const NodeId file = MakeHost("file", "text");
+  SetHostFlag("file", FS_APPEND_FL, true);
+  const auto appended = fs->Write(file, kNoHandle, 0, "ure", {.append = true});
+  const auto placed = fs->Write(file, kNoHandle, 0, "T", {.append = false});
+  SetHostFlag("file", FS_APPEND_FL, false);
+  EXPECT_SUCCESS(appended);
+  EXPECT_ERRNO(placed, EPERM);
+  EXPECT_SUCCESS(fs->Write(file, kNoHandle, 0, "T", {.append = false}));
+  EXPECT_EQ(ReadHost(Host("file")), "Texture");
+}
+
 TEST_F(ZeroMessageOpenTest, AReadOnlyShareIsOnlyRead) {
   ServeWith({.read_only = true, .zero_message_open = true});
   const NodeId file = MakeHost("file", "text");

@@ -2,6 +2,8 @@
 #include "server/exe/handle_keeper_client.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -71,6 +73,12 @@ class HandleKeeperClientTest : public ::testing::Test {
   os::UniqueFd mount_;
 };
 
+void SetAppendOnly(const std::string& path, bool append_only) {
+  const os::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  int flags = append_only ? FS_APPEND_FL : 0;
+  ASSERT_EQ(::ioctl(fd.get(), FS_IOC_SETFLAGS, &flags), 0);
+}
+
 ino_t InodeOf(int fd) {
   struct stat info {};
   EXPECT_EQ(::fstat(fd, &info), 0);
@@ -111,6 +119,16 @@ TEST_F(HandleKeeperClientTest, WhatWasIssuedOpensForIo) {
   EXPECT_EQ(::fcntl(opened->get(), F_GETFD), FD_CLOEXEC);
 }
 
+// Its flag cannot be taken away, nor can it be opened for writing without.
+TEST_F(HandleKeeperClientTest, AnAppendOnlyFileOpensForAppending) {
+  const os::UniqueFd file = Make("file");
+  SetAppendOnly(directory_ + "/file", true);
+  const auto opened = client_->OpenForIo(mount_.get(), IssueFor(file), O_WRONLY | O_APPEND);
+  SetAppendOnly(directory_ + "/file", false);
+  ASSERT_TRUE(opened.ok());
+  EXPECT_NE(::fcntl(opened->get(), F_GETFL) & O_APPEND, 0);
+}
+
 TEST_F(HandleKeeperClientTest, OnlyRegularFilesAreOpenedForIo) {
   ASSERT_EQ(::mkfifo((directory_ + "/fifo").c_str(), 0600), 0);
   ASSERT_EQ(::mknod((directory_ + "/null").c_str(), S_IFCHR | 0600, 0x103), 0);
@@ -126,8 +144,8 @@ TEST_F(HandleKeeperClientTest, OnlyRegularFilesAreOpenedForIo) {
 
 TEST_F(HandleKeeperClientTest, NothingIsMadeEmptyOrGivenAnotherKindOfDescriptor) {
   const IssuedHandle issued = IssueFor(Make("file"));
-  for (const int flags : {O_RDWR | O_CREAT, O_RDWR | O_TRUNC, O_RDWR | O_APPEND, O_RDWR | O_TMPFILE,
-                          O_PATH, O_ACCMODE, O_RDONLY | O_DIRECTORY}) {
+  for (const int flags : {O_RDWR | O_CREAT, O_RDWR | O_TRUNC, O_RDWR | O_TMPFILE, O_PATH, O_ACCMODE,
+                          O_RDONLY | O_DIRECTORY}) {
     const auto opened = client_->OpenForIo(mount_.get(), issued, flags);
     ASSERT_FALSE(opened.ok()) << flags;
     EXPECT_EQ(opened.error(), Errno(EINVAL)) << flags;

@@ -15,7 +15,8 @@ inline constexpr uint32_t kMaxHandleBytes = 40;
 inline constexpr uint32_t kMaxHandlesPerRequest = 32;
 inline constexpr size_t kMaxNameBytes = 1024;
 // With which flags of open(2) a handle may be opened for I/O.
-inline constexpr int kHandleOpenFlags = O_ACCMODE | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME;
+inline constexpr int kHandleOpenFlags =
+    O_ACCMODE | O_APPEND | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME;
 
 // A host handle (name_to_handle_at(2)) and the keeper's proof that it has issued it.
 struct IssuedHandle {

@@ -256,10 +256,11 @@ int BehindHandleKeepers(const DataPlaneNeeds& needs, const std::function<bool()>
 }
 
 TEST(HandleKeeperFilter, LetsItOpenForIoAndMakeNothing) {
-  EXPECT_PRED1(ExitedWithCode(0), BehindHandleKeepers({}, [] {
-                 return OpensByHandle(O_PATH | O_CLOEXEC) &&
-                        OpensByHandle(O_RDWR | O_CLOEXEC | O_NONBLOCK | O_DIRECT | O_NOATIME);
-               }));
+  EXPECT_PRED1(
+      ExitedWithCode(0), BehindHandleKeepers({}, [] {
+        return OpensByHandle(O_PATH | O_CLOEXEC) &&
+               OpensByHandle(O_RDWR | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_DIRECT | O_NOATIME);
+      }));
   for (const int flag : {O_CREAT, O_TRUNC, O_TMPFILE}) {
     EXPECT_PRED1(KilledBySignal(SIGSYS),
                  BehindHandleKeepers({}, [flag] { return OpensByHandle(O_RDWR | flag); }));

@@ -52,7 +52,7 @@ constexpr AllowedSyscall kKeeper[] = {
 // open_by_handle_at's flags. Those of HandleKeeper::OpenForIo are the most that may be; a read-only
 // export's lack O_WRONLY and O_RDWR.
 constexpr uint32_t kHandleFlags =
-    O_PATH | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME;
+    O_PATH | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_APPEND | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME;
 constexpr ArgumentCheck kHandleOpenedToRead = Lacks(2, ~kHandleFlags);
 constexpr ArgumentCheck kHandleOpenedForIo =
     Lacks(2, ~(kHandleFlags | uint32_t{O_WRONLY} | uint32_t{O_RDWR}));
@@ -122,8 +122,8 @@ constexpr AllowedSyscall kDataPlane[] = {
     {SCMP_SYS(read)},                               // EventFd, TimerFd
     {SCMP_SYS(write)},                              // EventFd, log lines, FSD_CHECK
     {SCMP_SYS(fcntl), Equals(1, F_DUPFD_CLOEXEC)},  // kicks, memory files, FLUSH
-    {SCMP_SYS(fcntl), Equals(1, F_GETFL)},          // received call fds; SETLK
-    {SCMP_SYS(fcntl), Equals(1, F_SETFL)},          // listeners; O_NOATIME; HandleKeeperClient
+    {SCMP_SYS(fcntl), Equals(1, F_GETFL)},          // received call fds; SETLK; WRITE
+    {SCMP_SYS(fcntl), Equals(1, F_SETFL)},          // listeners; CREATE, WRITE; HandleKeeperClient
     {SCMP_SYS(fstat)},       // sizes of received memory files, with newer versions of glibc
     {SCMP_SYS(newfstatat)},  // the same: fstat of glibc before 2.39
 
