@@ -298,8 +298,9 @@ ErrnoOr<os::UniqueFd> InodeReferences::OpenForIo(const Pin& pin, int flags) {
   return fd;
 }
 
-ErrnoOr<void> InodeReferences::Link(const Pin& pin, int directory, const ComponentName& name) {
-  if (FormerHandle(pin).handle.size == 0) return Errno(EXDEV);
+ErrnoOr<void> InodeReferences::Link(const Pin& pin, int directory, const ComponentName& name,
+                                    Errno refused) {
+  if (FormerHandle(pin).handle.size == 0) return refused;
   return handles_->broker->Link(pin->fd, directory, name);
 }
 

@@ -108,8 +108,8 @@ class InodeReferences {
   // handle_broker.h): opens it for I/O by its handle. `flags` as HandleBroker::OpenForIo(). EACCES
   // if it has no handle, or is no regular file.
   ErrnoOr<os::UniqueFd> OpenForIo(const Pin& pin, int flags);
-  // The same for another name. EXDEV if it has no handle.
-  ErrnoOr<void> Link(const Pin& pin, int directory, const ComponentName& name);
+  // The same for another name. `refused`, what we were told, if it has no handle.
+  ErrnoOr<void> Link(const Pin& pin, int directory, const ComponentName& name, Errno refused);
 
   // Demotes some. False if that is not possible, and nobody else has made room meanwhile.
   bool MakeRoom();

@@ -243,6 +243,19 @@ TEST_F(PrivilegesTest, AccessIsTheCallers) {
   EXPECT_ERRNO(Access(file, W_OK), EACCES);
 }
 
+TEST_F(PrivilegesTest, ALinkThatTheHostRefusesIsWhatItSays) {
+  const NodeId file = Must(fs->MakeFile(kRoot, "file", "")).node;
+  const NodeId directory = Must(fs->MakeDirectory(kRoot, "d", 0555)).node;
+  ErrnoOr<Entry> linked = Errno(0);
+  std::thread([&] {
+    ThreadCapabilities capabilities = ThreadCapabilities::Get();
+    capabilities.DropEffective(CAP_DAC_OVERRIDE);
+    capabilities.Set();
+    linked = fs->Link(file, directory, "link");
+  }).join();
+  EXPECT_ERRNO(linked, EACCES);
+}
+
 // --- device nodes ---
 
 TEST_F(PrivilegesTest, ADeviceNodeIsMadeByRootOnlyAndNeverOpened) {

@@ -57,7 +57,7 @@ ErrnoOr<void> PassthroughFilesystem::LinkNode(const InodeTable::Pin& inode, int 
   const Errno refused = Errno::Last();
   // EXDEV from Landlock, too, as if it were another file system.
   if (refused != Errno(EXDEV) && refused != Errno(EACCES)) return refused;
-  return inodes_.references().Link(inode, directory, name);
+  return inodes_.references().Link(inode, directory, name, refused);
 }
 
 }  // namespace fsd::passthrough
