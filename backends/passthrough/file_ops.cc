@@ -67,6 +67,12 @@ ErrnoOr<size_t> Transfer(IoVectors vectors, uint64_t offset, Move move) {
   return done;
 }
 
+ErrnoOr<os::UniqueFd> Duplicate(int fd) {
+  os::UniqueFd duplicate(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!duplicate.valid()) return Errno::Last();
+  return duplicate;
+}
+
 // Makes `fd` of an append-only file one as any other, EPERM as long as the file is append-only.
 ErrnoOr<void> ClearAppend(int fd) {
   const int flags = ::fcntl(fd, F_GETFL);
@@ -206,8 +212,14 @@ Outcome<void> PassthroughFilesystem::Flush(Call<void>, NodeId node, FileHandle h
   }
   EndLocks(node, lock_owner);
   // Closing a duplicate makes the host's file system report what it would at close(2).
-  const int duplicate = ::fcntl(open ? open->fd : cached->fd.get(), F_DUPFD_CLOEXEC, 0);
-  if (duplicate < 0 || os::Close(duplicate) != 0) return Errno::Last();
+  ErrnoOr<os::UniqueFd> duplicate =
+      WithRoom([&] { return Duplicate(open ? open->fd : cached->fd.get()); });
+  if (!duplicate.ok()) {
+    // Without room for one nothing is known to have failed.
+    if (duplicate.error() == Errno(EMFILE)) return ErrnoOr<void>();
+    return duplicate.error();
+  }
+  if (os::Close(duplicate->release()) != 0) return Errno::Last();
   return ErrnoOr<void>();
 }
 

@@ -397,6 +397,25 @@ TEST_F(InodeReferencesTest, TheEndOfTheProcesssFdsMakesRoomToo) {
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+TEST_F(InodeReferencesTest, AtTheEndOfTheProcesssFdsClosingAFileMakesRoomAndNeverFails) {
+  const NodeId file = Must(fs->MakeFile(kRoot, "file", "text")).node;
+  const FileHandle handle = Must(fs->Open(file, O_WRONLY));
+  LookUpMany("other", kBudget / 2);
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low{.rlim_cur = 1, .rlim_max = before.rlim_max};
+  log_.broken = true;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  const ErrnoOr<void> without_room = fs->Flush(file, handle, 0);
+  log_.broken = false;
+  log_.issued = 0;
+  const ErrnoOr<void> with_room = fs->Flush(file, handle, 0);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_SUCCESS(without_room);
+  EXPECT_SUCCESS(with_room);
+  EXPECT_GT(log_.issued, 0);
+}
+
 TEST_F(InodeReferencesTest, AnOpeningThatFindsNoDescriptorIsTriedAgainOnceThereIsRoom) {
   const Entry file = Must(fs->MakeFile(kRoot, "file", "text"));
   const std::map<std::string, Entry> others = LookUpMany("other", 3 * kBudget);
