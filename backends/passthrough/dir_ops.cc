@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "backends/passthrough/guest_open.h"
 #include "backends/passthrough/passthrough_filesystem.h"
 #include "backends/passthrough/safe_open.h"
 #include "server/errors/status_macros.h"
@@ -36,11 +37,17 @@ size_t BytesFor(const DirectorySink& sink) {
 
 }  // namespace
 
-Outcome<OpenFile> PassthroughFilesystem::OpenDirectory(Call<OpenFile>, NodeId node, uint32_t) {
+Outcome<OpenFile> PassthroughFilesystem::OpenDirectory(Call<OpenFile>, NodeId node,
+                                                       uint32_t guest_flags) {
   const Epochs epochs = Begin();
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Pin inode, PinDirectory(node));
+  const uint32_t kept = open_policy_.preserve_noatime ? uint32_t{O_NOATIME} : 0;
+  const auto reopen = [&](int flags) {
+    return Reopen(proc_self_fd_.get(), inode->fd, inode->type, flags);
+  };
   FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd directory, WithRoom([&] {
-                               return Reopen(proc_self_fd_.get(), inode->fd, inode->type, O_RDONLY);
+                               return ReopenWithAtime(
+                                   reopen, O_RDONLY | static_cast<int>(guest_flags & kept));
                              }));
   FSD_ASSIGN_OR_RETURN_ERRNO(
       const FileHandle handle,

@@ -10,13 +10,6 @@
 namespace fsd::passthrough {
 namespace {
 
-// Without O_NOATIME where that is another owner's to allow.
-ErrnoOr<os::UniqueFd> ReopenWithAtime(Reopener reopen, int flags) {
-  ErrnoOr<os::UniqueFd> file = reopen(flags);
-  if (file.ok() || file.error() != Errno(EPERM) || (flags & O_NOATIME) == 0) return file;
-  return reopen(flags & ~O_NOATIME);
-}
-
 ErrnoOr<OpenFds> OpenBoth(Reopener reopen, const HostOpen& open) {
   OpenFds fds;
   // First, and without O_TRUNC: it may be refused.
@@ -43,6 +36,12 @@ ErrnoOr<HostOpen> HostOpenOf(uint32_t guest_flags, const OpenPolicy& policy) {
   }
   open.append_suffices = open.Changes() && (guest_flags & O_APPEND) != 0;
   return open;
+}
+
+ErrnoOr<os::UniqueFd> ReopenWithAtime(Reopener reopen, int flags) {
+  ErrnoOr<os::UniqueFd> opened = reopen(flags);
+  if (opened.ok() || opened.error() != Errno(EPERM) || (flags & O_NOATIME) == 0) return opened;
+  return reopen(flags & ~O_NOATIME);
 }
 
 ErrnoOr<OpenFds> OpenForGuest(Reopener reopen, const HostOpen& open) {

@@ -48,7 +48,10 @@ struct OpenFds {
 // Opens what it is about with the flags, as Reopen() of safe_open.h.
 using Reopener = absl::FunctionRef<ErrnoOr<os::UniqueFd>(int flags)>;
 
-// What `reopen` says; EINVAL too if the file system has no O_DIRECT, and then nothing has been
+// What `reopen` says, and without O_NOATIME where that is another owner's to allow.
+ErrnoOr<os::UniqueFd> ReopenWithAtime(Reopener reopen, int flags);
+
+// The same of both; EINVAL too if the file system has no O_DIRECT, and then nothing has been
 // truncated.
 ErrnoOr<OpenFds> OpenForGuest(Reopener reopen, const HostOpen& open);
 

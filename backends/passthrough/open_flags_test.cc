@@ -12,7 +12,9 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 
+#include "backends/passthrough/caller_credentials.h"
 #include "backends/passthrough/guest_open.h"
 #include "backends/passthrough/passthrough_fixture.h"
 #include "gtest/gtest.h"
@@ -225,6 +227,31 @@ TEST_F(OpenFlagsTest, NoatimeIsKeptOnlyWithItsOption) {
   EXPECT_EQ(FdsWith(Host("file"), O_NOATIME), 1);
   Must(fs->Create(kRoot, "new", O_RDWR | O_NOATIME));
   EXPECT_EQ(FdsWith(Host("new"), O_NOATIME), 1);
+}
+
+TEST_F(OpenFlagsTest, OfADirectoryToo) {
+  const auto open = [&](uint32_t flags) {
+    return fs->Await<backends::OpenFile>(
+        [&](auto call) { return filesystem_->OpenDirectory(call, kRoot, flags); });
+  };
+  const std::string path = Host("").substr(0, Host("").size() - 1);
+  Must(open(O_NOATIME));
+  EXPECT_EQ(FdsWith(path, O_NOATIME), 0);
+  ServeWith({.open_policy = {.preserve_noatime = true}});
+  Must(open(0));
+  EXPECT_EQ(FdsWith(path, O_NOATIME), 0);
+  Must(open(O_NOATIME));
+  EXPECT_EQ(FdsWith(path, O_NOATIME), 1);
+
+  // Without the right to it.
+  ASSERT_EQ(::chown(path.c_str(), kUser.uid, kUser.gid), 0);
+  std::thread([&] {
+    ThreadCapabilities capabilities = ThreadCapabilities::Get();
+    capabilities.DropEffective(CAP_FOWNER);
+    capabilities.Set();
+    EXPECT_SUCCESS(open(O_NOATIME));
+  }).join();
+  EXPECT_EQ(FdsWith(path, O_NOATIME), 1);
 }
 
 TEST_F(OpenFlagsTest, WhereNoatimeIsNotAllowedTheOpenSucceedsWithout) {
