@@ -176,24 +176,30 @@ void InodeReferences::FindHandles(std::span<Victim> victims) {
 
 bool InodeReferences::ReferenceMount(const InodeRecord& record) {
   if (mounts_.Add(record.key.mount)) return true;
-  ErrnoOr<os::UniqueFd> fd = OpenOnMount(handles_->proc_self_fd, record.fd, record.type);
-  // A symlink or a FIFO cannot be opened for it: a directory that the guest knows there can.
-  if (!fd.ok()) fd = OpenAnythingOn(record.key.mount);
+  ErrnoOr<os::UniqueFd> fd = record.type == S_IFDIR
+                                 ? OpenOnMount(handles_->proc_self_fd, record.fd, record.type)
+                                 : OpenAnythingOn(record.key.mount);
   if (!fd.ok()) return false;
   mounts_.Add(record.key.mount, *std::move(fd));
   return true;
 }
 
 ErrnoOr<os::UniqueFd> InodeReferences::OpenAnythingOn(uint64_t mount) {
-  for (uint64_t left = handles_->candidates.size(); left != 0; --left) {
+  ErrnoOr<os::UniqueFd> file = Errno(ENXIO);
+  // The hand may begin anew on its way, so only twice as many are all.
+  for (uint64_t left = 2 * handles_->candidates.size(); left != 0; --left) {
     const std::optional<uint32_t> index = handles_->candidates.Next();
     if (!index) break;
     const Pin pin = slots_.AcquireAt(*index);
     if (!pin || pin->key.mount != mount || !IsOpen(*pin)) continue;
+    if (pin->type != S_IFDIR && file.ok()) continue;
     ErrnoOr<os::UniqueFd> fd = OpenOnMount(handles_->proc_self_fd, pin->fd, pin->type);
-    if (fd.ok()) return fd;
+    if (!fd.ok()) continue;
+    if (pin->type == S_IFDIR) return fd;
+    // Only if there is no directory: the host keeps the blocks of an open file that is deleted.
+    file = std::move(fd);
   }
-  return Errno(ENXIO);
+  return file;
 }
 
 bool InodeReferences::Demote(Victim& victim) {

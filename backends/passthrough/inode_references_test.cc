@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -192,6 +193,37 @@ TEST_F(InodeReferencesTest, WhatCannotBeOpenedMakesRoomOnAMountOfItsOwn) {
     EXPECT_SUCCESS(fs->MakeNode(directory, "fifo" + std::to_string(i), S_IFIFO | 0600));
   }
   EXPECT_EQ(filesystem_->Usage().inodes_refused, 0u);
+}
+
+TEST_F(InodeReferencesTest, ADeletedFilesBlocksAreFreedWhileOthersOfItsMountAreHeldByHandle) {
+  MountAndServe();
+  const auto free_blocks = [&] {
+    struct statvfs info {};
+    EXPECT_EQ(::statvfs(Host("mounted").c_str(), &info), 0);
+    return info.f_bfree;
+  };
+  const NodeId directory = Must(fs->Lookup(kRoot, "mounted")).node;
+  const std::string contents(size_t{1} << 20, 'x');
+  const NodeId large = Must(fs->MakeFile(directory, "large", contents)).node;
+  // The directory is in use, so they are held by handle and it is not.
+  for (int i = 0; i < 3 * static_cast<int>(kBudget); ++i) {
+    Must(fs->MakeFile(directory, "file" + std::to_string(i), ""));
+  }
+  const auto before = free_blocks();
+  EXPECT_SUCCESS(fs->Unlink(directory, "large"));
+  filesystem_->Forget(large, 1);
+  EXPECT_GE(free_blocks(), before + contents.size() / 4096);
+}
+
+TEST_F(InodeReferencesTest, AFileHoldsTheMountIfNoDirectoryOfItIsKnown) {
+  MountAndServe();
+  const NodeId directory = Must(fs->Lookup(kRoot, "mounted")).node;
+  const NodeId file = Must(fs->MakeFile(directory, "file", "text")).node;
+  filesystem_->Forget(directory, 1);
+  DemoteAll();
+  log_.opened = 0;
+  EXPECT_EQ(Must(fs->Contents(file)), "text");
+  EXPECT_EQ(log_.opened, 1);
 }
 
 TEST_F(InodeReferencesTest, AnInodeThatTheHostHasReplacedIsStaleAndItsSuccessorIsAnotherNode) {

@@ -128,28 +128,10 @@ class SlotTable {
   SlotTable& operator=(const SlotTable&) = delete;
 
   // Nothing if `id` is stale or was never given.
-  Pin Acquire(uint64_t id) {
-    const auto index = static_cast<uint32_t>(id);
-    const uint64_t generation = id >> 32;
-    if (index == 0 || index >= header().end.load(std::memory_order_acquire)) return {};
-    std::atomic<uint64_t>& state = slots()[index].state;
-    uint64_t seen = state.load(std::memory_order_relaxed);
-    while (true) {
-      if ((seen & kLive) == 0 || seen >> 32 != generation) return {};
-      if ((seen & kBusy) != 0) {
-        std::this_thread::yield();
-        seen = state.load(std::memory_order_relaxed);
-        continue;
-      }
-      if (state.compare_exchange_weak(seen, (seen + 1) | kReferenced, std::memory_order_acquire,
-                                      std::memory_order_relaxed)) {
-        return Pin(this, index);
-      }
-    }
-  }
+  Pin Acquire(uint64_t id) { return Acquire(id, kReferenced); }
 
-  // Pins the slot at `index` if it is live.
-  Pin AcquireAt(uint32_t index) { return Acquire(IdOf(index)); }
+  // Pins the slot at `index` if it is live. AcquireIdle() takes no notice of it.
+  Pin AcquireAt(uint32_t index) { return Acquire(IdOf(index), 0); }
 
   // Pins the slot at `index` if it is live, nobody has it pinned, and nobody has acquired it since
   // the last call for it.
@@ -254,6 +236,26 @@ class SlotTable {
   Slot* slots() const { return reinterpret_cast<Slot*>(memory_.mapping.data() + sizeof(Header)); }
   uint64_t IdOf(uint32_t index) const {
     return (slots()[index].state.load(std::memory_order_relaxed) & kGeneration) | index;
+  }
+
+  Pin Acquire(uint64_t id, uint64_t mark) {
+    const auto index = static_cast<uint32_t>(id);
+    const uint64_t generation = id >> 32;
+    if (index == 0 || index >= header().end.load(std::memory_order_acquire)) return {};
+    std::atomic<uint64_t>& state = slots()[index].state;
+    uint64_t seen = state.load(std::memory_order_relaxed);
+    while (true) {
+      if ((seen & kLive) == 0 || seen >> 32 != generation) return {};
+      if ((seen & kBusy) != 0) {
+        std::this_thread::yield();
+        seen = state.load(std::memory_order_relaxed);
+        continue;
+      }
+      if (state.compare_exchange_weak(seen, (seen + 1) | mark, std::memory_order_acquire,
+                                      std::memory_order_relaxed)) {
+        return Pin(this, index);
+      }
+    }
   }
 
   void Unpin(uint32_t index) {

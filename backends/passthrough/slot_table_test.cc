@@ -97,6 +97,16 @@ TEST_F(SlotTableTest, AFullTableSaysSo) {
   PublishIn(table, 3);
 }
 
+TEST_F(SlotTableTest, OnlyWhatIsAcquiredByIdCountsAsUsed) {
+  Table table(Memory(1));
+  const uint64_t id = PublishIn(table, 7);
+  (void)table.AcquireIdle(1);
+  EXPECT_TRUE(table.Acquire(id));
+  EXPECT_FALSE(table.AcquireIdle(1));
+  EXPECT_TRUE(table.AcquireAt(1));
+  EXPECT_TRUE(table.AcquireIdle(1));
+}
+
 TEST_F(SlotTableTest, APinKeepsARetiredRecordWhole) {
   Table table(Memory(1));
   const uint64_t id = PublishIn(table, 7);
