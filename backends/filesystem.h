@@ -102,8 +102,9 @@ struct Creation {
   // One of the caller's supplementary groups that owns the parent, if that is setgid or the
   // caller's right to write there comes from it.
   std::optional<uint32_t> supplementary_group = std::nullopt;
-  // An extended attribute that what is made has from its first moment, as "security.selinux"; empty
-  // for none.
+  // An extended attribute that what is made has before the operation completes, as
+  // "security.selinux"; empty for none. The guest, which holds the directory's lock, sees nothing
+  // without it; others may.
   std::string_view security_name = {};
   std::span<const char> security_value = {};
 };
