@@ -9,9 +9,9 @@
 // that is not the node's, ENFILE when a table is full. Permissions are the guest's to check (it
 // mounts with default_permissions); what a caller makes is made with its uid and gid.
 //
-// Every operation completes on the calling thread. They are split by family: name_ops.cc,
-// make_ops.cc, attr_ops.cc, xattr_ops.cc, create_ops.cc, file_ops.cc, range_ops.cc, dir_ops.cc;
-// reopen_ops.cc has what several of them need.
+// Every operation completes on the calling thread, but for a lock that is waited for. They are
+// split by family: name_ops.cc, make_ops.cc, attr_ops.cc, xattr_ops.cc, create_ops.cc, file_ops.cc,
+// range_ops.cc, lock_ops.cc, dir_ops.cc; reopen_ops.cc has what several of them need.
 // LOOKUP of a known inode, GETATTR, READ and WRITE allocate nothing.
 #ifndef FSD_BACKENDS_PASSTHROUGH_PASSTHROUGH_FILESYSTEM_H_
 #define FSD_BACKENDS_PASSTHROUGH_PASSTHROUGH_FILESYSTEM_H_
