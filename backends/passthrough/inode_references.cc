@@ -216,7 +216,8 @@ bool InodeReferences::Demote(Victim& victim) {
         victim.fd.reset(FdOf(record).exchange(-1, std::memory_order_acq_rel));
         demoted_.fetch_add(1, std::memory_order_relaxed);
         fds_.fetch_sub(1, std::memory_order_relaxed);
-      } else if (names.ok()) {
+      } else {
+        // It may have none, so it stays an fd.
         nameless_.fetch_add(1, std::memory_order_relaxed);
       }
       handles_->candidates.Remove(index);

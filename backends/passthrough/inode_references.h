@@ -4,8 +4,8 @@
 // An inode held by handle ("demoted") has fd -1 in its record, and its handle in an array of its
 // own, by slot. Open() makes it an fd again, through the HandleBroker; while the inode is pinned it
 // then stays one. Demote() takes, in batches, inodes that nobody has pinned, in a clock's order.
-// Never demoted: the root, an inode without a name (its handle would not find it once the last fd
-// is closed), and what the host has no handle for.
+// Never demoted: the root, an inode that may have no name (its handle would not find it once the
+// last fd is closed), and what the host has no handle for.
 //
 // Without a broker nothing is demoted, and the budget's end is ENFILE.
 //
@@ -123,6 +123,8 @@ class InodeReferences {
 
   uint64_t fds() const { return fds_.load(std::memory_order_relaxed); }
   uint64_t demoted() const { return demoted_.load(std::memory_order_relaxed); }
+  // How many of those held by fd were found to have no name, or to have it unknown.
+  uint64_t nameless() const { return nameless_.load(std::memory_order_relaxed); }
   // Has `tell` called when there is no room, and then again when there has been some in between.
   // Before the first TakeShare().
   void WhenRefused(std::function<void()> tell) { when_refused_ = std::move(tell); }

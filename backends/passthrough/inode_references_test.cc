@@ -2,15 +2,21 @@
 #include "backends/passthrough/inode_references.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/fs.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstddef>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,6 +24,8 @@
 #include <utility>
 #include <vector>
 
+#include "backends/passthrough/inode.h"
+#include "backends/passthrough/inode_table.h"
 #include "backends/passthrough/own_handle_broker.h"
 #include "backends/passthrough/passthrough_fixture.h"
 #include "gtest/gtest.h"
@@ -26,6 +34,21 @@ namespace fsd::passthrough {
 namespace {
 
 using backends::Entry;
+
+// From now on the host tells the calling thread no inode's number of names, if it asks for that
+// alone.
+void RefuseLinkCounts() {
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_statx, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[3])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, STATX_NLINK, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{.len = std::size(code), .filter = code};
+  ASSERT_EQ(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
 
 class InodeReferencesTest : public PassthroughFixture {
  protected:
@@ -160,6 +183,33 @@ TEST_F(InodeReferencesTest, InodesWithoutANameDoNotKeepOthersFromMakingRoom) {
   LookUpMany("file", 3 * kBudget);
   for (const auto& [name, entry] : nameless) EXPECT_EQ(Must(fs->Contents(entry.node)), name);
   EXPECT_EQ(filesystem_->Usage().inodes_refused, 0u);
+}
+
+TEST_F(InodeReferencesTest, AnInodeWhoseNamesAreNotKnownCountsAsNamelessUntilItIsForgotten) {
+  constexpr uint32_t kSlots = 16;
+  const auto open = [&](const std::string& name, int flags) {
+    return os::UniqueFd(::open(Host(name).c_str(), flags | O_CLOEXEC));
+  };
+  const os::UniqueFd proc_self_fd(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  InodeTable table(
+      Must(InodeTable::Slots::Reserve("test", kSlots)), open("", O_PATH),
+      Must(StatFd(open("", O_PATH).get())), /*max_fds=*/2,
+      Must(InodeReferences::Handles::Create(std::make_unique<OwnHandleBroker>(log_),
+                                            proc_self_fd.get(), open("", O_RDONLY), kSlots)));
+  const auto insert = [&](const std::string& name) {
+    WriteHost(Host(name), "");
+    os::UniqueFd fd = open(name, O_PATH);
+    const Attributes attributes = Must(StatFd(fd.get()));
+    return table.Insert(std::move(fd), attributes, table.epoch());
+  };
+  const NodeId file = Must(insert("file")).node;
+  std::thread([&] {
+    RefuseLinkCounts();
+    EXPECT_ERRNO(insert("too many"), ENFILE);
+  }).join();
+  EXPECT_EQ(table.references().nameless(), 1u);
+  table.Forget(file, 1);
+  EXPECT_EQ(table.references().nameless(), 0u);
 }
 
 TEST_F(InodeReferencesTest, RoomComesWithTheForgetsOfInodesWithoutAName) {
