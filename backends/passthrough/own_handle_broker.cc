@@ -60,6 +60,7 @@ ErrnoOr<os::UniqueFd> OwnHandleBroker::OpenForIo(int mount_fd, const IssuedHandl
 }
 
 ErrnoOr<void> OwnHandleBroker::Link(int fd, int directory, const ComponentName& name) {
+  ++log_.linked;
   if (::linkat(fd, "", directory, name.c_str(), AT_EMPTY_PATH) != 0) return Errno::Last();
   return {};
 }

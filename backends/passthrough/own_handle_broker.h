@@ -14,6 +14,7 @@ namespace fsd::passthrough {
 struct BrokerLog {
   std::atomic<int> issued{0};
   std::atomic<int> opened{0};
+  std::atomic<int> linked{0};
   std::atomic<bool> without_handles{false};  // the file system gives none
   std::atomic<bool> broken{false};           // nobody answers
   std::atomic<int> opens_without_room{0};    // how many more end at the limit of descriptors

@@ -8,10 +8,13 @@
 #include <unistd.h>
 
 #include <future>
+#include <memory>
 #include <string>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "backends/passthrough/caller_credentials.h"
+#include "backends/passthrough/own_handle_broker.h"
 #include "backends/passthrough/passthrough_fixture.h"
 #include "gtest/gtest.h"
 
@@ -243,17 +246,37 @@ TEST_F(PrivilegesTest, AccessIsTheCallers) {
   EXPECT_ERRNO(Access(file, W_OK), EACCES);
 }
 
-TEST_F(PrivilegesTest, ALinkThatTheHostRefusesIsWhatItSays) {
-  const NodeId file = Must(fs->MakeFile(kRoot, "file", "")).node;
-  const NodeId directory = Must(fs->MakeDirectory(kRoot, "d", 0555)).node;
+// As a worker to which CAP_DAC_OVERRIDE is not given.
+ErrnoOr<Entry> LinkWithoutOverride(backends::FilesystemDriver& fs, NodeId file, NodeId directory) {
   ErrnoOr<Entry> linked = Errno(0);
   std::thread([&] {
     ThreadCapabilities capabilities = ThreadCapabilities::Get();
     capabilities.DropEffective(CAP_DAC_OVERRIDE);
     capabilities.Set();
-    linked = fs->Link(file, directory, "link");
+    linked = fs.Link(file, directory, "link");
   }).join();
-  EXPECT_ERRNO(linked, EACCES);
+  return linked;
+}
+
+TEST_F(PrivilegesTest, ALinkThatTheHostRefusesIsWhatItSays) {
+  const NodeId file = Must(fs->MakeFile(kRoot, "file", "")).node;
+  const NodeId directory = Must(fs->MakeDirectory(kRoot, "d", 0555)).node;
+  EXPECT_ERRNO(LinkWithoutOverride(*fs, file, directory), EACCES);
+}
+
+TEST_F(PrivilegesTest, ALinkThatTheHostRefusesIsNotTheBrokersToMake) {
+  constexpr int kBudget = 64;
+  BrokerLog log;
+  ServeWith({.max_inode_fds = kBudget, .broker = std::make_unique<OwnHandleBroker>(log)});
+  const NodeId file = Must(fs->MakeFile(kRoot, "file", "")).node;
+  const NodeId directory = Must(fs->MakeDirectory(kRoot, "d", 0555)).node;
+  for (int i = 0; i < 3 * kBudget; ++i) Must(fs->MakeFile(kRoot, absl::StrCat("filler", i), ""));
+  ASSERT_GT(log.issued, 0);
+  EXPECT_SUCCESS(fs->GetAttributes(file));
+  ASSERT_GT(log.opened, 0);
+  EXPECT_ERRNO(LinkWithoutOverride(*fs, file, directory), EACCES);
+  EXPECT_EQ(log.linked, 0);
+  ServeWith({});  // before `log` goes
 }
 
 // --- device nodes ---

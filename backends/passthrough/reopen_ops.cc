@@ -19,14 +19,17 @@ namespace {
 
 bool Writes(int flags) { return (flags & O_ACCMODE) != O_RDONLY; }
 
-// What open(2) itself would say: the broker's privileges are not ours.
-ErrnoOr<void> CheckPermissions(int fd, int flags) {
-  const int reading = (flags & O_ACCMODE) != O_WRONLY ? R_OK : 0;
-  const int writing = Writes(flags) || (flags & O_TRUNC) != 0 ? W_OK : 0;
-  if (::syscall(SYS_faccessat2, fd, "", reading | writing, AT_EMPTY_PATH | AT_EACCESS) != 0) {
+// What the system call itself would say: the broker's privileges are not ours.
+ErrnoOr<void> CheckPermissions(int fd, int mask) {
+  if (::syscall(SYS_faccessat2, fd, "", mask, AT_EMPTY_PATH | AT_EACCESS) != 0) {
     return Errno::Last();
   }
   return {};
+}
+
+int MaskOf(int flags) {
+  return ((flags & O_ACCMODE) != O_WRONLY ? R_OK : 0) |
+         (Writes(flags) || (flags & O_TRUNC) != 0 ? W_OK : 0);
 }
 
 }  // namespace
@@ -34,7 +37,7 @@ ErrnoOr<void> CheckPermissions(int fd, int flags) {
 ErrnoOr<os::UniqueFd> PassthroughFilesystem::ReopenNode(const InodeTable::Pin& inode, int flags) {
   ErrnoOr<os::UniqueFd> file = Reopen(proc_self_fd_.get(), inode->fd, inode->type, flags);
   if (file.ok() || file.error() != Errno(EACCES)) return file;
-  FSD_RETURN_IF_ERRNO(CheckPermissions(inode->fd, flags));
+  FSD_RETURN_IF_ERRNO(CheckPermissions(inode->fd, MaskOf(flags)));
   file = inodes_.references().OpenForIo(inode, flags & ~O_TRUNC);
   if (!file.ok() || (flags & O_TRUNC) == 0) return file;
   // With our own privileges, which decide what becomes of setuid and setgid.
@@ -57,6 +60,7 @@ ErrnoOr<void> PassthroughFilesystem::LinkNode(const InodeTable::Pin& inode, int 
   const Errno refused = Errno::Last();
   // EXDEV from Landlock, too, as if it were another file system.
   if (refused != Errno(EXDEV) && refused != Errno(EACCES)) return refused;
+  FSD_RETURN_IF_ERRNO(CheckPermissions(directory, W_OK | X_OK));
   return inodes_.references().Link(inode, directory, name, refused);
 }
 
