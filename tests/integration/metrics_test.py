@@ -73,6 +73,11 @@ class MetricsTest(ApiTestCase):
         wait_for("the lock to be waited for", lambda: self.inflight().total_requests == 1)
         return guest
 
+    @staticmethod
+    def data_plane_of(worker_pid):
+        with open(f"/proc/{worker_pid}/task/{worker_pid}/children", encoding="ascii") as children:
+            return [int(pid) for pid in children.read().split()]
+
     def end(self, guest):
         guest.stdin.close()
         guest.wait(timeout=TIMEOUT_SECONDS)
@@ -159,7 +164,12 @@ class MetricsTest(ApiTestCase):
 
     def test_counters_survive_the_worker(self):
         guest = self.guest()
-        os.kill(self.get("exports/web").status.worker_pid, signal.SIGKILL)
+        worker = self.get("exports/web").status.worker_pid
+        data_plane = self.data_plane_of(worker)
+        os.kill(worker, signal.SIGKILL)
+        # Which would end the wait for a lock, and count it, if it saw the guest's end.
+        wait_for("the data plane's end", lambda: not any(
+            os.path.exists(f"/proc/{pid}") for pid in data_plane))
         self.end(guest)
         wait_for("another worker", lambda: self.stats().restarts == 1 and
                  self.get("exports/web").status.state == State.Value("LISTENING"))
@@ -175,10 +185,8 @@ class MetricsTest(ApiTestCase):
 
     def test_a_hung_worker_holds_up_no_scrape(self):
         self.guest()
-        pid = self.get("exports/web").status.worker_pid
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
-            for stopped in map(int, children.read().split()):
-                os.kill(stopped, signal.SIGSTOP)  # killed when the export is deleted
+        for pid in self.data_plane_of(self.get("exports/web").status.worker_pid):
+            os.kill(pid, signal.SIGSTOP)  # killed when the export is deleted
         self.assertEqual(self.of_web("requests_total", opcode="GETATTR"), 10)
         self.assertEqual(self.value("up"), 1)
         failure = self.failure(self.inflight)
