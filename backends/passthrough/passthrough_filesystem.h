@@ -338,8 +338,8 @@ class PassthroughFilesystem final : public backends::Filesystem {
 
   const os::UniqueFd proc_self_fd_;
   const bool read_only_;
-  const bool bounces_;  // all, not only those with O_DIRECT (bounced_transfer.h)
-  const bool impersonates_;   // whether this process can be somebody else
+  const bool bounces_;       // all, not only those with O_DIRECT (bounced_transfer.h)
+  const bool impersonates_;  // whether this process can be somebody else
   const uint64_t root_ino_;
   const backends::HandleLack handle_lack_;
   const bool xattr_;

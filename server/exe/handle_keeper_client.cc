@@ -69,8 +69,9 @@ ErrnoOr<os::UniqueFd> HandleKeeperClient::OpenForIo(int mount_fd, const IssuedHa
       AskForFd(mount_fd, handle,
                {.operation = ipc::HandleOperation::kOpenForIo, .open_flags = flags}));
   // Of those that F_SETFL changes, the caller's.
-  if (::fcntl(fd.get(), F_SETFL, flags & (O_APPEND | O_DIRECT | O_NOATIME)) != 0)
+  if (::fcntl(fd.get(), F_SETFL, flags & (O_APPEND | O_DIRECT | O_NOATIME)) != 0) {
     return Errno::Last();
+  }
   return fd;
 }
 

@@ -15,8 +15,6 @@
 namespace fsd::worker {
 namespace {
 
-constexpr size_t kHighPriorityQueue = 0;
-
 // A descriptor whose last close(2) waits until what was sent is taken.
 class HangingDescriptor {
  public:
@@ -56,12 +54,10 @@ class VirtioFsDeviceClosingTest : public VirtioFsDeviceFixture {
     drain_patience_ = absl::Milliseconds(20);
     VirtioFsDeviceFixture::SetUp();
     // What is revoked is not to be the driver's own mapping.
-    bool done = false;
-    device_->SetMemory(guest_.MapAgain(), [&done] { done = true; });
-    ASSERT_TRUE(Pump([&done] { return done; }));
+    ASSERT_TRUE(SetMemory(guest_.MapAgain()));
     StartMounted();
     device_->SetVringEnabled(kHighPriorityQueue, true);
-    ASSERT_TRUE(StartHigh(0).ok());
+    ASSERT_TRUE(Start(kHighPriorityQueue, high_, 0).ok());
     filesystem_.to_close = hanging_.fd();
   }
   void TearDown() override {
@@ -69,18 +65,6 @@ class VirtioFsDeviceClosingTest : public VirtioFsDeviceFixture {
     VirtioFsDeviceFixture::TearDown();
   }
 
-  absl::Status StartHigh(uint16_t next_available) {
-    vhost_user::VringStart start{.setup = high_.setup(), .kick = high_.GiveKick()};
-    start.setup.next_available = next_available;
-    device_->SetVringCall(kHighPriorityQueue, high_.GiveCall());
-    return device_->StartVring(kHighPriorityQueue, std::move(start));
-  }
-  std::optional<uint16_t> StopHigh() {
-    std::optional<uint16_t> next;
-    device_->StopVring(kHighPriorityQueue, [&next](uint16_t index) { next = index; });
-    if (!Pump([&next] { return next.has_value(); })) return std::nullopt;
-    return next;
-  }
   void OfferForget(uint16_t head) {
     high_.Offer(head, FUSE_FORGET, 7, fuse_forget_in{.nlookup = 1}, 0);
   }
@@ -113,13 +97,13 @@ TEST_F(VirtioFsDeviceClosingTest, AnotherThreadServesTheRing) {
 TEST_F(VirtioFsDeviceClosingTest, AStopIsAnsweredAndTheRingStartsAgain) {
   HangAfterOne();
 
-  ASSERT_EQ(StopHigh(), 1);
-  ASSERT_TRUE(StartHigh(1).ok());
+  ASSERT_EQ(Stop(kHighPriorityQueue), 1);
+  ASSERT_TRUE(Start(kHighPriorityQueue, high_, 1).ok());
   OfferForget(2);
   high_.Kick();
 
   EXPECT_TRUE(PumpUsed(high_, 2));
-  EXPECT_EQ(StopHigh(), 2);
+  EXPECT_EQ(Stop(kHighPriorityQueue), 2);
 }
 
 TEST_F(VirtioFsDeviceClosingTest, AResetIsDone) {
@@ -138,7 +122,7 @@ TEST_F(VirtioFsDeviceClosingTest, AThreadThatHasLostItsRingIsWaitedForUntilItHas
   high_.OfferGetAttributes(2, static_cast<uint64_t>(GatedFilesystem::kBlockingNode));
   high_.Kick();
   ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
-  ASSERT_EQ(StopHigh(), 2);
+  ASSERT_EQ(Stop(kHighPriorityQueue), 2);
 
   ASSERT_TRUE(Reset());
   filesystem_.blocking_gate.Open();

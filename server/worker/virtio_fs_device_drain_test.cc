@@ -21,8 +21,6 @@ namespace {
 
 constexpr auto kRoot = static_cast<uint64_t>(backends::kRootNodeId);
 constexpr auto kBlocking = static_cast<uint64_t>(GatedFilesystem::kBlockingNode);
-// One for each of the device's rings, and those to spare.
-constexpr uint16_t kMostThreads = 3 + 4;
 
 // A figure of /proc/self/status, in bytes.
 uint64_t StatusBytes(const std::string& name) {
@@ -40,9 +38,7 @@ class VirtioFsDeviceDrainTest : public VirtioFsDeviceFixture {
     drain_patience_ = absl::Milliseconds(20);
     VirtioFsDeviceFixture::SetUp();
     // What is revoked is not to be the driver's own mapping.
-    bool done = false;
-    device_->SetMemory(given_, [&done] { done = true; });
-    ASSERT_TRUE(Pump([&done] { return done; }));
+    ASSERT_TRUE(SetMemory(given_));
     StartMounted();
   }
   const std::shared_ptr<const virtqueue::GuestMemory> given_ = guest_.MapAgain();
@@ -52,6 +48,11 @@ class VirtioFsDeviceDrainTest : public VirtioFsDeviceFixture {
     ring_.OfferGetAttributes(2, kBlocking);
     ring_.Kick();
     ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+  }
+  // A stop, and longer than the drain's patience. `next` as long as the test.
+  void BeginStop(std::optional<uint16_t>& next) {
+    device_->StopVring(kRequestQueue, [&next](uint16_t index) { next = index; });
+    for (int i = 0; i < 20; ++i) static_cast<void>(RunOnce(10));
   }
   // A hung request comes to its end.
   void EndTheHang() {
@@ -174,9 +175,7 @@ TEST_F(VirtioFsDeviceDrainTest, AResetIsDoneWhileARequestHangs) {
 
 TEST_F(VirtioFsDeviceDrainTest, MemoryIsReplacedWhileARequestHangsAndItsReplyFindsTheGuest) {
   HangOneRequest();
-  bool done = false;
-  device_->SetMemory(guest_.MapAgain(), [&done] { done = true; });
-  ASSERT_TRUE(Pump([&done] { return done; }));
+  ASSERT_TRUE(SetMemory(guest_.MapAgain()));
 
   EndTheHang();
 
@@ -193,9 +192,7 @@ TEST_F(VirtioFsDeviceDrainTest, MemoryAddedAfterASuspensionIsTheGuests) {
                    guest_.memory_fd());
   ASSERT_TRUE(grown.ok()) << grown.status();
   EXPECT_FALSE((*grown)->revoked());
-  bool done = false;
-  device_->SetMemory(*grown, [&done] { done = true; });
-  ASSERT_TRUE(Pump([&done] { return done; }));
+  ASSERT_TRUE(SetMemory(*grown));
   ASSERT_TRUE(Start(2).ok());
 
   EndTheHang();
@@ -221,8 +218,7 @@ TEST_F(VirtioFsDeviceDrainTest, AStopThatCannotRevokeMemoryIsAnsweredWhenItsRequ
   HangOneRequest();
   std::optional<uint16_t> next;
   WithoutRoomForACopy([&] {
-    device_->StopVring(kRequestQueue, [&next](uint16_t index) { next = index; });
-    for (int i = 0; i < 20; ++i) static_cast<void>(RunOnce(10));
+    BeginStop(next);
     EXPECT_FALSE(next.has_value());
     EXPECT_FALSE(given_->revoked());
 
@@ -238,10 +234,7 @@ TEST_F(VirtioFsDeviceDrainTest, AStopThatCannotRevokeMemoryIsAnsweredWhenItsRequ
 TEST_F(VirtioFsDeviceDrainTest, AStopThatCannotRevokeMemoryTriesAgain) {
   HangOneRequest();
   std::optional<uint16_t> next;
-  WithoutRoomForACopy([&] {
-    device_->StopVring(kRequestQueue, [&next](uint16_t index) { next = index; });
-    for (int i = 0; i < 20; ++i) static_cast<void>(RunOnce(10));
-  });
+  WithoutRoomForACopy([&] { BeginStop(next); });
   ASSERT_FALSE(next.has_value());
 
   ASSERT_TRUE(Pump([&next] { return next.has_value(); }));

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
@@ -26,7 +27,10 @@ namespace fsd::worker {
 
 class VirtioFsDeviceFixture : public ::testing::Test {
  protected:
+  static constexpr size_t kHighPriorityQueue = 0;
   static constexpr size_t kRequestQueue = 1;
+  // One for each of the device's rings, and those to spare.
+  static constexpr uint16_t kMostThreads = 3 + 4;
 
   void SetUp() override {
     device_ = *VirtioFsDevice::Create({.export_name = "test",
@@ -37,9 +41,7 @@ class VirtioFsDeviceFixture : public ::testing::Test {
                                        .limits_clock = limits_clock_,
                                        .on_session_ended = [] {}},
                                       session_, *tasks_);
-    bool done = false;
-    device_->SetMemory(guest_.memory(), [&done] { done = true; });
-    ASSERT_TRUE(Pump([&done] { return done; }));
+    ASSERT_TRUE(SetMemory(guest_.memory()));
   }
   void TearDown() override {
     filesystem_.blocking_gate.Open();
@@ -82,6 +84,12 @@ class VirtioFsDeviceFixture : public ::testing::Test {
     for (int i = 0; i < 6000 && ::poll(&call, 1, 0) == 0; ++i) static_cast<void>(RunOnce(10));
     return ::poll(&call, 1, 0) == 1;
   }
+  // Until it is in use alone.
+  [[nodiscard]] bool SetMemory(std::shared_ptr<const virtqueue::GuestMemory> memory) {
+    bool done = false;
+    device_->SetMemory(std::move(memory), [&done] { done = true; });
+    return Pump([&done] { return done; });
+  }
   [[nodiscard]] bool Reset() {
     bool done = false;
     device_->Reset([&done] { done = true; });
@@ -90,10 +98,13 @@ class VirtioFsDeviceFixture : public ::testing::Test {
 
   // Starts the request queue with the ring's kick and call.
   absl::Status Start(uint16_t next_available = 0) {
-    vhost_user::VringStart start{.setup = ring_.setup(), .kick = ring_.GiveKick()};
+    return Start(kRequestQueue, ring_, next_available);
+  }
+  absl::Status Start(size_t queue, const FakeRing& ring, uint16_t next_available) {
+    vhost_user::VringStart start{.setup = ring.setup(), .kick = ring.GiveKick()};
     start.setup.next_available = next_available;
-    device_->SetVringCall(kRequestQueue, ring_.GiveCall());
-    return device_->StartVring(kRequestQueue, std::move(start));
+    device_->SetVringCall(queue, ring.GiveCall());
+    return device_->StartVring(queue, std::move(start));
   }
   // The same, enabled, with a guest that has mounted (head 0).
   void StartMounted() {
@@ -108,19 +119,17 @@ class VirtioFsDeviceFixture : public ::testing::Test {
     const std::atomic_ref flags(*guest_.At<uint16_t>(ring_.used_address()));
     while (flags.load() == virtqueue::kUsedNoNotify) std::this_thread::yield();
   }
-  // Stops the request queue and waits for it; results in the index of the next chain.
-  std::optional<uint16_t> Stop() {
+  // Stops a queue and waits for it; results in the index of the next chain.
+  std::optional<uint16_t> Stop(size_t queue = kRequestQueue) {
     std::optional<uint16_t> next;
-    device_->StopVring(kRequestQueue, [&next](uint16_t index) { next = index; });
+    device_->StopVring(queue, [&next](uint16_t index) { next = index; });
     if (!Pump([&next] { return next.has_value(); })) return std::nullopt;
     return next;
   }
   // Returns once a queue thread that has served before has looked at its ring again, if it may.
   [[nodiscard]] bool AwaitOneLook() {
     for (int i = 0; i < 2; ++i) {
-      bool done = false;
-      device_->SetMemory(guest_.MapAgain(), [&done] { done = true; });
-      if (!Pump([&done] { return done; })) return false;
+      if (!SetMemory(guest_.MapAgain())) return false;
     }
     return true;
   }

@@ -15,7 +15,6 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr auto kRoot = static_cast<uint64_t>(backends::kRootNodeId);
-constexpr size_t kHighPriorityQueue = 0;
 constexpr size_t kOtherRequestQueue = 2;
 
 std::atomic<int64_t> now_ns;
@@ -127,10 +126,7 @@ TEST_F(VirtioFsDeviceLimitsTest, TheHighPriorityQueueIsNotLimited) {
   Throttle();
   FakeRing ring(guest_, 1);
   device_->SetVringEnabled(kHighPriorityQueue, true);
-  device_->SetVringCall(kHighPriorityQueue, ring.GiveCall());
-  ASSERT_TRUE(
-      device_->StartVring(kHighPriorityQueue, {.setup = ring.setup(), .kick = ring.GiveKick()})
-          .ok());
+  ASSERT_TRUE(Start(kHighPriorityQueue, ring, 0).ok());
 
   for (uint16_t head = 0; head < 20; head += 2) {
     ring.Offer(head, FUSE_FORGET, kRoot, fuse_forget_in{.nlookup = 0}, 0);

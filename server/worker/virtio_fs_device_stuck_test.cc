@@ -14,8 +14,6 @@ namespace {
 
 constexpr auto kRoot = static_cast<uint64_t>(backends::kRootNodeId);
 constexpr auto kBlocking = static_cast<uint64_t>(GatedFilesystem::kBlockingNode);
-// One for each of the device's rings, and those to spare.
-constexpr uint16_t kMostThreads = 3 + 4;
 
 using VirtioFsDeviceStuckTest = VirtioFsDeviceFixture;
 

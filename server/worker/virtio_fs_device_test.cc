@@ -302,22 +302,15 @@ TEST_F(VirtioFsDeviceTest, AStoppedRingGoesOnWhereItWas) {
 }
 
 TEST_F(VirtioFsDeviceTest, AHighPriorityRingThatWaitsForMoreStops) {
-  constexpr size_t kHighPriorityQueue = 0;
   StartMounted();
   FakeRing high(guest_, 1);
-  vhost_user::VringStart start{.setup = high.setup(), .kick = high.GiveKick()};
   device_->SetVringEnabled(kHighPriorityQueue, true);
-  device_->SetVringCall(kHighPriorityQueue, high.GiveCall());
-  ASSERT_TRUE(device_->StartVring(kHighPriorityQueue, std::move(start)).ok());
+  ASSERT_TRUE(Start(kHighPriorityQueue, high, 0).ok());
   high.OfferGetAttributes(0, 1);
   high.Kick();
   ASSERT_TRUE(high.AwaitUsed(1));
 
-  std::optional<uint16_t> next;
-  device_->StopVring(kHighPriorityQueue, [&next](uint16_t index) { next = index; });
-
-  ASSERT_TRUE(Pump([&next] { return next.has_value(); }));
-  EXPECT_EQ(next, 1);
+  EXPECT_EQ(Stop(kHighPriorityQueue), 1);
 }
 
 TEST_F(VirtioFsDeviceTest, StoppingARingThatDoesNotRunIsAnswered) { EXPECT_EQ(Stop(), 0); }
