@@ -26,15 +26,15 @@ class DescriptorChainTest : public testing::Test {
   // What a walk from `head` ends with: 0 or an errno. The buffers are in buffers_.
   int Walk(uint16_t head, bool indirect = true) {
     const std::span table(driver_.At<const Descriptor>(FakeDriver::kDescriptors), kSize);
-    DescriptorChain chain(table, head, *driver_.memory(), {.indirect = indirect, .limit = kLimit});
+    GuestMemory::Nearby nearby;
     buffers_.clear();
-    ChainBuffer buffer;
-    while (true) {
-      const ErrnoOr<bool> more = chain.Next(buffer);
-      if (!more.ok()) return more.error().value();
-      if (!*more) return 0;
-      buffers_.push_back(buffer);
-    }
+    const ErrnoOr<void> walked =
+        WalkChain(table, head, *driver_.memory(), nearby, {.indirect = indirect, .limit = kLimit},
+                  [this](const ChainBuffer& buffer) {
+                    buffers_.push_back(buffer);
+                    return true;
+                  });
+    return walked.ok() ? 0 : walked.error().value();
   }
 
   // A walk over one indirect table of `descriptors` at `address`.

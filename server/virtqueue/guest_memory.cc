@@ -168,30 +168,35 @@ const GuestMemory::Region* GuestMemory::Find(uint64_t guest_address) const {
              : nullptr;
 }
 
-bool GuestMemory::TranslatePieces(uint64_t guest_address, uint64_t length, std::span<iovec> out,
-                                  size_t& count, Nearby& nearby) const {
+GuestMemory::Placed GuestMemory::TranslatePieces(uint64_t guest_address, uint64_t length,
+                                                 std::span<iovec> out, size_t first,
+                                                 size_t count) const {
   const Region* region = Find(guest_address);
-  if (region == nullptr) return false;
+  if (region == nullptr) return {};
   const Region* const end = regions_.data() + regions_.size();
   while (true) {
-    nearby.region_ = region;
     const uint64_t offset = guest_address - region->description.guest_address;
     const uint64_t piece = std::min(length, region->description.size - offset);
-    if (!Append(*region, guest_address, piece, out, count)) return false;
+    if (!Append(*region, guest_address, piece, out, first, count)) return {};
     guest_address += piece;
     length -= piece;
-    if (length == 0) return true;
+    if (length == 0) return {.count = count, .region = region};
     // What runs over a region's end goes on in the next one, or nowhere.
-    if (++region == end || guest_address != region->description.guest_address) return false;
+    if (++region == end || guest_address != region->description.guest_address) return {};
   }
 }
 
-void* GuestMemory::At(uint64_t guest_address, uint64_t length) const {
-  const Region* region = Find(guest_address);
+const GuestMemory::Region* GuestMemory::FindAll(uint64_t guest_address, uint64_t length) const {
+  const Region* const region = Find(guest_address);
   if (region == nullptr) return nullptr;
   const RegionDescription& description = region->description;
-  if (!Holds(description.guest_address, description.size, guest_address, length)) return nullptr;
-  return region->host + (guest_address - description.guest_address);
+  return Holds(description.guest_address, description.size, guest_address, length) ? region
+                                                                                   : nullptr;
+}
+
+void* GuestMemory::At(uint64_t guest_address, uint64_t length) const {
+  Nearby nothing;
+  return At(guest_address, length, nothing);
 }
 
 void* GuestMemory::AtUserAddress(uint64_t user_address, uint64_t length) const {

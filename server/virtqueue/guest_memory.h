@@ -64,13 +64,14 @@ class GuestMemory {
   // Where the buffer before was found: most of a request's are neighbours. Outlived by the table.
   class Nearby;
   // Appends the host's view of guest [address, address + length) to `out`, split where it crosses
-  // regions, joined with the last element of `out` where it continues it. Writes from
-  // `out[count]` on and advances `count`. False, with nothing promised of `out`, if any byte is not
-  // shared with us or `out` is full.
-  bool Translate(uint64_t guest_address, uint64_t length, std::span<iovec> out, size_t& count,
-                 Nearby& nearby) const;
+  // regions, joined with the last element where it continues it and that is not before
+  // `out[first]`. Writes from `out[count]` on and advances `count`. False, with nothing promised of
+  // `out`, if any byte is not shared with us or `out` is full.
+  bool Translate(uint64_t guest_address, uint64_t length, std::span<iovec> out, size_t first,
+                 size_t& count, Nearby& nearby) const;
 
   // The host's view of one contiguous piece; nullptr if it is not wholly within one region.
+  void* At(uint64_t guest_address, uint64_t length, Nearby& nearby) const;
   void* At(uint64_t guest_address, uint64_t length) const;
   void* AtUserAddress(uint64_t user_address, uint64_t length) const;
 
@@ -111,10 +112,10 @@ class GuestMemory {
   // mappings happen to be neighbours: a piece's guest addresses must be contiguous too, or the
   // dirty log would mark the wrong pages.
   static bool Append(const Region& region, uint64_t guest_address, uint64_t length,
-                     std::span<iovec> out, size_t& count) {
+                     std::span<iovec> out, size_t first, size_t& count) {
     const uint64_t offset = guest_address - region.description.guest_address;
     std::byte* const host = region.host + offset;
-    if (offset > 0 && count > 0 &&
+    if (offset > 0 && count > first &&
         static_cast<std::byte*>(out[count - 1].iov_base) + out[count - 1].iov_len == host) {
       out[count - 1].iov_len += length;
       return true;
@@ -123,14 +124,22 @@ class GuestMemory {
     out[count++] = {.iov_base = host, .iov_len = length};
     return true;
   }
-  bool TranslatePieces(uint64_t guest_address, uint64_t length, std::span<iovec> out, size_t& count,
-                       Nearby& nearby) const;
+  // How Translate ends that has to search: `count` as there, and where it found the last piece;
+  // nullptr for a failure. By value: what a caller keeps in registers stays there.
+  struct Placed {
+    size_t count = 0;
+    const Region* region = nullptr;
+  };
+  Placed TranslatePieces(uint64_t guest_address, uint64_t length, std::span<iovec> out,
+                         size_t first, size_t count) const;
 
   static absl::StatusOr<Region> Map(const RegionDescription& description, int fd);
   // A copy with the revoked regions mapped again.
   absl::StatusOr<std::shared_ptr<GuestMemory>> Copy() const;
   // The region that holds a guest address; nullptr if none does.
   const Region* Find(uint64_t guest_address) const;
+  // The region that holds all of [guest_address, guest_address + length).
+  const Region* FindAll(uint64_t guest_address, uint64_t length) const;
 
   std::vector<Region> regions_;  // sorted by guest address
 };
@@ -142,15 +151,32 @@ class GuestMemory::Nearby {
 };
 
 // Inline, with the search only at a change of regions: a quarter of the time of a chain of pages.
-inline bool GuestMemory::Translate(uint64_t guest_address, uint64_t length, std::span<iovec> out,
-                                   size_t& count, Nearby& nearby) const {
+[[gnu::always_inline]] inline bool GuestMemory::Translate(uint64_t guest_address, uint64_t length,
+                                                          std::span<iovec> out, size_t first,
+                                                          size_t& count, Nearby& nearby) const {
   if (length == 0) return true;
   const Region* const region = nearby.region_;
   if (region != nullptr &&
       Holds(region->description.guest_address, region->description.size, guest_address, length)) {
-    return Append(*region, guest_address, length, out, count);
+    return Append(*region, guest_address, length, out, first, count);
   }
-  return TranslatePieces(guest_address, length, out, count, nearby);
+  const Placed placed = TranslatePieces(guest_address, length, out, first, count);
+  if (placed.region == nullptr) return false;
+  count = placed.count;
+  nearby.region_ = placed.region;
+  return true;
+}
+
+[[gnu::always_inline]] inline void* GuestMemory::At(uint64_t guest_address, uint64_t length,
+                                                    Nearby& nearby) const {
+  const Region* region = nearby.region_;
+  if (region == nullptr ||
+      !Holds(region->description.guest_address, region->description.size, guest_address, length)) {
+    region = FindAll(guest_address, length);
+    if (region == nullptr) return nullptr;
+    nearby.region_ = region;
+  }
+  return region->host + (guest_address - region->description.guest_address);
 }
 
 }  // namespace fsd::virtqueue

@@ -38,7 +38,7 @@ class ThreeRegions : public testing::Test {
   }
 
   bool Translate(uint64_t address, uint64_t length) {
-    return memory_->Translate(address, length, iovecs_, count_, nearby_);
+    return memory_->Translate(address, length, iovecs_, 0, count_, nearby_);
   }
 
   const os::UniqueFd file_ = File(0xc000);
@@ -126,7 +126,7 @@ TEST_F(ThreeRegions, RefusesWhatIsNotShared) {
   EXPECT_FALSE(Translate(0x10000, kMax));
   EXPECT_FALSE(Translate(kMax, 2));
   GuestMemory::Nearby nothing;
-  EXPECT_FALSE(GuestMemory().Translate(0, 1, iovecs_, count_, nothing));
+  EXPECT_FALSE(GuestMemory().Translate(0, 1, iovecs_, 0, count_, nothing));
 }
 
 TEST_F(ThreeRegions, RefusesMoreThanFits) {

@@ -112,26 +112,23 @@ bool Virtqueue::AnyAvailable() const {
 
 ErrnoOr<Chain> Virtqueue::Gather(uint16_t head, const GuestMemory& memory,
                                  std::span<iovec> storage) const {
-  DescriptorChain chain(descriptors_, head, memory,
-                        {.indirect = indirect_, .limit = kMaxChainDescriptors});
-  size_t readable = 0;
-  size_t writable = 0;
-  ChainBuffer buffer;
+  FSD_CHECK(head < size_);
   GuestMemory::Nearby nearby;
-  while (true) {
-    const ErrnoOr<bool> more = chain.Next(buffer);
-    if (!more.ok()) return more.error();
-    if (!*more) break;
-    // The writable part has a span of its own, so that it is never joined with the readable one.
-    const bool shared =
-        buffer.writable
-            ? memory.Translate(buffer.address, buffer.length, storage.subspan(readable), writable,
-                               nearby)
-            : memory.Translate(buffer.address, buffer.length, storage, readable, nearby);
-    if (!shared) return Errno(EFAULT);
-  }
+  size_t readable = 0;
+  size_t count = 0;
+  FSD_RETURN_IF_ERRNO(WalkChain(
+      descriptors_, head, memory, nearby, {.indirect = indirect_, .limit = kMaxChainDescriptors},
+      [&](const ChainBuffer& buffer) __attribute__((always_inline)) {
+        // What is writable is never joined with what is readable.
+        const size_t first = buffer.writable ? readable : 0;
+        if (!memory.Translate(buffer.address, buffer.length, storage, first, count, nearby)) {
+          return false;
+        }
+        if (!buffer.writable) readable = count;
+        return true;
+      }));
   return Chain{.readable = storage.first(readable),
-               .writable = storage.subspan(readable, writable)};
+               .writable = storage.subspan(readable, count - readable)};
 }
 
 uint16_t Virtqueue::unanswered() const {
