@@ -60,7 +60,7 @@ absl::StatusOr<IdMap> IdMap::Create(std::span<const IdTranslation> translations)
   return map;
 }
 
-const IdMap::Range* IdMap::Find(const Table& table, uint32_t id) {
+const IdMap::Range* IdMap::FindAmong(const Table& table, uint32_t id) {
   const auto above = std::ranges::upper_bound(table, id, {}, &Range::first);
   if (above == table.begin()) return nullptr;
   const Range& range = *std::prev(above);
@@ -73,13 +73,6 @@ ErrnoOr<uint32_t> IdMap::ToHost(uint32_t guest) const {
   if (range->effect == Range::Effect::kForbid) return Errno(EPERM);
   return range->effect == Range::Effect::kSquash ? range->target
                                                  : range->target + (guest - range->first);
-}
-
-uint32_t IdMap::ToGuest(uint32_t host) const {
-  const Range* range = Find(to_guest_, host);
-  if (range == nullptr) return host;
-  return range->effect == Range::Effect::kSquash ? range->target
-                                                 : range->target + (host - range->first);
 }
 
 }  // namespace fsd::passthrough

@@ -42,7 +42,12 @@ class IdMap {
   bool identity() const { return to_host_.empty() && to_guest_.empty(); }
   // EPERM if the guest may not use this id.
   ErrnoOr<uint32_t> ToHost(uint32_t guest) const;
-  uint32_t ToGuest(uint32_t host) const;
+  uint32_t ToGuest(uint32_t host) const {
+    const Range* const range = Find(to_guest_, host);
+    if (range == nullptr) return host;
+    return range->effect == Range::Effect::kSquash ? range->target
+                                                   : range->target + (host - range->first);
+  }
 
  private:
   struct Range {
@@ -57,7 +62,10 @@ class IdMap {
 
   static absl::Status Add(Table& table, uint32_t from, uint64_t count, uint32_t target,
                           Range::Effect effect);
-  static const Range* Find(const Table& table, uint32_t id);
+  static const Range* Find(const Table& table, uint32_t id) {
+    return table.empty() ? nullptr : FindAmong(table, id);
+  }
+  static const Range* FindAmong(const Table& table, uint32_t id);
 
   Table to_host_;
   Table to_guest_;

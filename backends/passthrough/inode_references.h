@@ -102,7 +102,7 @@ class InodeReferences {
 
   enum class Budget : bool { kKept, kIgnored };
   // Sees to it that the inode is held by an fd. ESTALE if it is gone; ENFILE.
-  ErrnoOr<void> Open(const Pin& pin, Budget budget = Budget::kKept);
+  [[gnu::cold]] ErrnoOr<void> Open(const Pin& pin, Budget budget = Budget::kKept);
 
   // For an inode that is held by an fd opened by handle, and that we are refused for that (see
   // handle_broker.h): opens it for I/O by its handle. `flags` as HandleBroker::OpenForIo(). EACCES

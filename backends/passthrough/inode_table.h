@@ -29,6 +29,7 @@
 #include "backends/passthrough/inode_references.h"
 #include "backends/passthrough/slot_table.h"
 #include "server/errors/errno_or.h"
+#include "server/errors/status_macros.h"
 #include "server/os/mutex.h"
 #include "server/os/unique_fd.h"
 
@@ -58,8 +59,9 @@ class InodeTable {
   ErrnoOr<Pin> AcquireOpen(NodeId node) {
     Pin pin = Acquire(node);
     if (!pin) return Errno(ESTALE);
-    if (InodeReferences::IsOpen(*pin)) return pin;
-    if (const ErrnoOr<void> opened = references_.Open(pin); !opened.ok()) return opened.error();
+    if (!InodeReferences::IsOpen(*pin)) [[unlikely]] {
+      FSD_RETURN_IF_ERRNO(references_.Open(pin));
+    }
     return pin;
   }
 

@@ -5,19 +5,11 @@
 
 namespace fsd::fuse {
 
-size_t TotalBytes(std::span<const iovec> iovecs) {
-  size_t total = 0;
-  for (const iovec& piece : iovecs) total += piece.iov_len;
-  return total;
-}
-
 std::span<iovec> IovecStorage::Reserve(size_t count) {
   if (count <= kInline) return std::span(inline_).first(count);
   heap_.reset(new iovec[count]);
   return {heap_.get(), count};
 }
-
-void IovecCursor::Limit(size_t bytes) { remaining_ = std::min(remaining_, bytes); }
 
 template <typename Visit>
 size_t IovecCursor::Advance(size_t bytes, const Visit& visit) {
@@ -42,7 +34,7 @@ size_t IovecCursor::Skip(size_t bytes) {
   return Advance(bytes, [](char*, size_t) {});
 }
 
-size_t IovecCursor::CopyOut(void* to, size_t bytes) {
+size_t IovecCursor::CopyOutInPieces(void* to, size_t bytes) {
   auto* out = static_cast<char*>(to);
   return Advance(bytes, [&out](const char* piece, size_t length) {
     std::memcpy(out, piece, length);
@@ -50,7 +42,7 @@ size_t IovecCursor::CopyOut(void* to, size_t bytes) {
   });
 }
 
-size_t IovecCursor::CopyIn(const void* from, size_t bytes) {
+size_t IovecCursor::CopyInInPieces(const void* from, size_t bytes) {
   const auto* in = static_cast<const char*>(from);
   return Advance(bytes, [&in](char* piece, size_t length) {
     std::memcpy(piece, in, length);

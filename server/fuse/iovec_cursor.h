@@ -8,15 +8,21 @@
 
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstring>
 #include <memory>
 #include <span>
 
 namespace fsd::fuse {
 
 // Bytes in all of `iovecs`.
-size_t TotalBytes(std::span<const iovec> iovecs);
+inline size_t TotalBytes(std::span<const iovec> iovecs) {
+  size_t total = 0;
+  for (const iovec& piece : iovecs) total += piece.iov_len;
+  return total;
+}
 
 // Room for iovecs that cannot be lent as they stand. Allocates only for more than kInline.
 class IovecStorage {
@@ -48,18 +54,48 @@ class IovecCursor {
   // Bytes between here and the limit.
   size_t remaining() const { return remaining_; }
   // Lets no more than `bytes` remain.
-  void Limit(size_t bytes);
+  void Limit(size_t bytes) { remaining_ = std::min(remaining_, bytes); }
 
   // Each of these moves on by min(bytes, remaining()) and returns that.
   size_t Skip(size_t bytes);
-  size_t CopyOut(void* to, size_t bytes);
-  size_t CopyIn(const void* from, size_t bytes);
+  size_t CopyOut(void* to, size_t bytes) {
+    const char* const here = TakeWhole(bytes);
+    if (here == nullptr) [[unlikely]]
+      return CopyOutInPieces(to, bytes);
+    std::memcpy(to, here, bytes);
+    return bytes;
+  }
+  size_t CopyIn(const void* from, size_t bytes) {
+    char* const here = TakeWhole(bytes);
+    if (here == nullptr) [[unlikely]]
+      return CopyInInPieces(from, bytes);
+    std::memcpy(here, from, bytes);
+    return bytes;
+  }
 
   // The next min(bytes, remaining()) bytes as iovecs. The cursor stays. They are a part of the
   // cursor's own iovecs where they begin and end with one; otherwise they lie in `storage`.
   std::span<const iovec> Lend(size_t bytes, IovecStorage& storage) const;
 
  private:
+  // Moves on over the next `bytes` if they are in one piece, as a driver's usually are, and says
+  // where; else nullptr. Inline, with what is rare elsewhere: a GETATTR, which copies four times,
+  // saves 120 instructions of 2,400.
+  char* TakeWhole(size_t bytes) {
+    if (bytes == 0 || bytes > remaining_) return nullptr;
+    const iovec& piece = iovecs_[index_];
+    if (bytes > piece.iov_len - offset_) return nullptr;
+    char* const here = static_cast<char*>(piece.iov_base) + offset_;
+    remaining_ -= bytes;
+    offset_ += bytes;
+    if (offset_ == piece.iov_len) {
+      ++index_;
+      offset_ = 0;
+    }
+    return here;
+  }
+  [[gnu::cold]] size_t CopyOutInPieces(void* to, size_t bytes);
+  [[gnu::cold]] size_t CopyInInPieces(const void* from, size_t bytes);
   // Calls `visit(address, length)` for each contiguous piece of the next bytes, moving on.
   template <typename Visit>
   size_t Advance(size_t bytes, const Visit& visit);
