@@ -74,7 +74,10 @@ ErrnoOr<CreatedFile> PassthroughFilesystem::CreateNew(const Maker& maker, int di
     ::unlinkat(directory, name.c_str(), 0);
     return labelled.error();
   }
-  return FinishCreation(std::move(file), open, options, epochs);
+  FSD_ASSIGN_OR_RETURN_ERRNO(OpenFds fds, FdsOfCreated(std::move(file), open));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const Entry entry,
+                             InsertCreated(fds.file.get(), directory, name, epochs));
+  return OpenCreated(entry, std::move(fds), options, epochs);
 }
 
 ErrnoOr<CreatedFile> PassthroughFilesystem::CreateExisting(const Maker& maker, int directory,
@@ -100,7 +103,8 @@ ErrnoOr<CreatedFile> PassthroughFilesystem::CreateExisting(const Maker& maker, i
     FSD_ASSIGN_OR_RETURN_ERRNO(fds, WithRoom([&] { return OpenForGuest(reopen, open); }));
   }
   if ((open.flags & O_TRUNC) != 0) FSD_RETURN_IF_ERRNO(DropStoredCapability(path.get()));
-  return InsertCreated(std::move(path), std::move(fds), options, epochs);
+  FSD_ASSIGN_OR_RETURN_ERRNO(const Entry entry, InsertOpened(std::move(path), epochs));
+  return OpenCreated(entry, std::move(fds), options, epochs);
 }
 
 Outcome<CreatedFile> PassthroughFilesystem::CreateTemporary(Call<CreatedFile> call, NodeId parent,
@@ -126,12 +130,15 @@ Outcome<CreatedFile> PassthroughFilesystem::CreateTemporary(Call<CreatedFile> ca
         }));
   }
   FSD_RETURN_IF_ERRNO(SetLabel(file.get(), creation));
-  return FinishCreation(std::move(file), open, options, epochs);
+  FSD_ASSIGN_OR_RETURN_ERRNO(OpenFds fds, FdsOfCreated(std::move(file), open));
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd path, WithRoom([&] {
+                               return ReopenAsPath(proc_self_fd_.get(), fds.file.get());
+                             }));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const Entry entry, InsertOpened(std::move(path), epochs));
+  return OpenCreated(entry, std::move(fds), options, epochs);
 }
 
-ErrnoOr<CreatedFile> PassthroughFilesystem::FinishCreation(os::UniqueFd file, const HostOpen& open,
-                                                           const OpenOptions& options,
-                                                           Epochs epochs) {
+ErrnoOr<OpenFds> PassthroughFilesystem::FdsOfCreated(os::UniqueFd file, const HostOpen& open) {
   OpenFds fds;
   // As on Linux, a file that cannot be opened with O_DIRECT has been made all the same.
   const auto reopen = [&](int flags) {
@@ -139,16 +146,29 @@ ErrnoOr<CreatedFile> PassthroughFilesystem::FinishCreation(os::UniqueFd file, co
   };
   FSD_ASSIGN_OR_RETURN_ERRNO(fds.direct, WithRoom([&] { return OpenDirect(reopen, open); }));
   if ((open.flags & O_NOATIME) != 0) ::fcntl(file.get(), F_SETFL, O_NOATIME);
-  FSD_ASSIGN_OR_RETURN_ERRNO(
-      os::UniqueFd path, WithRoom([&] { return ReopenAsPath(proc_self_fd_.get(), file.get()); }));
   fds.file = std::move(file);
-  return InsertCreated(std::move(path), std::move(fds), options, epochs);
+  return fds;
 }
 
-ErrnoOr<CreatedFile> PassthroughFilesystem::InsertCreated(os::UniqueFd path, OpenFds fds,
-                                                          const OpenOptions& options,
-                                                          Epochs epochs) {
-  FSD_ASSIGN_OR_RETURN_ERRNO(const Entry entry, InsertOpened(std::move(path), epochs));
+ErrnoOr<Entry> PassthroughFilesystem::InsertCreated(int file, int directory,
+                                                    const ComponentName& name, Epochs epochs) {
+  // By its name that is 2 µs, by /proc/self/fd 3.1. But the name may lead elsewhere by now.
+  ErrnoOr<os::UniqueFd> path = WithRoom([&] { return OpenChild(directory, name); });
+  if (path.ok()) {
+    Attributes created{Attributes::ToBeFilled()};
+    Attributes named{Attributes::ToBeFilled()};
+    FSD_RETURN_IF_ERRNO(StatFd(file, created));
+    FSD_RETURN_IF_ERRNO(StatFd(path->get(), named));
+    // Both are open, so that the number cannot have passed to another.
+    if (KeyOf(created) == KeyOf(named)) return InsertOpened(*std::move(path), named, epochs);
+  }
+  FSD_ASSIGN_OR_RETURN_ERRNO(path,
+                             WithRoom([&] { return ReopenAsPath(proc_self_fd_.get(), file); }));
+  return InsertOpened(*std::move(path), epochs);
+}
+
+ErrnoOr<CreatedFile> PassthroughFilesystem::OpenCreated(const Entry& entry, OpenFds fds,
+                                                        const OpenOptions& options, Epochs epochs) {
   if (!options.keep_open) return CreatedFile{.entry = entry, .handle = backends::kNoHandle};
   ErrnoOr<FileHandle> handle = InsertFile(std::move(fds), entry.node, options.flags, epochs);
   if (!handle.ok()) {

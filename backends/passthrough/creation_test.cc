@@ -9,6 +9,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -16,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "backends/passthrough/passthrough_fixture.h"
 #include "gtest/gtest.h"
 
@@ -97,6 +99,33 @@ class CreationTest : public PassthroughFixture {
   }
   static uint32_t Mode(const Entry& entry) { return entry.attributes.stx_mode & 07777; }
 };
+
+// --- what is made known ---
+
+TEST_F(CreationTest, AFileIsKnownAsWhatItIsThoughTheHostGivesItsNameAway) {
+  ServeWith({});
+  std::atomic<bool> done = false;
+  std::thread host([&] {
+    while (!done) {
+      const int other = ::open(Host("other").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+      ::close(other);
+      ::rename(Host("other").c_str(), Host("contested").c_str());
+      ::unlink(Host("contested").c_str());
+    }
+  });
+  const absl::Cleanup join = [&] {
+    done = true;
+    host.join();
+  };
+  for (int i = 0; i < 3000; ++i) {
+    const CreatedFile made = Must(Create(kRoot, "contested", 0600, {}));
+    const auto opened = fs->Await<backends::Attributes>(
+        [&](auto call) { return filesystem_->GetAttributes(call, made.entry.node, made.handle); });
+    ASSERT_EQ(Must(opened).stx_ino, made.entry.attributes.stx_ino) << i;
+    EXPECT_TRUE(fs->Release(made.entry.node, made.handle).ok());
+    filesystem_->Forget(made.entry.node, 1);
+  }
+}
 
 // --- umask and default ACLs ---
 
