@@ -58,8 +58,8 @@ size_t BareOpen(BareContext& context) {
 template <size_t kBytes, bool kRandom>
 size_t BareRead(BareContext& context) {
   const auto& pieces = context.NextBuffer(kBytes);
-  const uint64_t turn = context.NextTurn();
-  const uint64_t block = (kRandom ? context.NextRandom() : turn) % (kFileBytes / kBytes);
+  const uint64_t block =
+      kRandom ? context.NextRandomBlock(kBytes) : context.NextSequentialBlock(kBytes);
   return ::preadv2(context.data(), pieces.data(), static_cast<int>(pieces.size()),
                    static_cast<off_t>(block * kBytes), 0) == ssize_t{kBytes}
              ? 1
@@ -69,8 +69,8 @@ size_t BareRead(BareContext& context) {
 template <size_t kBytes, bool kRandom>
 size_t BareWrite(BareContext& context) {
   const auto& pieces = context.NextBuffer(kBytes);
-  const uint64_t turn = context.NextTurn();
-  const uint64_t block = (kRandom ? context.NextRandom() : turn) % (kFileBytes / kBytes);
+  const uint64_t block =
+      kRandom ? context.NextRandomBlock(kBytes) : context.NextSequentialBlock(kBytes);
   return ::pwritev2(context.written(), pieces.data(), static_cast<int>(pieces.size()),
                     static_cast<off_t>(block * kBytes), 0) == ssize_t{kBytes}
              ? 1

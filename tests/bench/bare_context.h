@@ -33,10 +33,12 @@ class BareContext {
   // /proc/self/fd/N of an O_PATH descriptor of names/file-0, by which a server re-opens.
   const char* reopened() const { return reopened_.c_str(); }
 
-  // The next of the buffers, as page-sized pieces, and the next turn's number.
+  // The next of the buffers, as page-sized pieces.
   const std::vector<iovec>& NextBuffer(size_t bytes);
-  uint64_t NextTurn() { return turn_++; }
-  uint64_t NextRandom();
+  // The next block of a large file, at random or as lanes with a buffer each take them in turn,
+  // each in its own part of the file.
+  uint64_t NextRandomBlock(size_t bytes);
+  uint64_t NextSequentialBlock(size_t bytes);
   // The next of the names that LOOKUP unknown asks for.
   const char* NextOther();
 
@@ -49,6 +51,7 @@ class BareContext {
   os::UniqueFd root_, names_, entries_, data_, written_, path_;
   std::string reopened_;
   std::byte* buffers_ = nullptr;
+  uint64_t buffer_turn_ = 0;
   std::vector<iovec> pieces_;
   std::vector<std::string> others_;
   uint64_t turn_ = 0;

@@ -148,28 +148,22 @@ std::vector<Row> Plan(const Flags& flags) {
   return rows;
 }
 
-// Every row's samples of every round.
-struct Collected {
-  std::vector<std::vector<std::vector<Sample>>> samples;  // [row][subject]
-  std::map<const Workload*, std::vector<double>> bare_us;
-};
-
-absl::StatusOr<Collected> MeasureAll(const std::vector<Row>& rows,
-                                     const std::vector<std::unique_ptr<BackEnd>>& subjects,
-                                     const std::string& on_disk, const std::string& in_memory,
-                                     int rounds, std::chrono::nanoseconds duration, int console) {
+// Fills in the rows' samples, of every round.
+absl::Status MeasureAll(std::vector<Row>& rows,
+                        const std::vector<std::unique_ptr<BackEnd>>& subjects,
+                        const std::string& on_disk, const std::string& in_memory, int rounds,
+                        std::chrono::nanoseconds duration, int console) {
   // Peer, fsd, peer, bare: so that no subject is always next to the same one.
   std::vector<size_t> order;
   for (size_t i = 1; i < subjects.size(); ++i) order.push_back(i);
   order.insert(order.begin() + (order.empty() ? 0 : 1), 0);
-  Collected collected;
-  collected.samples.assign(rows.size(), std::vector<std::vector<Sample>>(subjects.size()));
+  for (Row& row : rows) row.samples.resize(subjects.size());
+  std::map<const Workload*, std::vector<double>> bare_us;
   for (int round = 0; round < rounds; ++round) {
-    for (size_t i = 0; i < rows.size(); ++i) {
-      const Row& row = rows[i];
+    for (Row& row : rows) {
       const std::string& directory = row.workload->in_memory ? in_memory : on_disk;
       for (const size_t subject : order) {
-        std::vector<Sample>& samples = collected.samples[i][subject];
+        std::vector<Sample>& samples = row.samples[subject];
         if (round > 0 && samples.empty()) continue;  // it cannot
         const absl::StatusOr<Sample> sample =
             Measure(*subjects[subject], directory, *row.workload, row.manner, duration);
@@ -177,7 +171,7 @@ absl::StatusOr<Collected> MeasureAll(const std::vector<Row>& rows,
         if (!sample.ok()) return sample.status();
         samples.push_back(*sample);
       }
-      std::vector<double>& bare = collected.bare_us[row.workload];
+      std::vector<double>& bare = bare_us[row.workload];
       if (row.workload->bare != nullptr && bare.size() <= static_cast<size_t>(round)) {
         FSD_ASSIGN_OR_RETURN(const double microseconds,
                              MeasureBare(row.workload->bare, directory, duration));
@@ -186,7 +180,8 @@ absl::StatusOr<Collected> MeasureAll(const std::vector<Row>& rows,
     }
     ::dprintf(console, "round %d of %d done\n", round + 1, rounds);
   }
-  return collected;
+  for (Row& row : rows) row.bare_us = bare_us[row.workload];
+  return absl::OkStatus();
 }
 
 // `console`: where progress is told.
@@ -213,8 +208,8 @@ absl::Status Run(const Flags& flags, const std::string& command, int console) {
 
   Report report;
   report.rows = Plan(flags);
-  const int rounds = flags.rounds != 0 ? flags.rounds : flags.smoke ? 1 : 3;
-  const int budget_s = flags.budget_s != 0 ? flags.budget_s : flags.quick ? 110 : 720;
+  const int rounds = flags.rounds != 0 ? flags.rounds : flags.smoke ? 1 : flags.quick ? 9 : 3;
+  const int budget_s = flags.budget_s != 0 ? flags.budget_s : flags.quick ? 240 : 720;
   // Each start costs some time; the bare calls are measured once a round.
   double measurements = 0;
   std::set<const Workload*> workloads;
@@ -228,26 +223,15 @@ absl::Status Run(const Flags& flags, const std::string& command, int console) {
   const double share = budget_s / (measurements * rounds) - kStartSeconds;
   // A measurement warms up for a fifth of its duration.
   const std::chrono::duration<double> duration(flags.smoke ? 0.01 : std::max(0.05, share / 1.2));
-  FSD_ASSIGN_OR_RETURN(
-      Collected collected,
-      MeasureAll(report.rows, subjects, directory, memory->path(), rounds,
-                 std::chrono::duration_cast<std::chrono::nanoseconds>(duration), console));
+  FSD_RETURN_IF_ERROR(MeasureAll(report.rows, subjects, directory, memory->path(), rounds,
+                                 std::chrono::duration_cast<std::chrono::nanoseconds>(duration),
+                                 console));
 
   for (const auto& subject : subjects) report.subjects.emplace_back(subject->name());
-  for (size_t i = 0; i < report.rows.size(); ++i) {
-    Row& row = report.rows[i];
-    for (const std::vector<Sample>& samples : collected.samples[i]) {
-      row.samples.push_back(samples.empty() ? std::nullopt : std::optional(MedianOf(samples)));
-    }
-    std::vector<double>& bare = collected.bare_us[row.workload];
-    if (bare.empty()) continue;
-    std::sort(bare.begin(), bare.end());
-    row.bare_us = bare[bare.size() / 2];
-  }
   // What no back-end can do is no row.
   std::erase_if(report.rows, [](const Row& row) {
     return std::none_of(row.samples.begin(), row.samples.end(),
-                        [](const auto& sample) { return sample.has_value(); });
+                        [](const auto& samples) { return !samples.empty(); });
   });
   report.about = {
       {"date", started},
@@ -276,7 +260,7 @@ int Main(int argc, char** argv) {
   app.add_option("--c-virtiofsd", flags.c_virtiofsd, "left out if missing")->capture_default_str();
   app.add_option("--rust-virtiofsd", flags.rust_virtiofsd, "left out if missing")
       ->capture_default_str();
-  app.add_flag("--quick", flags.quick, "about two minutes instead of less than 15");
+  app.add_flag("--quick", flags.quick, "about four minutes instead of less than 15");
   app.add_flag("--smoke", flags.smoke, "every workload, too short for figures");
   app.add_flag("--alone", flags.alone, "no peers");
   app.add_option("--only", flags.only, "the workloads whose name contains this");

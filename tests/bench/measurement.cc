@@ -82,6 +82,11 @@ absl::StatusOr<Sample> Measure(BackEnd& back_end, const std::string& directory,
   return sample;
 }
 
+double MedianOf(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
 Sample MedianOf(const std::vector<Sample>& samples) {
   Sample median;
   for (double Sample::*field :
@@ -89,8 +94,7 @@ Sample MedianOf(const std::vector<Sample>& samples) {
         &Sample::p99_us, &Sample::cpu_us, &Sample::schedstat_us}) {
     std::vector<double> values;
     for (const Sample& sample : samples) values.push_back(sample.*field);
-    std::sort(values.begin(), values.end());
-    median.*field = values[values.size() / 2];
+    median.*field = MedianOf(std::move(values));
   }
   return median;
 }

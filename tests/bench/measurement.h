@@ -38,6 +38,8 @@ absl::StatusOr<Sample> Measure(BackEnd& back_end, const std::string& directory,
                                const Workload& workload, const Manner& manner,
                                std::chrono::nanoseconds duration);
 
+// `values` is not empty.
+double MedianOf(std::vector<double> values);
 // Field by field; `samples` is not empty.
 Sample MedianOf(const std::vector<Sample>& samples);
 

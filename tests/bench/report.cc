@@ -22,8 +22,8 @@ std::string Figure(double value) {
 
 // One field of every subject, "a · b · c".
 template <typename Format>
-std::string Each(const Row& row, Format format) {
-  return absl::StrJoin(row.samples, " · ", [&](std::string* out, const auto& sample) {
+std::string Each(const std::vector<std::optional<Sample>>& medians, Format format) {
+  return absl::StrJoin(medians, " · ", [&](std::string* out, const auto& sample) {
     absl::StrAppend(out, sample ? format(*sample) : kNothing);
   });
 }
@@ -32,32 +32,56 @@ std::string Ratio(double ours, std::optional<double> theirs) {
   return theirs ? absl::StrFormat("%.2f", ours / *theirs) : kNothing;
 }
 
-// The smallest of a field among the peers.
-std::optional<double> BestOfPeers(const Row& row, double Sample::*field) {
+std::vector<std::optional<Sample>> MediansOf(const Row& row) {
+  std::vector<std::optional<Sample>> medians;
+  for (const std::vector<Sample>& samples : row.samples) {
+    medians.push_back(samples.empty() ? std::nullopt : std::optional(MedianOf(samples)));
+  }
+  return medians;
+}
+
+std::optional<double> MedianIfAny(const std::vector<double>& values) {
+  return values.empty() ? std::nullopt : std::optional(MedianOf(values));
+}
+
+// The smallest of a field among the peers in a round.
+std::optional<double> BestOfPeers(const Row& row, size_t round, double Sample::*field) {
   std::optional<double> best;
   for (size_t i = 1; i < row.samples.size(); ++i) {
-    if (!row.samples[i]) continue;
-    const double value = *row.samples[i].*field;
+    if (row.samples[i].empty()) continue;
+    const double value = row.samples[i][round].*field;
     best = std::min(best.value_or(value), value);
   }
   return best;
 }
 
-std::optional<double> CpuTarget(const Row& row) {
-  const std::optional<double> peer = BestOfPeers(row, &Sample::cpu_us);
+std::optional<double> CpuTarget(const Row& row, size_t round) {
+  const std::optional<double> peer = BestOfPeers(row, round, &Sample::cpu_us);
+  const std::optional<double> bare =
+      row.bare_us.empty() ? std::nullopt : std::optional(row.bare_us[round]);
   switch (row.workload->target) {
     case Target::kNone:
       return std::nullopt;
     case Target::kBare:
-      if (!row.bare_us) return std::nullopt;
-      return 1.1 * *row.bare_us;
+      if (!bare) return std::nullopt;
+      return 1.1 * *bare;
     case Target::kHalfOfPeers:
     case Target::kMostOfPeers:
       if (!peer) return std::nullopt;
       return std::max((row.workload->target == Target::kHalfOfPeers ? 0.5 : 0.7) * *peer,
-                      row.bare_us ? 1.3 * *row.bare_us + 0.2 : 0);
+                      bare ? 1.3 * *bare + 0.2 : 0);
   }
   return std::nullopt;
+}
+
+// The row with the same workload and one vring; nullptr if there is none.
+const Row* WithOneVring(const Row& row, const std::vector<Row>& rows) {
+  Manner with_one = row.manner;
+  with_one.vrings = 1;
+  const auto other = std::find_if(rows.begin(), rows.end(), [&](const Row& candidate) {
+    return candidate.workload == row.workload && candidate.manner == with_one;
+  });
+  return other == rows.end() || other->samples[0].empty() ? nullptr : &*other;
 }
 
 std::string_view NameOf(Completion completion) {
@@ -89,29 +113,30 @@ std::string JsonOf(const Sample& sample) {
 }  // namespace
 
 std::optional<Verdict> Judge(const Row& row, const std::vector<Row>& rows) {
-  if (row.samples.empty() || !row.samples[0]) return std::nullopt;
-  const Sample& ours = *row.samples[0];
-  const auto judged = [](const char* of, double value, double target) {
-    return Verdict{.of = of, .target_us = target, .met = value <= target};
-  };
-  if (row.manner.vrings > 1) {
-    Manner with_one = row.manner;
-    with_one.vrings = 1;
-    const auto other = std::find_if(rows.begin(), rows.end(), [&](const Row& candidate) {
-      return candidate.workload == row.workload && candidate.manner == with_one;
-    });
-    if (other == rows.end() || !other->samples[0]) return std::nullopt;
-    return judged("cpu", ours.cpu_us, 1.1 * other->samples[0]->cpu_us);
+  if (row.samples.empty() || row.samples[0].empty()) return std::nullopt;
+  const bool latency = row.manner.vrings == 1 && row.manner.depth == 1;
+  if (row.manner.vrings == 1 && !latency && row.manner.completion == Completion::kCalled) {
+    return std::nullopt;
   }
-  if (row.manner.depth == 1) {
-    const std::optional<double> best = BestOfPeers(row, &Sample::p50_us);
-    if (!best) return std::nullopt;
-    return judged("p50", ours.p50_us, *best);
+  const Row* const with_one = row.manner.vrings > 1 ? WithOneVring(row, rows) : nullptr;
+  std::vector<double> targets;
+  std::vector<double> parts;
+  for (size_t round = 0; round < row.samples[0].size(); ++round) {
+    const Sample& ours = row.samples[0][round];
+    std::optional<double> target;
+    if (latency) {
+      target = BestOfPeers(row, round, &Sample::p50_us);
+    } else if (row.manner.vrings == 1) {
+      target = CpuTarget(row, round);
+    } else if (with_one != nullptr) {
+      target = 1.1 * with_one->samples[0][round].cpu_us;
+    }
+    if (!target) return std::nullopt;
+    targets.push_back(*target);
+    parts.push_back((latency ? ours.p50_us : ours.cpu_us) / *target);
   }
-  if (row.manner.completion == Completion::kCalled) return std::nullopt;
-  const std::optional<double> target = CpuTarget(row);
-  if (!target) return std::nullopt;
-  return judged("cpu", ours.cpu_us, *target);
+  return Verdict{
+      .of = latency ? "p50" : "cpu", .target_us = MedianOf(targets), .of_target = MedianOf(parts)};
 }
 
 void PrintMarkdown(const Report& report, std::ostream& out) {
@@ -120,34 +145,39 @@ void PrintMarkdown(const Report& report, std::ostream& out) {
       << ". CPU is the back-end's per request, in µs.\n\n| workload | in flight | vrings | "
          "completions | CPU µs | bare µs |";
   for (size_t i = 1; i < report.subjects.size(); ++i) out << " / " << report.subjects[i] << " |";
-  out << " / bare | target | | kreq/s | MB/s | p50 µs | p99 µs |\n|---|---|---|---|---|---|";
+  out << " / bare | target | of it | | kreq/s | MB/s | p50 µs | p99 µs "
+         "|\n|---|---|---|---|---|---|";
   for (size_t i = 1; i < report.subjects.size(); ++i) out << "---|";
-  out << "---|---|---|---|---|---|---|\n";
+  out << "---|---|---|---|---|---|---|---|\n";
   for (const Row& row : report.rows) {
+    const std::vector<std::optional<Sample>> medians = MediansOf(row);
+    const std::optional<double> bare_us = MedianIfAny(row.bare_us);
     out << "| " << row.workload->name << " | " << row.manner.depth << " | " << row.manner.vrings
         << " | " << NameOf(row.manner.completion) << " | "
-        << Each(row, [](const Sample& sample) { return Figure(sample.cpu_us); }) << " | "
-        << (row.bare_us ? Figure(*row.bare_us) : kNothing) << " |";
-    const std::optional<Sample>& ours = row.samples[0];
-    for (size_t i = 1; i < row.samples.size(); ++i) {
-      out << " "
-          << (ours && row.samples[i] ? Ratio(ours->cpu_us, row.samples[i]->cpu_us) : kNothing)
+        << Each(medians, [](const Sample& sample) { return Figure(sample.cpu_us); }) << " | "
+        << (bare_us ? Figure(*bare_us) : kNothing) << " |";
+    const std::optional<Sample>& ours = medians[0];
+    for (size_t i = 1; i < medians.size(); ++i) {
+      out << " " << (ours && medians[i] ? Ratio(ours->cpu_us, medians[i]->cpu_us) : kNothing)
           << " |";
     }
-    out << " " << (ours ? Ratio(ours->cpu_us, row.bare_us) : kNothing) << " |";
+    out << " " << (ours ? Ratio(ours->cpu_us, bare_us) : kNothing) << " |";
     const std::optional<Verdict> verdict = Judge(row, report.rows);
     if (verdict) {
       out << " " << verdict->of << " ≤ " << Figure(verdict->target_us) << " | "
-          << (verdict->met ? "PASS" : "MISS") << " |";
+          << absl::StrFormat("%.2f", verdict->of_target) << " | "
+          << (verdict->met() ? "PASS" : "MISS") << " |";
     } else {
-      out << " | |";
+      out << " | | |";
     }
     out << " "
-        << Each(row, [](const Sample& sample) { return Figure(sample.requests_per_second / 1000); })
+        << Each(medians,
+                [](const Sample& sample) { return Figure(sample.requests_per_second / 1000); })
         << " | "
-        << Each(row, [](const Sample& sample) { return Figure(sample.megabytes_per_second); })
-        << " | " << Each(row, [](const Sample& sample) { return Figure(sample.p50_us); }) << " | "
-        << Each(row, [](const Sample& sample) { return Figure(sample.p99_us); }) << " |\n";
+        << Each(medians, [](const Sample& sample) { return Figure(sample.megabytes_per_second); })
+        << " | " << Each(medians, [](const Sample& sample) { return Figure(sample.p50_us); })
+        << " | " << Each(medians, [](const Sample& sample) { return Figure(sample.p99_us); })
+        << " |\n";
   }
 }
 
@@ -159,19 +189,21 @@ void PrintJson(const Report& report, std::ostream& out) {
   out << "  \"rows\": [\n";
   for (size_t i = 0; i < report.rows.size(); ++i) {
     const Row& row = report.rows[i];
+    const std::vector<std::optional<Sample>> medians = MediansOf(row);
     out << "    {\"workload\": " << Quoted(row.workload->name)
         << ", \"in_flight\": " << row.manner.depth << ", \"vrings\": " << row.manner.vrings
         << ", \"completions\": " << Quoted(NameOf(row.manner.completion))
-        << ", \"bare_us\": " << Number(row.bare_us);
-    for (size_t j = 0; j < row.samples.size(); ++j) {
+        << ", \"bare_us\": " << Number(MedianIfAny(row.bare_us));
+    for (size_t j = 0; j < medians.size(); ++j) {
       out << ",\n     " << Quoted(report.subjects[j]) << ": "
-          << (row.samples[j] ? JsonOf(*row.samples[j]) : "null");
+          << (medians[j] ? JsonOf(*medians[j]) : "null");
     }
     const std::optional<Verdict> verdict = Judge(row, report.rows);
     out << ",\n     \"target\": ";
     if (verdict) {
       out << "{\"of\": " << Quoted(verdict->of) << ", \"us\": " << Number(verdict->target_us)
-          << ", \"met\": " << (verdict->met ? "true" : "false") << "}";
+          << ", \"of_target\": " << Number(verdict->of_target)
+          << ", \"met\": " << (verdict->met() ? "true" : "false") << "}";
     } else {
       out << "null";
     }
