@@ -17,6 +17,7 @@
 #include "server/os/memory_file.h"
 #include "server/sandbox/landlock.h"
 #include "server/sandbox/sandbox.h"
+#include "tests/bench/relax.h"
 #include "tests/bench/tree.h"
 
 namespace fsd::bench {
@@ -137,9 +138,9 @@ absl::StatusOr<double> MeasureBare(size_t (*turn)(BareContext&), const std::stri
   // Both processors are busy, as they are when a front-end watches a back-end's rings: beside an
   // idle one the same calls take 2 to 10 % less.
   siginfo_t state{};
-  while (state.si_pid == 0) {
-    ::waitid(P_PID, static_cast<id_t>(child), &state, WEXITED | WNOHANG | WNOWAIT);
-    for (int i = 0; i < kPauses; ++i) __builtin_ia32_pause();
+  while (::waitid(P_PID, static_cast<id_t>(child), &state, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         state.si_pid == 0) {
+    for (int i = 0; i < kPauses; ++i) Relax();
   }
   int ended = 0;
   if (::waitpid(child, &ended, 0) != child || ended != 0 || !answer.done) {

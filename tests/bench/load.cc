@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/errors/check.h"
 #include "server/os/event_fd.h"
+#include "tests/bench/relax.h"
 
 namespace fsd::bench {
 namespace {
@@ -37,12 +38,6 @@ double PercentileUs(std::vector<uint32_t>& samples, size_t count, double part) {
   const auto at = samples.begin() + static_cast<std::ptrdiff_t>(part * double(count - 1));
   std::nth_element(samples.begin(), at, samples.begin() + static_cast<std::ptrdiff_t>(count));
   return *at / 1000.0;
-}
-
-void Relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
 }
 
 }  // namespace
