@@ -44,34 +44,40 @@ std::optional<double> MedianIfAny(const std::vector<double>& values) {
   return values.empty() ? std::nullopt : std::optional(MedianOf(values));
 }
 
-// The smallest of a field among the peers in a round.
-std::optional<double> BestOfPeers(const Row& row, size_t round, double Sample::*field) {
-  std::optional<double> best;
-  for (size_t i = 1; i < row.samples.size(); ++i) {
-    if (row.samples[i].empty()) continue;
-    const double value = row.samples[i][round].*field;
-    best = std::min(best.value_or(value), value);
-  }
-  return best;
+// What CPU with one polled vring is held against in a round; `peer`: one of the peers' samples.
+double CpuTarget(const Row& row, size_t round, const std::vector<Sample>* peer) {
+  const double bare = row.bare_us.empty() ? 0 : row.bare_us[round];
+  if (row.workload->target == Target::kBare) return 1.1 * bare;
+  const double part = row.workload->target == Target::kHalfOfPeers ? 0.5 : 0.7;
+  return std::max(part * (*peer)[round].cpu_us, bare > 0 ? 1.3 * bare + 0.2 : 0);
 }
 
-std::optional<double> CpuTarget(const Row& row, size_t round) {
-  const std::optional<double> peer = BestOfPeers(row, round, &Sample::cpu_us);
-  const std::optional<double> bare =
-      row.bare_us.empty() ? std::nullopt : std::optional(row.bare_us[round]);
-  switch (row.workload->target) {
-    case Target::kNone:
-      return std::nullopt;
-    case Target::kBare:
-      if (!bare) return std::nullopt;
-      return 1.1 * *bare;
-    case Target::kHalfOfPeers:
-    case Target::kMostOfPeers:
-      if (!peer) return std::nullopt;
-      return std::max((row.workload->target == Target::kHalfOfPeers ? 0.5 : 0.7) * *peer,
-                      bare ? 1.3 * *bare + 0.2 : 0);
+// fsd's `field` in each round against the target of it.
+template <typename TargetOf>
+Verdict Hold(const char* of, const Row& row, double Sample::*field, const TargetOf& target_of) {
+  std::vector<double> targets;
+  std::vector<double> parts;
+  for (size_t round = 0; round < row.samples[0].size(); ++round) {
+    targets.push_back(target_of(round));
+    parts.push_back(row.samples[0][round].*field / targets.back());
   }
-  return std::nullopt;
+  return {.of = of, .target_us = MedianOf(targets), .of_target = MedianOf(parts)};
+}
+
+// Against each peer by itself, and the worst counts. The better of two in each round is below the
+// middle of three that are alike.
+template <typename TargetOf>
+std::optional<Verdict> HoldAgainstPeers(const char* of, const Row& row, double Sample::*field,
+                                        const TargetOf& target_of) {
+  std::optional<Verdict> worst;
+  for (size_t i = 1; i < row.samples.size(); ++i) {
+    const std::vector<Sample>& peer = row.samples[i];
+    if (peer.empty()) continue;
+    const Verdict verdict =
+        Hold(of, row, field, [&](size_t round) { return target_of(peer, round); });
+    if (!worst || verdict.of_target > worst->of_target) worst = verdict;
+  }
+  return worst;
 }
 
 // The row with the same workload and one vring; nullptr if there is none.
@@ -114,29 +120,33 @@ std::string JsonOf(const Sample& sample) {
 
 std::optional<Verdict> Judge(const Row& row, const std::vector<Row>& rows) {
   if (row.samples.empty() || row.samples[0].empty()) return std::nullopt;
-  const bool latency = row.manner.vrings == 1 && row.manner.depth == 1;
-  if (row.manner.vrings == 1 && !latency && row.manner.completion == Completion::kCalled) {
-    return std::nullopt;
+  if (row.manner.vrings > 1) {
+    const Row* const with_one = WithOneVring(row, rows);
+    if (with_one == nullptr) return std::nullopt;
+    return Hold("cpu", row, &Sample::cpu_us,
+                [&](size_t round) { return 1.1 * with_one->samples[0][round].cpu_us; });
   }
-  const Row* const with_one = row.manner.vrings > 1 ? WithOneVring(row, rows) : nullptr;
-  std::vector<double> targets;
-  std::vector<double> parts;
-  for (size_t round = 0; round < row.samples[0].size(); ++round) {
-    const Sample& ours = row.samples[0][round];
-    std::optional<double> target;
-    if (latency) {
-      target = BestOfPeers(row, round, &Sample::p50_us);
-    } else if (row.manner.vrings == 1) {
-      target = CpuTarget(row, round);
-    } else if (with_one != nullptr) {
-      target = 1.1 * with_one->samples[0][round].cpu_us;
-    }
-    if (!target) return std::nullopt;
-    targets.push_back(*target);
-    parts.push_back((latency ? ours.p50_us : ours.cpu_us) / *target);
+  if (row.manner.depth == 1) {
+    return HoldAgainstPeers(
+        "p50", row, &Sample::p50_us,
+        [](const std::vector<Sample>& peer, size_t round) { return peer[round].p50_us; });
   }
-  return Verdict{
-      .of = latency ? "p50" : "cpu", .target_us = MedianOf(targets), .of_target = MedianOf(parts)};
+  if (row.manner.completion == Completion::kCalled) return std::nullopt;
+  switch (row.workload->target) {
+    case Target::kNone:
+      return std::nullopt;
+    case Target::kBare:
+      if (row.bare_us.empty()) return std::nullopt;
+      return Hold("cpu", row, &Sample::cpu_us,
+                  [&](size_t round) { return CpuTarget(row, round, nullptr); });
+    case Target::kHalfOfPeers:
+    case Target::kMostOfPeers:
+      return HoldAgainstPeers("cpu", row, &Sample::cpu_us,
+                              [&](const std::vector<Sample>& peer, size_t round) {
+                                return CpuTarget(row, round, &peer);
+                              });
+  }
+  return std::nullopt;
 }
 
 void PrintMarkdown(const Report& report, std::ostream& out) {

@@ -71,6 +71,18 @@ TEST(Judge, EachRoundHasItsOwnTargetAndTheMedianDecides) {
   EXPECT_TRUE(verdict->met());
 }
 
+TEST(Judge, TwoPeersThatAreAsFastAreNotHeldAgainstItTogether) {
+  // Each of the three is the fastest once, and each pair is even.
+  Row row = RowOf(kMetadata, {.depth = 1}, 0, 0, 0, 0.1);
+  row.samples = {{{.p50_us = 10}, {.p50_us = 20}, {.p50_us = 30}},
+                 {{.p50_us = 30}, {.p50_us = 20}, {.p50_us = 10}},
+                 {{.p50_us = 11}, {.p50_us = 21}, {.p50_us = 31}}};
+  const auto verdict = Judge(row, {});
+  ASSERT_TRUE(verdict.has_value());
+  EXPECT_DOUBLE_EQ(verdict->of_target, 1);
+  EXPECT_DOUBLE_EQ(verdict->target_us, 20);
+}
+
 TEST(Judge, WithoutAPeerThereIsNothingToBeHeldAgainst) {
   Row row = RowOf(kMetadata, {}, 1, 2, 3, 0.1);
   row.samples.resize(1);
