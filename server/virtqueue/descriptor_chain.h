@@ -7,6 +7,7 @@
 #ifndef FSD_SERVER_VIRTQUEUE_DESCRIPTOR_CHAIN_H_
 #define FSD_SERVER_VIRTQUEUE_DESCRIPTOR_CHAIN_H_
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
@@ -94,12 +95,16 @@ ErrnoOr<void> WalkChain(std::span<const Descriptor> table, uint16_t head, const 
   bool in_indirect = false;
   bool writable = false;
   uint64_t bytes = 0;
-  size_t buffers_left = rules.limit;  // a loop meets it, too
+  // A chain without a loop takes no more of a table than it has.
+  const size_t most_direct = std::min<size_t>(rules.limit, at.count);
+  size_t buffers_left = most_direct;
   while (true) {
     FSD_ASSIGN_OR_RETURN_ERRNO(const Descriptor descriptor, FetchDescriptor(memory, at, index));
     if ((descriptor.flags & kDescriptorIndirect) != 0) {
       if (in_indirect) return Errno(EINVAL);
       FSD_ASSIGN_OR_RETURN_ERRNO(at, IndirectTable(descriptor, memory, nearby, rules));
+      const size_t direct = most_direct - buffers_left;
+      buffers_left = std::min<size_t>(rules.limit - direct, at.count);
       in_indirect = true;
       index = 0;
       continue;
