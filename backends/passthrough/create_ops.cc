@@ -131,10 +131,7 @@ Outcome<CreatedFile> PassthroughFilesystem::CreateTemporary(Call<CreatedFile> ca
   }
   FSD_RETURN_IF_ERRNO(SetLabel(file.get(), creation));
   FSD_ASSIGN_OR_RETURN_ERRNO(OpenFds fds, FdsOfCreated(std::move(file), open));
-  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd path, WithRoom([&] {
-                               return ReopenAsPath(proc_self_fd_.get(), fds.file.get());
-                             }));
-  FSD_ASSIGN_OR_RETURN_ERRNO(const Entry entry, InsertOpened(std::move(path), epochs));
+  FSD_ASSIGN_OR_RETURN_ERRNO(const Entry entry, InsertCreated(fds.file.get(), epochs));
   return OpenCreated(entry, std::move(fds), options, epochs);
 }
 
@@ -156,15 +153,22 @@ ErrnoOr<Entry> PassthroughFilesystem::InsertCreated(int file, int directory,
   ErrnoOr<os::UniqueFd> path = WithRoom([&] { return OpenChild(directory, name); });
   if (path.ok()) {
     Attributes created{Attributes::ToBeFilled()};
-    Attributes named{Attributes::ToBeFilled()};
+    Entry named({}, Attributes::ToBeFilled());
     FSD_RETURN_IF_ERRNO(StatFd(file, created));
-    FSD_RETURN_IF_ERRNO(StatFd(path->get(), named));
+    FSD_RETURN_IF_ERRNO(StatFd(path->get(), named.attributes));
     // Both are open, so that the number cannot have passed to another.
-    if (KeyOf(created) == KeyOf(named)) return InsertOpened(*std::move(path), named, epochs);
+    if (KeyOf(created) == KeyOf(named.attributes)) {
+      FSD_RETURN_IF_ERRNO(InsertOpened(*std::move(path), named, epochs));
+      return named;
+    }
   }
-  FSD_ASSIGN_OR_RETURN_ERRNO(path,
+  return InsertCreated(file, epochs);
+}
+
+ErrnoOr<Entry> PassthroughFilesystem::InsertCreated(int file, Epochs epochs) {
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::UniqueFd path,
                              WithRoom([&] { return ReopenAsPath(proc_self_fd_.get(), file); }));
-  return InsertOpened(*std::move(path), epochs);
+  return InsertOpened(std::move(path), epochs);
 }
 
 ErrnoOr<CreatedFile> PassthroughFilesystem::OpenCreated(const Entry& entry, OpenFds fds,

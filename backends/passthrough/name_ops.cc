@@ -31,20 +31,20 @@ constexpr uint32_t kRenameFlags = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WH
 
 ErrnoOr<Entry> PassthroughFilesystem::InsertOpened(os::UniqueFd fd, Epochs epochs,
                                                    bool* was_known) {
-  Attributes attributes{Attributes::ToBeFilled()};
-  FSD_RETURN_IF_ERRNO(StatFd(fd.get(), attributes));
-  return InsertOpened(std::move(fd), attributes, epochs, was_known);
+  Entry entry({}, Attributes::ToBeFilled());
+  FSD_RETURN_IF_ERRNO(StatFd(fd.get(), entry.attributes));
+  FSD_RETURN_IF_ERRNO(InsertOpened(std::move(fd), entry, epochs, was_known));
+  return entry;
 }
 
-ErrnoOr<Entry> PassthroughFilesystem::InsertOpened(os::UniqueFd fd, const Attributes& attributes,
-                                                   Epochs epochs, bool* was_known) {
-  Entry entry({}, attributes);
+ErrnoOr<void> PassthroughFilesystem::InsertOpened(os::UniqueFd fd, Entry& entry, Epochs epochs,
+                                                  bool* was_known) {
   FSD_ASSIGN_OR_RETURN_ERRNO(const InodeTable::Inserted inserted,
                              inodes_.Insert(std::move(fd), entry.attributes, epochs.inodes));
   if (was_known != nullptr) *was_known = inserted.known_before;
   entry.node = inserted.node;
   ForGuest(entry.attributes);
-  return entry;
+  return {};
 }
 
 ErrnoOr<Entry> PassthroughFilesystem::EntryOf(const InodeTable::Pin& inode) {

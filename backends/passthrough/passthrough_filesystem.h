@@ -281,9 +281,9 @@ class PassthroughFilesystem final : public backends::Filesystem {
   ErrnoOr<backends::Entry> LookUpParent(NodeId node, const InodeTable::Pin& directory,
                                         Epochs epochs);
   ErrnoOr<backends::Entry> InsertOpened(os::UniqueFd fd, Epochs epochs, bool* was_known = nullptr);
-  // The same of what has these attributes.
-  ErrnoOr<backends::Entry> InsertOpened(os::UniqueFd fd, const Attributes& attributes,
-                                        Epochs epochs, bool* was_known = nullptr);
+  // The same in place, of what has the host's attributes that are in `entry`.
+  ErrnoOr<void> InsertOpened(os::UniqueFd fd, backends::Entry& entry, Epochs epochs,
+                             bool* was_known = nullptr);
   ErrnoOr<backends::Entry> EntryOf(const InodeTable::Pin& inode);
 
   // The permission bits to make something in `directory` with.
@@ -306,9 +306,10 @@ class PassthroughFilesystem final : public backends::Filesystem {
                                                 Epochs epochs);
   // Of what was just made without O_DIRECT and O_NOATIME.
   ErrnoOr<OpenFds> FdsOfCreated(os::UniqueFd file, const HostOpen& open);
-  // Makes known what `file` has open and was just made as `name`.
+  // Makes known what `file` has open and was just made, as `name` or without one.
   ErrnoOr<backends::Entry> InsertCreated(int file, int directory, const ComponentName& name,
                                          Epochs epochs);
+  ErrnoOr<backends::Entry> InsertCreated(int file, Epochs epochs);
   ErrnoOr<backends::CreatedFile> OpenCreated(const backends::Entry& entry, OpenFds fds,
                                              const backends::OpenOptions& options, Epochs epochs);
   ErrnoOr<FileHandle> InsertFile(OpenFds fds, NodeId node, uint32_t flags, Epochs epochs);
