@@ -260,7 +260,7 @@ int Main(int argc, char** argv) {
   app.add_option("--c-virtiofsd", flags.c_virtiofsd, "left out if missing")->capture_default_str();
   app.add_option("--rust-virtiofsd", flags.rust_virtiofsd, "left out if missing")
       ->capture_default_str();
-  app.add_flag("--quick", flags.quick, "about four minutes instead of less than 15");
+  app.add_flag("--quick", flags.quick, "about three minutes instead of less than 15");
   app.add_flag("--smoke", flags.smoke, "every workload, too short for figures");
   app.add_flag("--alone", flags.alone, "no peers");
   app.add_option("--only", flags.only, "the workloads whose name contains this");

@@ -44,12 +44,12 @@ std::optional<double> MedianIfAny(const std::vector<double>& values) {
   return values.empty() ? std::nullopt : std::optional(MedianOf(values));
 }
 
-// What CPU with one polled vring is held against in a round; `peer`: one of the peers' samples.
-double CpuTarget(const Row& row, size_t round, const std::vector<Sample>* peer) {
-  const double bare = row.bare_us.empty() ? 0 : row.bare_us[round];
-  if (row.workload->target == Target::kBare) return 1.1 * bare;
+// What CPU with one polled vring is held against in a round: a part of the peer's, or what the
+// bare calls allow if there are any and that is more.
+double CpuTarget(const Row& row, const std::vector<Sample>& peer, size_t round) {
   const double part = row.workload->target == Target::kHalfOfPeers ? 0.5 : 0.7;
-  return std::max(part * (*peer)[round].cpu_us, bare > 0 ? 1.3 * bare + 0.2 : 0);
+  const double allowed = row.bare_us.empty() ? 0 : 1.3 * row.bare_us[round] + 0.2;
+  return std::max(part * peer[round].cpu_us, allowed);
 }
 
 // fsd's `field` in each round against the target of it.
@@ -138,12 +138,12 @@ std::optional<Verdict> Judge(const Row& row, const std::vector<Row>& rows) {
     case Target::kBare:
       if (row.bare_us.empty()) return std::nullopt;
       return Hold("cpu", row, &Sample::cpu_us,
-                  [&](size_t round) { return CpuTarget(row, round, nullptr); });
+                  [&](size_t round) { return 1.1 * row.bare_us[round]; });
     case Target::kHalfOfPeers:
     case Target::kMostOfPeers:
       return HoldAgainstPeers("cpu", row, &Sample::cpu_us,
                               [&](const std::vector<Sample>& peer, size_t round) {
-                                return CpuTarget(row, round, &peer);
+                                return CpuTarget(row, peer, round);
                               });
   }
   return std::nullopt;

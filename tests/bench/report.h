@@ -18,10 +18,10 @@ namespace fsd::bench {
 struct Row {
   const Workload* workload = nullptr;
   Manner manner;
-  std::vector<std::vector<Sample>>
-      samples;  // as the subjects, the first is fsd's; empty: it cannot
-  std::vector<double>
-      bare_us;  // CPU of the bare system calls of one request; empty: there are none
+  // As the subjects, the first is fsd's; empty if it cannot.
+  std::vector<std::vector<Sample>> samples;
+  // CPU of the bare system calls of one request; empty if there are none.
+  std::vector<double> bare_us;
 };
 
 // A target of fsd's in a row. CPU per request against the better peer and the bare calls with one
@@ -29,8 +29,8 @@ struct Row {
 // one request in flight.
 //
 // What a target is made of is measured beside fsd in each round, and from round to round the
-// machine changes by more than fsd is above or below: so each round has its own target, and the
-// median of how much of it fsd took decides.
+// machine changes by more than fsd is above or below: so each round has its own target,
+// against each peer by itself, and the median of how much of it fsd took decides.
 struct Verdict {
   const char* of = "";   // "cpu" or "p50"
   double target_us = 0;  // the median

@@ -72,11 +72,11 @@ TEST(Judge, EachRoundHasItsOwnTargetAndTheMedianDecides) {
 }
 
 TEST(Judge, TwoPeersThatAreAsFastAreNotHeldAgainstItTogether) {
-  // Each of the three is the fastest once, and each pair is even.
+  // Each peer is even with it, but the better of the two in each round is faster twice.
   Row row = RowOf(kMetadata, {.depth = 1}, 0, 0, 0, 0.1);
-  row.samples = {{{.p50_us = 10}, {.p50_us = 20}, {.p50_us = 30}},
-                 {{.p50_us = 30}, {.p50_us = 20}, {.p50_us = 10}},
-                 {{.p50_us = 11}, {.p50_us = 21}, {.p50_us = 31}}};
+  row.samples = {{{.p50_us = 20}, {.p50_us = 20}, {.p50_us = 20}},
+                 {{.p50_us = 40}, {.p50_us = 20}, {.p50_us = 10}},
+                 {{.p50_us = 40}, {.p50_us = 10}, {.p50_us = 20}}};
   const auto verdict = Judge(row, {});
   ASSERT_TRUE(verdict.has_value());
   EXPECT_DOUBLE_EQ(verdict->of_target, 1);
