@@ -20,13 +20,8 @@ size_t IovecCursor::Advance(size_t bytes, const Visit& visit) {
     const size_t here = std::min(left, piece.iov_len - offset_);
     if (here > 0) visit(static_cast<char*>(piece.iov_base) + offset_, here);
     left -= here;
-    offset_ += here;
-    if (offset_ == piece.iov_len) {
-      ++index_;
-      offset_ = 0;
-    }
+    MoveWithin(piece, here);
   }
-  remaining_ -= wanted;
   return wanted;
 }
 

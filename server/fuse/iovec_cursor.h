@@ -86,13 +86,17 @@ class IovecCursor {
     const iovec& piece = iovecs_[index_];
     if (bytes > piece.iov_len - offset_) return nullptr;
     char* const here = static_cast<char*>(piece.iov_base) + offset_;
+    MoveWithin(piece, bytes);
+    return here;
+  }
+  // By no more than is left of `piece`, the current iovec.
+  void MoveWithin(const iovec& piece, size_t bytes) {
     remaining_ -= bytes;
     offset_ += bytes;
     if (offset_ == piece.iov_len) {
       ++index_;
       offset_ = 0;
     }
-    return here;
   }
   [[gnu::cold]] size_t CopyOutInPieces(void* to, size_t bytes);
   [[gnu::cold]] size_t CopyInInPieces(const void* from, size_t bytes);

@@ -163,9 +163,7 @@ const GuestMemory::Region* GuestMemory::Find(uint64_t guest_address) const {
       [](const Region& region) { return region.description.guest_address; });
   if (after == regions_.begin()) return nullptr;
   const Region& region = *std::prev(after);
-  return Holds(region.description.guest_address, region.description.size, guest_address, 0)
-             ? &region
-             : nullptr;
+  return Holds(region, guest_address, 0) ? &region : nullptr;
 }
 
 GuestMemory::Placed GuestMemory::TranslatePieces(uint64_t guest_address, uint64_t length,
@@ -188,10 +186,7 @@ GuestMemory::Placed GuestMemory::TranslatePieces(uint64_t guest_address, uint64_
 
 const GuestMemory::Region* GuestMemory::FindAll(uint64_t guest_address, uint64_t length) const {
   const Region* const region = Find(guest_address);
-  if (region == nullptr) return nullptr;
-  const RegionDescription& description = region->description;
-  return Holds(description.guest_address, description.size, guest_address, length) ? region
-                                                                                   : nullptr;
+  return region != nullptr && Holds(*region, guest_address, length) ? region : nullptr;
 }
 
 void* GuestMemory::At(uint64_t guest_address, uint64_t length) const {

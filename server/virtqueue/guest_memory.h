@@ -108,6 +108,9 @@ class GuestMemory {
     const uint64_t offset = address - start;
     return offset < size && length <= size - offset;
   }
+  static bool Holds(const Region& region, uint64_t guest_address, uint64_t length) {
+    return Holds(region.description.guest_address, region.description.size, guest_address, length);
+  }
   // Joined with the last element if it continues that. Never joined across regions, even if two
   // mappings happen to be neighbours: a piece's guest addresses must be contiguous too, or the
   // dirty log would mark the wrong pages.
@@ -156,8 +159,7 @@ class GuestMemory::Nearby {
                                                           size_t& count, Nearby& nearby) const {
   if (length == 0) return true;
   const Region* const region = nearby.region_;
-  if (region != nullptr &&
-      Holds(region->description.guest_address, region->description.size, guest_address, length)) {
+  if (region != nullptr && Holds(*region, guest_address, length)) {
     return Append(*region, guest_address, length, out, first, count);
   }
   const Placed placed = TranslatePieces(guest_address, length, out, first, count);
@@ -170,8 +172,7 @@ class GuestMemory::Nearby {
 [[gnu::always_inline]] inline void* GuestMemory::At(uint64_t guest_address, uint64_t length,
                                                     Nearby& nearby) const {
   const Region* region = nearby.region_;
-  if (region == nullptr ||
-      !Holds(region->description.guest_address, region->description.size, guest_address, length)) {
+  if (region == nullptr || !Holds(*region, guest_address, length)) {
     region = FindAll(guest_address, length);
     if (region == nullptr) return nullptr;
     nearby.region_ = region;
