@@ -2,6 +2,7 @@
 #include <chrono>
 #include <thread>
 
+#include "server/os/cpu_relax.h"
 #include "server/worker/queue_thread.h"
 
 namespace fsd::worker {
@@ -9,15 +10,6 @@ namespace {
 
 // At the ring, between two at the clock.
 constexpr int kLooksPerClock = 16;
-
-// Leaves the processor's other thread its share while this one spins.
-void CpuRelax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 }  // namespace
 
@@ -41,7 +33,7 @@ bool QueueThread::Poll() {
   for (auto now = idle_since_; now < end && Serving(); now = std::chrono::steady_clock::now()) {
     for (int look = 0; look < kLooksPerClock; ++look) {
       if (queue_->AnyAvailable()) return true;
-      CpuRelax();
+      os::CpuRelax();
     }
   }
   return false;

@@ -57,22 +57,18 @@ size_t BareOpen(BareContext& context) {
 
 template <size_t kBytes, bool kRandom>
 size_t BareRead(BareContext& context) {
-  const auto& pieces = context.NextBuffer(kBytes);
-  const uint64_t block =
-      kRandom ? context.NextRandomBlock(kBytes) : context.NextSequentialBlock(kBytes);
-  return ::preadv2(context.data(), pieces.data(), static_cast<int>(pieces.size()),
-                   static_cast<off_t>(block * kBytes), 0) == ssize_t{kBytes}
+  const auto [pieces, offset] = context.NextTransfer(kBytes, kRandom);
+  return ::preadv2(context.data(), pieces.data(), static_cast<int>(pieces.size()), offset, 0) ==
+                 ssize_t{kBytes}
              ? 1
              : 0;
 }
 
 template <size_t kBytes, bool kRandom>
 size_t BareWrite(BareContext& context) {
-  const auto& pieces = context.NextBuffer(kBytes);
-  const uint64_t block =
-      kRandom ? context.NextRandomBlock(kBytes) : context.NextSequentialBlock(kBytes);
-  return ::pwritev2(context.written(), pieces.data(), static_cast<int>(pieces.size()),
-                    static_cast<off_t>(block * kBytes), 0) == ssize_t{kBytes}
+  const auto [pieces, offset] = context.NextTransfer(kBytes, kRandom);
+  return ::pwritev2(context.written(), pieces.data(), static_cast<int>(pieces.size()), offset, 0) ==
+                 ssize_t{kBytes}
              ? 1
              : 0;
 }

@@ -13,11 +13,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/errors/status_macros.h"
+#include "server/os/cpu_relax.h"
 #include "server/os/mapped_memory.h"
 #include "server/os/memory_file.h"
 #include "server/sandbox/landlock.h"
 #include "server/sandbox/sandbox.h"
-#include "tests/bench/relax.h"
 #include "tests/bench/tree.h"
 
 namespace fsd::bench {
@@ -98,26 +98,26 @@ absl::StatusOr<BareContext> BareContext::Create(const std::string& directory) {
 
 const char* BareContext::NextOther() { return others_[turn_++ % others_.size()].c_str(); }
 
-const std::vector<iovec>& BareContext::NextBuffer(size_t bytes) {
-  std::byte* buffer = buffers_ + buffer_turn_++ % kBuffers * kBufferBytes;
+BareContext::Transfer BareContext::NextTransfer(size_t bytes, bool random) {
+  const uint64_t lane = turn_ % kBuffers;
+  const uint64_t lane_turn = turn_++ / kBuffers;
+  std::byte* const buffer = buffers_ + lane * kBufferBytes;
   pieces_.clear();
   for (size_t done = 0; done < bytes; done += kPage) {
     pieces_.push_back({.iov_base = buffer + done, .iov_len = std::min(kPage, bytes - done)});
   }
-  return pieces_;
-}
-
-uint64_t BareContext::NextRandomBlock(size_t bytes) {
-  random_ ^= random_ << 13;
-  random_ ^= random_ >> 7;
-  random_ ^= random_ << 17;
-  return random_ % (kFileBytes / bytes);
-}
-
-uint64_t BareContext::NextSequentialBlock(size_t bytes) {
-  const uint64_t turn = turn_++;
-  const uint64_t blocks = kFileBytes / bytes / kBuffers;  // of a lane
-  return turn % kBuffers * blocks + turn / kBuffers % blocks;
+  const uint64_t blocks = kFileBytes / bytes;
+  uint64_t block = 0;
+  if (random) {
+    random_ ^= random_ << 13;
+    random_ ^= random_ >> 7;
+    random_ ^= random_ << 17;
+    block = random_ % blocks;
+  } else {
+    const uint64_t of_lane = blocks / kBuffers;
+    block = lane * of_lane + lane_turn % of_lane;
+  }
+  return {.pieces = pieces_, .offset = static_cast<off_t>(block * bytes)};
 }
 
 absl::StatusOr<double> MeasureBare(size_t (*turn)(BareContext&), const std::string& directory,
@@ -140,7 +140,7 @@ absl::StatusOr<double> MeasureBare(size_t (*turn)(BareContext&), const std::stri
   siginfo_t state{};
   while (::waitid(P_PID, static_cast<id_t>(child), &state, WEXITED | WNOHANG | WNOWAIT) == 0 &&
          state.si_pid == 0) {
-    for (int i = 0; i < kPauses; ++i) Relax();
+    for (int i = 0; i < kPauses; ++i) os::CpuRelax();
   }
   int ended = 0;
   if (::waitpid(child, &ended, 0) != child || ended != 0 || !answer.done) {

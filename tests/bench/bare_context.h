@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,12 +34,15 @@ class BareContext {
   // /proc/self/fd/N of an O_PATH descriptor of names/file-0, by which a server re-opens.
   const char* reopened() const { return reopened_.c_str(); }
 
-  // The next of the buffers, as page-sized pieces.
-  const std::vector<iovec>& NextBuffer(size_t bytes);
-  // The next block of a large file, at random or as lanes with a buffer each take them in turn,
-  // each in its own part of the file.
-  uint64_t NextRandomBlock(size_t bytes);
-  uint64_t NextSequentialBlock(size_t bytes);
+  // A READ's or WRITE's part of a large file and the buffer for it, as page-sized pieces that are
+  // valid until the next.
+  struct Transfer {
+    std::span<const iovec> pieces;
+    off_t offset;
+  };
+  // The next block of the file: at random, or as lanes with a buffer each take them in turn, each
+  // in its own part of the file.
+  Transfer NextTransfer(size_t bytes, bool random);
   // The next of the names that LOOKUP unknown asks for.
   const char* NextOther();
 
@@ -51,7 +55,6 @@ class BareContext {
   os::UniqueFd root_, names_, entries_, data_, written_, path_;
   std::string reopened_;
   std::byte* buffers_ = nullptr;
-  uint64_t buffer_turn_ = 0;
   std::vector<iovec> pieces_;
   std::vector<std::string> others_;
   uint64_t turn_ = 0;

@@ -9,8 +9,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/errors/check.h"
+#include "server/os/cpu_relax.h"
 #include "server/os/event_fd.h"
-#include "tests/bench/relax.h"
 
 namespace fsd::bench {
 namespace {
@@ -263,7 +263,7 @@ absl::StatusOr<LoadResult> Load::Run(std::chrono::nanoseconds duration) {
     } else if (now - last_progress > kPatience) {
       return absl::DeadlineExceededError("the back-end stopped answering");
     } else {
-      Relax();
+      os::CpuRelax();
     }
   }
   result_.seconds = std::chrono::duration<double>(now - start).count();
