@@ -71,8 +71,7 @@ ErrnoOr<uint32_t> IdMap::ToHost(uint32_t guest) const {
   const Range* range = Find(to_host_, guest);
   if (range == nullptr) return guest;
   if (range->effect == Range::Effect::kForbid) return Errno(EPERM);
-  return range->effect == Range::Effect::kSquash ? range->target
-                                                 : range->target + (guest - range->first);
+  return range->Translate(guest);
 }
 
 }  // namespace fsd::passthrough

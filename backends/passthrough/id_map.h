@@ -44,9 +44,7 @@ class IdMap {
   ErrnoOr<uint32_t> ToHost(uint32_t guest) const;
   uint32_t ToGuest(uint32_t host) const {
     const Range* const range = Find(to_guest_, host);
-    if (range == nullptr) return host;
-    return range->effect == Range::Effect::kSquash ? range->target
-                                                   : range->target + (host - range->first);
+    return range == nullptr ? host : range->Translate(host);
   }
 
  private:
@@ -57,6 +55,11 @@ class IdMap {
     uint32_t last;
     uint32_t target;
     Effect effect;
+
+    // Of an id in it; not if it is forbidden.
+    uint32_t Translate(uint32_t id) const {
+      return effect == Effect::kSquash ? target : target + (id - first);
+    }
   };
   using Table = std::vector<Range>;  // by `first`, without overlaps
 
