@@ -11,15 +11,10 @@ ErrnoOr<Descriptor> FetchInPieces(const GuestMemory& memory, ChainTable table, u
   const uint64_t offset = uint64_t{index} * sizeof(Descriptor);
   Descriptor descriptor;
   std::span<std::byte> rest = std::as_writable_bytes(std::span(&descriptor, 1));
-  if (table.host != nullptr) {
-    FetchBytes(table.host + offset, rest);
-    return descriptor;
-  }
   std::array<iovec, sizeof(Descriptor)> pieces;
   size_t count = 0;
-  GuestMemory::Nearby nearby;
-  if (!memory.Translate(table.guest_address + offset, sizeof(Descriptor), pieces, 0, count,
-                        nearby)) {
+  GuestMemory::Nearby nearby(memory);
+  if (!memory.Translate(table.guest_address + offset, sizeof(Descriptor), pieces, count, nearby)) {
     return Errno(EFAULT);
   }
   for (const iovec& piece : std::span(pieces).first(count)) {

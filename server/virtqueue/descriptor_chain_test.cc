@@ -18,6 +18,14 @@ constexpr uint16_t kRead = 0;
 constexpr uint16_t kWrite = kDescriptorWrite;
 constexpr uint64_t kTable = FakeDriver::kData;
 
+struct Buffer {
+  uint64_t address = 0;
+  uint64_t length = 0;
+  bool writable = false;
+
+  friend bool operator==(const Buffer&, const Buffer&) = default;
+};
+
 class DescriptorChainTest : public testing::Test {
  protected:
   static constexpr uint16_t kSize = 8;
@@ -26,12 +34,12 @@ class DescriptorChainTest : public testing::Test {
   // What a walk from `head` ends with: 0 or an errno. The buffers are in buffers_.
   int Walk(uint16_t head, bool indirect = true) {
     const std::span table(driver_.At<const Descriptor>(FakeDriver::kDescriptors), kSize);
-    GuestMemory::Nearby nearby;
+    GuestMemory::Nearby nearby(*driver_.memory());
     buffers_.clear();
     const ErrnoOr<void> walked =
         WalkChain(table, head, *driver_.memory(), nearby, {.indirect = indirect, .limit = kLimit},
-                  [this](const ChainBuffer& buffer) {
-                    buffers_.push_back(buffer);
+                  [this](uint64_t address, uint64_t length, bool writable) {
+                    buffers_.push_back({address, length, writable});
                     return true;
                   });
     return walked.ok() ? 0 : walked.error().value();
@@ -51,7 +59,7 @@ class DescriptorChainTest : public testing::Test {
   }
 
   FakeDriver driver_{{.size = kSize}};
-  std::vector<ChainBuffer> buffers_;
+  std::vector<Buffer> buffers_;
 };
 
 TEST_F(DescriptorChainTest, WalksADirectChainInItsOrder) {
@@ -59,8 +67,8 @@ TEST_F(DescriptorChainTest, WalksADirectChainInItsOrder) {
   driver_.SetDescriptor(2, {.address = 20, .length = 2, .flags = kDescriptorNext, .next = 7});
   driver_.SetDescriptor(7, {.address = 30, .length = 3, .flags = kWrite, .next = 5});
   ASSERT_EQ(Walk(5), 0);
-  EXPECT_THAT(buffers_, ElementsAre(ChainBuffer{10, 1, false}, ChainBuffer{20, 2, false},
-                                    ChainBuffer{30, 3, true}));
+  EXPECT_THAT(buffers_,
+              ElementsAre(Buffer{10, 1, false}, Buffer{20, 2, false}, Buffer{30, 3, true}));
 }
 
 TEST_F(DescriptorChainTest, AChainMayTakeTheWholeTable) {
@@ -90,9 +98,29 @@ TEST_F(DescriptorChainTest, RefusesWritableBeforeReadable) {
   EXPECT_EQ(Walk(0), EINVAL);
 }
 
-TEST_F(DescriptorChainTest, EmptyBuffersAreLegal) {
-  driver_.SetChain(0, {{.length = 0}, {.length = 4}, {.length = 0, .flags = kWrite}});
-  EXPECT_EQ(Walk(0), 0);
+TEST_F(DescriptorChainTest, EmptyBuffersAreLegalAndLeftOut) {
+  driver_.SetChain(0, {{.address = 9, .length = 0},
+                       {.address = 10, .length = 4},
+                       {.address = 20, .length = 0},
+                       {.address = 30, .length = 0, .flags = kWrite}});
+  ASSERT_EQ(Walk(0), 0);
+  EXPECT_THAT(buffers_, ElementsAre(Buffer{10, 4, false}));
+}
+
+TEST_F(DescriptorChainTest, BuffersThatContinueEachOtherComeAsOne) {
+  driver_.SetChain(0, {{.address = 10, .length = 4},
+                       {.address = 14, .length = 6},
+                       {.address = 21, .length = 1},
+                       {.address = 20, .length = 1}});
+  ASSERT_EQ(Walk(0), 0);
+  EXPECT_THAT(buffers_,
+              ElementsAre(Buffer{10, 10, false}, Buffer{21, 1, false}, Buffer{20, 1, false}));
+}
+
+TEST_F(DescriptorChainTest, WhatIsWritableDoesNotContinueWhatIsReadable) {
+  driver_.SetChain(0, {{.address = 10, .length = 4}, {14, 6, kWrite, 0}, {20, 1, kWrite, 0}});
+  ASSERT_EQ(Walk(0), 0);
+  EXPECT_THAT(buffers_, ElementsAre(Buffer{10, 4, false}, Buffer{14, 7, true}));
 }
 
 TEST_F(DescriptorChainTest, RefusesMoreThanUsedLengthCanTell) {
@@ -101,11 +129,13 @@ TEST_F(DescriptorChainTest, RefusesMoreThanUsedLengthCanTell) {
   EXPECT_EQ(Walk(0), 0);
   driver_.SetChain(0, {{.length = kMax - 1}, {.length = 2, .flags = kWrite}});
   EXPECT_EQ(Walk(0), EINVAL);
+  driver_.SetChain(0, {{.length = kMax - 1}, {.address = kMax - 1, .length = 2}});
+  EXPECT_EQ(Walk(0), EINVAL);
 }
 
 TEST_F(DescriptorChainTest, WalksAnIndirectTable) {
   ASSERT_EQ(WalkTable(kTable, {{.address = 10, .length = 1}, {20, 2, kWrite, 0}}), 0);
-  EXPECT_THAT(buffers_, ElementsAre(ChainBuffer{10, 1, false}, ChainBuffer{20, 2, true}));
+  EXPECT_THAT(buffers_, ElementsAre(Buffer{10, 1, false}, Buffer{20, 2, true}));
 }
 
 TEST_F(DescriptorChainTest, AnIndirectTableMayFollowDirectDescriptors) {
@@ -114,15 +144,15 @@ TEST_F(DescriptorChainTest, AnIndirectTableMayFollowDirectDescriptors) {
       0, {{.address = 10, .length = 1},
           {.address = kTable, .length = 2 * sizeof(Descriptor), .flags = kDescriptorIndirect}});
   ASSERT_EQ(Walk(0), 0);
-  EXPECT_THAT(buffers_, ElementsAre(ChainBuffer{10, 1, false}, ChainBuffer{20, 2, false},
-                                    ChainBuffer{30, 3, true}));
+  EXPECT_THAT(buffers_,
+              ElementsAre(Buffer{10, 1, false}, Buffer{20, 2, false}, Buffer{30, 3, true}));
 }
 
 // §2.7.5.3.2: the write flag of the descriptor that leads to a table means nothing.
 TEST_F(DescriptorChainTest, IgnoresTheWriteFlagOfATable) {
   driver_.WriteTable(kTable, {{.address = 10, .length = 1}});
   ASSERT_EQ(WalkIndirect(kTable, sizeof(Descriptor), kDescriptorWrite), 0);
-  EXPECT_THAT(buffers_, ElementsAre(ChainBuffer{10, 1, false}));
+  EXPECT_THAT(buffers_, ElementsAre(Buffer{10, 1, false}));
 }
 
 TEST_F(DescriptorChainTest, AnIndirectTableMayBeLongerThanTheQueue) {
@@ -144,7 +174,7 @@ TEST_F(DescriptorChainTest, RefusesMoreBuffersThanTheLimitInAll) {
       {{.length = 1},
        {.address = kTable, .length = kLimit * sizeof(Descriptor), .flags = kDescriptorIndirect}});
   EXPECT_EQ(Walk(0), EINVAL);
-  EXPECT_EQ(buffers_.size(), kLimit);
+  EXPECT_LE(buffers_.size(), kLimit);
 }
 
 TEST_F(DescriptorChainTest, RefusesATableOfAWrongSize) {
@@ -191,14 +221,14 @@ TEST_F(DescriptorChainTest, ATableMayStraddleRegionsAtAnyByte) {
   for (uint64_t before = 1; before < 3 * sizeof(Descriptor); ++before) {
     SCOPED_TRACE(before);
     ASSERT_EQ(WalkTable(FakeDriver::kBorder - before, descriptors), 0);
-    EXPECT_THAT(buffers_, ElementsAre(ChainBuffer{0x1122'3344'5566'7788, 1, false},
-                                      ChainBuffer{20, 2, false}, ChainBuffer{30, 3, true}));
+    EXPECT_THAT(buffers_, ElementsAre(Buffer{0x1122'3344'5566'7788, 1, false}, Buffer{20, 2, false},
+                                      Buffer{30, 3, true}));
   }
 }
 
 TEST_F(DescriptorChainTest, ATableMayBeUnaligned) {
   ASSERT_EQ(WalkTable(kTable + 3, {{.address = 10, .length = 1}, {20, 2, kWrite, 0}}), 0);
-  EXPECT_THAT(buffers_, ElementsAre(ChainBuffer{10, 1, false}, ChainBuffer{20, 2, true}));
+  EXPECT_THAT(buffers_, ElementsAre(Buffer{10, 1, false}, Buffer{20, 2, true}));
 }
 
 TEST_F(DescriptorChainTest, ATableThatIsNotSharedIsAFault) {

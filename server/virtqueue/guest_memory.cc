@@ -167,15 +167,14 @@ const GuestMemory::Region* GuestMemory::Find(uint64_t guest_address) const {
 }
 
 GuestMemory::Placed GuestMemory::TranslatePieces(uint64_t guest_address, uint64_t length,
-                                                 std::span<iovec> out, size_t first,
-                                                 size_t count) const {
+                                                 std::span<iovec> out, size_t count) const {
   const Region* region = Find(guest_address);
   if (region == nullptr) return {};
   const Region* const end = regions_.data() + regions_.size();
   while (true) {
     const uint64_t offset = guest_address - region->description.guest_address;
     const uint64_t piece = std::min(length, region->description.size - offset);
-    if (!Append(*region, guest_address, piece, out, first, count)) return {};
+    if (!Append(*region, guest_address, piece, out, count)) return {};
     guest_address += piece;
     length -= piece;
     if (length == 0) return {.count = count, .region = region};
@@ -190,8 +189,8 @@ const GuestMemory::Region* GuestMemory::FindAll(uint64_t guest_address, uint64_t
 }
 
 void* GuestMemory::At(uint64_t guest_address, uint64_t length) const {
-  Nearby nothing;
-  return At(guest_address, length, nothing);
+  Nearby nearby(*this);
+  return At(guest_address, length, nearby);
 }
 
 void* GuestMemory::AtUserAddress(uint64_t user_address, uint64_t length) const {

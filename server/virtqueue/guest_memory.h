@@ -64,11 +64,12 @@ class GuestMemory {
   // Where the buffer before was found: most of a request's are neighbours. Outlived by the table.
   class Nearby;
   // Appends the host's view of guest [address, address + length) to `out`, split where it crosses
-  // regions, joined with the last element where it continues it and that is not before
-  // `out[first]`. Writes from `out[count]` on and advances `count`. False, with nothing promised of
-  // `out`, if any byte is not shared with us or `out` is full.
-  bool Translate(uint64_t guest_address, uint64_t length, std::span<iovec> out, size_t first,
-                 size_t& count, Nearby& nearby) const;
+  // regions even if their mappings are neighbours: a piece's guest addresses must be contiguous
+  // too, or the dirty log would mark the wrong pages. Writes from `out[count]` on and advances
+  // `count`. False, with nothing promised of `out`, if any byte is not shared with us or `out` is
+  // full.
+  bool Translate(uint64_t guest_address, uint64_t length, std::span<iovec> out, size_t& count,
+                 Nearby& nearby) const;
 
   // The host's view of one contiguous piece; nullptr if it is not wholly within one region.
   void* At(uint64_t guest_address, uint64_t length, Nearby& nearby) const;
@@ -111,20 +112,12 @@ class GuestMemory {
   static bool Holds(const Region& region, uint64_t guest_address, uint64_t length) {
     return Holds(region.description.guest_address, region.description.size, guest_address, length);
   }
-  // Joined with the last element if it continues that. Never joined across regions, even if two
-  // mappings happen to be neighbours: a piece's guest addresses must be contiguous too, or the
-  // dirty log would mark the wrong pages.
+  // False if `out` is full.
   static bool Append(const Region& region, uint64_t guest_address, uint64_t length,
-                     std::span<iovec> out, size_t first, size_t& count) {
-    const uint64_t offset = guest_address - region.description.guest_address;
-    std::byte* const host = region.host + offset;
-    if (offset > 0 && count > first &&
-        static_cast<std::byte*>(out[count - 1].iov_base) + out[count - 1].iov_len == host) {
-      out[count - 1].iov_len += length;
-      return true;
-    }
+                     std::span<iovec> out, size_t& count) {
     if (count >= out.size()) return false;
-    out[count++] = {.iov_base = host, .iov_len = length};
+    out[count++] = {.iov_base = region.host + (guest_address - region.description.guest_address),
+                    .iov_len = length};
     return true;
   }
   // How Translate ends that has to search: `count` as there, and where it found the last piece;
@@ -134,7 +127,7 @@ class GuestMemory {
     const Region* region = nullptr;
   };
   Placed TranslatePieces(uint64_t guest_address, uint64_t length, std::span<iovec> out,
-                         size_t first, size_t count) const;
+                         size_t count) const;
 
   static absl::StatusOr<Region> Map(const RegionDescription& description, int fd);
   // A copy with the revoked regions mapped again.
@@ -148,21 +141,26 @@ class GuestMemory {
 };
 
 class GuestMemory::Nearby {
+ public:
+  // Begins in the last region, which is most guests' largest.
+  explicit Nearby(const GuestMemory& memory)
+      : region_(memory.regions_.empty() ? nullptr : &memory.regions_.back()) {}
+
  private:
   friend class GuestMemory;
-  const Region* region_ = nullptr;
+  const Region* region_;  // nullptr if there is none
 };
 
 // Inline, with the search only at a change of regions: a quarter of the time of a chain of pages.
 [[gnu::always_inline]] inline bool GuestMemory::Translate(uint64_t guest_address, uint64_t length,
-                                                          std::span<iovec> out, size_t first,
-                                                          size_t& count, Nearby& nearby) const {
+                                                          std::span<iovec> out, size_t& count,
+                                                          Nearby& nearby) const {
   if (length == 0) return true;
   const Region* const region = nearby.region_;
   if (region != nullptr && Holds(*region, guest_address, length)) {
-    return Append(*region, guest_address, length, out, first, count);
+    return Append(*region, guest_address, length, out, count);
   }
-  const Placed placed = TranslatePieces(guest_address, length, out, first, count);
+  const Placed placed = TranslatePieces(guest_address, length, out, count);
   if (placed.region == nullptr) return false;
   count = placed.count;
   nearby.region_ = placed.region;

@@ -30,22 +30,22 @@ class ThreeRegions : public testing::Test {
   static constexpr RegionDescription kThird{
       .guest_address = 0x100000, .size = 0x4000, .user_address = 0x700000, .mmap_offset = 0x8000};
 
-  ThreeRegions() {
-    // Not in the order of their addresses.
+  // Not in the order of their addresses.
+  std::shared_ptr<const GuestMemory> Memory() const {
     auto memory = GuestMemory().With(kThird, file_.get());
     memory = (*memory)->With(kFirst, file_.get());
-    memory_ = *(*memory)->With(kSecond, file_.get());
+    return *(*memory)->With(kSecond, file_.get());
   }
 
   bool Translate(uint64_t address, uint64_t length) {
-    return memory_->Translate(address, length, iovecs_, 0, count_, nearby_);
+    return memory_->Translate(address, length, iovecs_, count_, nearby_);
   }
 
   const os::UniqueFd file_ = File(0xc000);
-  std::shared_ptr<const GuestMemory> memory_;
+  std::shared_ptr<const GuestMemory> memory_ = Memory();
   std::array<iovec, 4> iovecs_{};
   size_t count_ = 0;
-  GuestMemory::Nearby nearby_;
+  GuestMemory::Nearby nearby_{*memory_};
 };
 
 TEST_F(ThreeRegions, IncludesTheTableItCameFromAndNotTheOtherWayRound) {
@@ -76,31 +76,6 @@ TEST_F(ThreeRegions, SplitsABufferThatStraddlesRegions) {
   EXPECT_EQ(iovecs_[1].iov_len, 0x20u);
 }
 
-TEST_F(ThreeRegions, JoinsContiguousBuffers) {
-  ASSERT_TRUE(Translate(0x10010, 0x20));
-  ASSERT_TRUE(Translate(0x10030, 0x10));
-  ASSERT_EQ(count_, 1u);
-  EXPECT_EQ(iovecs_[0].iov_len, 0x30u);
-}
-
-TEST_F(ThreeRegions, DoesNotJoinBuffersWithAGap) {
-  ASSERT_TRUE(Translate(0x10010, 0x20));
-  ASSERT_TRUE(Translate(0x10031, 0x10));
-  EXPECT_EQ(count_, 2u);
-}
-
-// Mappings are often neighbours in the host's addresses where the guest's are far apart.
-TEST_F(ThreeRegions, NeverJoinsAcrossRegions) {
-  for (const RegionDescription& before : {kFirst, kSecond, kThird}) {
-    for (const RegionDescription& after : {kFirst, kSecond, kThird}) {
-      count_ = 0;
-      ASSERT_TRUE(Translate(before.guest_address + before.size - 1, 1));
-      ASSERT_TRUE(Translate(after.guest_address, 1));
-      EXPECT_EQ(count_, 2u) << before.guest_address << " " << after.guest_address;
-    }
-  }
-}
-
 // A buffer may begin in the region of the one before and end elsewhere.
 TEST_F(ThreeRegions, RefusesWhatIsNotSharedAfterWhatWas) {
   for (const uint64_t last : {0x13fffu, 0x17fffu, 0x103fffu}) {
@@ -125,8 +100,9 @@ TEST_F(ThreeRegions, RefusesWhatIsNotShared) {
   EXPECT_FALSE(Translate(0x103fff, 2));
   EXPECT_FALSE(Translate(0x10000, kMax));
   EXPECT_FALSE(Translate(kMax, 2));
-  GuestMemory::Nearby nothing;
-  EXPECT_FALSE(GuestMemory().Translate(0, 1, iovecs_, 0, count_, nothing));
+  const GuestMemory empty;
+  GuestMemory::Nearby nothing(empty);
+  EXPECT_FALSE(empty.Translate(0, 1, iovecs_, count_, nothing));
 }
 
 TEST_F(ThreeRegions, RefusesMoreThanFits) {

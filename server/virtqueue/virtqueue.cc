@@ -113,20 +113,17 @@ bool Virtqueue::AnyAvailable() const {
 ErrnoOr<Chain> Virtqueue::Gather(uint16_t head, const GuestMemory& memory,
                                  std::span<iovec> storage) const {
   FSD_CHECK(head < size_);
-  GuestMemory::Nearby nearby;
+  GuestMemory::Nearby nearby(memory);
   size_t readable = 0;
   size_t count = 0;
-  FSD_RETURN_IF_ERRNO(WalkChain(
-      descriptors_, head, memory, nearby, {.indirect = indirect_, .limit = kMaxChainDescriptors},
-      [&](const ChainBuffer& buffer) __attribute__((always_inline)) {
-        // What is writable is never joined with what is readable.
-        const size_t first = buffer.writable ? readable : 0;
-        if (!memory.Translate(buffer.address, buffer.length, storage, first, count, nearby)) {
-          return false;
-        }
-        if (!buffer.writable) readable = count;
-        return true;
-      }));
+  FSD_RETURN_IF_ERRNO(WalkChain(descriptors_, head, memory, nearby,
+                                {.indirect = indirect_, .limit = kMaxChainDescriptors},
+                                [&](uint64_t address, uint64_t length, bool writable) {
+                                  if (!memory.Translate(address, length, storage, count, nearby))
+                                    return false;
+                                  if (!writable) readable = count;
+                                  return true;
+                                }));
   return Chain{.readable = storage.first(readable),
                .writable = storage.subspan(readable, count - readable)};
 }
