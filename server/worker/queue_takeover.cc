@@ -163,9 +163,8 @@ void QueueThread::Discard(std::function<void()> gone) {
 bool QueueThread::TakeAway(uint64_t word) {
   if (custody_ != Custody::kRunning || word % 2 == 0) return false;
   if (!word_.compare_exchange_strong(word, word + 1, std::memory_order_acq_rel)) return false;
-  Hold();
   // It may have been replied to meanwhile, or be pending.
-  if (turn_->slot == nullptr || !turn_->slot->Detach(turn_->memory)) Release();
+  if (turn_->slot != nullptr) Detach(*turn_->slot, *turn_);
   turn_ = nullptr;
   return true;
 }

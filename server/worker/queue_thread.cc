@@ -246,8 +246,8 @@ bool QueueThread::ServeHead(Turn& turn, uint16_t head) {
       FSD_LOG(kWarning, services_.export_name, "queue %d: chain at head %d refused: %s", index_,
               head, ErrnoStatus(chain.error(), "gather").ToString());
     }
-    slot->Free();
     const os::MutexLock lock(publish_mutex_);
+    slot->Free();
     queue_->Complete(head, 0, log_.get());
     return true;
   }
@@ -271,8 +271,7 @@ bool QueueThread::ServeHead(Turn& turn, uint16_t head) {
   if (!Leave(turn)) return false;
   if (!slot->taken()) return true;
   // Pending. Its reply may come at this very moment.
-  Hold();
-  if (!slot->Detach(turn.memory)) Release();
+  Detach(*slot, turn);
   last_look_at_clock = services_.clock.Now();
   return true;
 }
@@ -311,7 +310,7 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
       const bool soon = in_batch && !slot.detached() && MayTellLater(nanoseconds);
       lease = Finish(slot, written, nanoseconds, soon ? Show::kSoon : Show::kNow);
       // A detached request's thread may have lost the ring, and with it the batch's end.
-      if (!soon || lease != nullptr) {
+      if (!soon) {
         untold_ = 0;
         if (!in_batch || lease != nullptr || driver_sleeps_ || nanoseconds >= kLongNs) {
           call = AskForCall();
@@ -324,6 +323,16 @@ void QueueThread::OnReplied(fuse::Request& request, uint32_t written) {
   lease.reset();
   if (was_detached) Release();
   if (!in_batch) Release();
+}
+
+void QueueThread::Detach(RequestSlot& slot, const Turn& turn) {
+  Hold();
+  bool detached = false;
+  {
+    const os::MutexLock lock(publish_mutex_);
+    detached = slot.Detach(turn.memory);
+  }
+  if (!detached) Release();
 }
 
 bool QueueThread::MayTellLater(uint64_t nanoseconds) {

@@ -198,6 +198,8 @@ class QueueThread final : private fuse::RequestOwner,
   [[nodiscard]] bool ServeHead(Turn& turn, uint16_t head);
   // Closes what the batch let go, which may block as a request may. False as Loop.
   [[nodiscard]] bool CloseForgotten(Turn& turn);
+  // Holds, and leases the turn's memory, for a request that is not replied to yet.
+  void Detach(RequestSlot& slot, const Turn& turn);
   void Enter(Turn& turn, RequestSlot* slot);
   [[nodiscard]] bool Leave(Turn& turn);
   void TakeMemory(Turn& turn);

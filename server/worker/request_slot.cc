@@ -9,13 +9,16 @@
 namespace fsd::worker {
 
 bool RequestSlot::Detach(const MemoryLease& lease) {
+  if (!taken()) return false;
   lease_ = lease;
-  State expected = State::kInline;
-  if (state_.compare_exchange_strong(expected, State::kDetached, std::memory_order_acq_rel)) {
-    return true;
-  }
-  lease_.reset();
-  return false;
+  state_.store(State::kDetached, std::memory_order_release);
+  return true;
+}
+
+MemoryLease RequestSlot::Free() {
+  MemoryLease lease = std::move(lease_);
+  state_.store(State::kFree, std::memory_order_release);
+  return lease;
 }
 
 void RequestSlot::Show(uint64_t since) {
@@ -33,16 +36,6 @@ bool RequestSlot::Look(Sight& sight) const {
   sight.node = shown_node_.load(std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_acquire);
   return sight.since != 0 && since_.load(std::memory_order_relaxed) == sight.since;
-}
-
-MemoryLease RequestSlot::Free() {
-  State expected = State::kInline;
-  if (state_.compare_exchange_strong(expected, State::kFree, std::memory_order_acq_rel)) {
-    return nullptr;
-  }
-  MemoryLease lease = std::move(lease_);
-  state_.store(State::kFree, std::memory_order_release);
-  return lease;
 }
 
 ErrnoOr<SlotTable> SlotTable::Create(size_t heads, size_t max_chain_iovecs,

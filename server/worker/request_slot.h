@@ -48,17 +48,19 @@ class RequestSlot final : public fuse::Request, public SlowLane::Job {
   const virtqueue::Chain& chain() const { return chain_; }
   const virtqueue::GuestMemory& memory() const { return *memory_; }
 
-  // Queue thread: the slot gets its own lease. False, and no lease, if it has been replied to
-  // meanwhile; it is then free.
+  // Detach and Free take turns: the ring's publish lock is held, or no one else knows of the
+  // request yet.
+
+  // The slot gets its own lease. False, and no lease, if it has been replied to meanwhile; it is
+  // then free.
   bool Detach(const MemoryLease& lease);
+  // Whoever was told of the reply: frees the slot and gives back the lease it had, null if none.
+  // The slot is not touched after this.
+  MemoryLease Free();
   // Whether it has its own lease.
   bool detached() const { return state_.load(std::memory_order_acquire) == State::kDetached; }
   // Whether Detach has something to do. Queue thread.
   bool taken() const { return state_.load(std::memory_order_acquire) != State::kFree; }
-  // Whoever was told of the reply: frees the slot and gives back the lease it had, null if none.
-  // The slot is not touched after this.
-  MemoryLease Free();
-
   // What anybody may see of a request that is in flight.
   struct Sight {
     uint64_t since = 0;  // a look at the cycle clock
