@@ -40,37 +40,47 @@ bool RequestSlot::Look(Sight& sight) const {
 
 ErrnoOr<SlotTable> SlotTable::Create(size_t heads, size_t max_chain_iovecs,
                                      fuse::Session& session) {
+  const size_t count = heads + 1;
   FSD_ASSIGN_OR_RETURN_ERRNO(os::MappedMemory slots,
-                             os::MappedMemory::Anonymous(heads * sizeof(RequestSlot)));
+                             os::MappedMemory::Anonymous(count * sizeof(RequestSlot)));
   FSD_ASSIGN_OR_RETURN_ERRNO(os::MappedMemory overflow,
-                             os::MappedMemory::Anonymous(heads * max_chain_iovecs * sizeof(iovec)));
-  return SlotTable(std::move(slots), std::move(overflow), heads, max_chain_iovecs, session);
+                             os::MappedMemory::Anonymous(count * max_chain_iovecs * sizeof(iovec)));
+  return SlotTable(std::move(slots), std::move(overflow), count, max_chain_iovecs, session);
 }
 
-SlotTable::SlotTable(os::MappedMemory slots, os::MappedMemory overflow, size_t heads,
+SlotTable::SlotTable(os::MappedMemory slots, os::MappedMemory overflow, size_t count,
                      size_t max_chain_iovecs, fuse::Session& session)
     : slots_(std::move(slots)),
       overflow_(std::move(overflow)),
-      heads_(heads),
-      made_(std::make_unique<std::atomic<bool>[]>(heads)),
+      count_(count),
+      made_(std::make_unique<std::atomic<bool>[]>(count)),
       scratch_(max_chain_iovecs),
       session_(&session) {}
 
 SlotTable::~SlotTable() {
-  auto* slots = reinterpret_cast<RequestSlot*>(slots_.data());
   if (made_ == nullptr) return;  // moved from
-  for (size_t head = 0; head < heads_; ++head) {
-    if (made(head)) slots[head].~RequestSlot();
+  for (size_t index = 0; index < count_; ++index) {
+    if (made(index)) slots()[index].~RequestSlot();
   }
 }
 
-RequestSlot* SlotTable::Take(uint16_t head) {
-  RequestSlot* slot = reinterpret_cast<RequestSlot*>(slots_.data()) + head;
-  if (!made(head)) {
-    new (slot) RequestSlot(head, *session_);
-    made_[head].store(true, std::memory_order_release);
+RequestSlot& SlotTable::Make(size_t index) {
+  RequestSlot* const slot = slots() + index;
+  if (!made(index)) {
+    new (slot) RequestSlot(*session_);
+    made_[index].store(true, std::memory_order_release);
   }
-  if (slot->taken()) return nullptr;
+  return *slot;
+}
+
+RequestSlot* SlotTable::Take(uint16_t head) {
+  if (made(head) && slots()[head].taken()) return nullptr;
+  RequestSlot* slot = &Make(count_ - 1);
+  if (slot->taken()) {
+    if (slot->head() == head) return nullptr;
+    slot = &Make(head);
+  }
+  slot->head_ = head;
   slot->since_.store(0, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_release);
   slot->state_.store(RequestSlot::State::kInline, std::memory_order_release);
@@ -83,8 +93,9 @@ void SlotTable::Keep(RequestSlot& slot, const virtqueue::Chain& chain,
   const size_t count = readable + chain.writable.size();
   std::span<iovec> iovecs(slot.iovecs_);
   if (count > iovecs.size()) {
-    auto* const overflow = reinterpret_cast<iovec*>(overflow_.data());
-    iovecs = std::span(overflow + slot.head_ * scratch_.size(), scratch_.size());
+    const auto index = static_cast<size_t>(&slot - slots());
+    iovecs = std::span(reinterpret_cast<iovec*>(overflow_.data()) + index * scratch_.size(),
+                       scratch_.size());
   }
   std::ranges::copy(chain.readable, iovecs.begin());
   std::ranges::copy(chain.writable, iovecs.begin() + static_cast<ptrdiff_t>(readable));

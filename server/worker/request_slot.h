@@ -1,8 +1,9 @@
 // RequestSlot: where one request lives from its ring to its reply.
 //
 // One for each descriptor head of a ring, so a request costs no allocation and a pending one finds
-// its way back by its slot. A slot is made when its head is first seen: the heads that a guest
-// never uses cost no memory.
+// its way back by its slot; and one that whatever comes uses if it is free, as it is after each
+// request that is served at once: what that touches stays in the cache. A slot is made when it is
+// first needed: the heads that a guest never uses cost no memory.
 //
 // A slot's states, and who moves it:
 //
@@ -41,10 +42,10 @@ inline constexpr size_t kInlineIovecs = 16;
 
 class RequestSlot final : public fuse::Request, public SlowLane::Job {
  public:
-  RequestSlot(uint16_t head, fuse::Session& session) : head_(head), session_(session) {}
+  explicit RequestSlot(fuse::Session& session) : session_(session) {}
 
-  uint16_t head() const { return head_; }
   // While taken.
+  uint16_t head() const { return head_; }
   const virtqueue::Chain& chain() const { return chain_; }
   const virtqueue::GuestMemory& memory() const { return *memory_; }
 
@@ -85,7 +86,7 @@ class RequestSlot final : public fuse::Request, public SlowLane::Job {
   friend class SlotTable;
   enum class State : uint8_t { kFree, kInline, kDetached };
 
-  const uint16_t head_;
+  uint16_t head_ = 0;
   std::atomic<State> state_ = State::kFree;
   // Copies, as the request's own are no one else's to read. Consistent if since_ is the same before
   // and after; it is 0 from Take to Show.
@@ -111,35 +112,35 @@ class SlotTable {
 
   // Room for the chain that is gathered next.
   std::span<iovec> scratch() { return scratch_; }
-  // Takes the slot of `head`; nullptr if it is in flight, which no honest driver brings about.
+  // Takes a slot for `head`; nullptr if it is in flight, which no honest driver brings about.
   RequestSlot* Take(uint16_t head);
   // Calls `visit` with each slot that has ever been taken. Any thread.
   template <typename Visit>
   void VisitMade(Visit visit) const {
-    const auto* const slots = reinterpret_cast<const RequestSlot*>(slots_.data());
-    for (size_t head = 0; head < heads_; ++head) {
-      if (made_[head].load(std::memory_order_acquire)) visit(slots[head]);
+    for (size_t index = 0; index < count_; ++index) {
+      if (made_[index].load(std::memory_order_acquire)) visit(slots()[index]);
     }
   }
   // Calls `visit` with each slot that is taken.
   template <typename Visit>
   void VisitTaken(Visit visit) {
-    auto* const slots = reinterpret_cast<RequestSlot*>(slots_.data());
-    for (size_t head = 0; head < heads_; ++head) {
-      if (made(head) && slots[head].taken()) visit(slots[head]);
+    for (size_t index = 0; index < count_; ++index) {
+      if (made(index) && slots()[index].taken()) visit(slots()[index]);
     }
   }
   // Moves a chain, gathered into scratch() by `memory`, into a slot that was taken.
   void Keep(RequestSlot& slot, const virtqueue::Chain& chain, const virtqueue::GuestMemory& memory);
 
  private:
-  bool made(size_t head) const { return made_[head].load(std::memory_order_relaxed); }
-  SlotTable(os::MappedMemory slots, os::MappedMemory overflow, size_t heads,
+  SlotTable(os::MappedMemory slots, os::MappedMemory overflow, size_t count,
             size_t max_chain_iovecs, fuse::Session& session);
+  RequestSlot* slots() const { return reinterpret_cast<RequestSlot*>(slots_.data()); }
+  bool made(size_t index) const { return made_[index].load(std::memory_order_relaxed); }
+  RequestSlot& Make(size_t index);
 
-  os::MappedMemory slots_;     // RequestSlot[heads], made where made_ says so
-  os::MappedMemory overflow_;  // iovec[heads][scratch_.size()]; untouched pages cost nothing
-  size_t heads_;
+  os::MappedMemory slots_;     // RequestSlot[count_], made where made_ says so
+  os::MappedMemory overflow_;  // iovec[count_][scratch_.size()]; untouched pages cost nothing
+  size_t count_;               // the heads, and the one that all use
   std::unique_ptr<std::atomic<bool>[]> made_;
   std::vector<iovec> scratch_;
   fuse::Session* session_;
