@@ -20,24 +20,27 @@ using backends::Call;
 using backends::FileHandle;
 
 void ReplyAttributes(Request& request, const Attributes& attributes) {
-  request.Reply(ToAttrOut(request.node(), attributes, request.mount().entry_terms()));
+  request.Reply(
+      [&] { return ToAttrOut(request.node(), attributes, request.mount().entry_terms()); });
 }
 
 void ReplyStatx(Request& request, const Attributes& attributes) {
-  request.Reply(ToStatxOut(attributes, request.mount().entry_terms()));
+  request.Reply([&] { return ToStatxOut(attributes, request.mount().entry_terms()); });
 }
 
 void ReplyStatistics(Request& request, const struct ::statvfs& statistics) {
-  fuse_statfs_out out{};
-  out.st.blocks = statistics.f_blocks;
-  out.st.bfree = statistics.f_bfree;
-  out.st.bavail = statistics.f_bavail;
-  out.st.files = statistics.f_files;
-  out.st.ffree = statistics.f_ffree;
-  out.st.bsize = static_cast<uint32_t>(statistics.f_bsize);
-  out.st.namelen = static_cast<uint32_t>(statistics.f_namemax);
-  out.st.frsize = static_cast<uint32_t>(statistics.f_frsize);
-  request.Reply(out);
+  request.Reply([&] {
+    return fuse_statfs_out{.st = {.blocks = statistics.f_blocks,
+                                  .bfree = statistics.f_bfree,
+                                  .bavail = statistics.f_bavail,
+                                  .files = statistics.f_files,
+                                  .ffree = statistics.f_ffree,
+                                  .bsize = static_cast<uint32_t>(statistics.f_bsize),
+                                  .namelen = static_cast<uint32_t>(statistics.f_namemax),
+                                  .frsize = static_cast<uint32_t>(statistics.f_frsize),
+                                  .padding = 0,
+                                  .spare = {}}};
+  });
 }
 
 ErrnoOr<std::optional<AttributeChanges::Time>> DecodeTime(bool set, bool now, uint64_t seconds,

@@ -15,9 +15,11 @@ using backends::OpenFile;
 constexpr uint32_t kOpenDirectoryFlags = O_NOATIME | O_LARGEFILE;
 
 void ReplyOpened(Request& request, const OpenFile& directory) {
-  request.Reply(fuse_open_out{.fh = static_cast<uint64_t>(directory.handle),
-                              .open_flags = DirectoryOpenFlags(request.mount().options().cache),
-                              .padding = 0});
+  request.Reply([&] {
+    return fuse_open_out{.fh = static_cast<uint64_t>(directory.handle),
+                         .open_flags = DirectoryOpenFlags(request.mount().options().cache),
+                         .padding = 0};
+  });
 }
 
 bool OpensNothing(const Request& request) {

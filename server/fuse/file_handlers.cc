@@ -50,9 +50,11 @@ bool Writes(uint32_t open_flags) {
 }
 
 void ReplyOpened(Request& request, const OpenFile& file) {
-  request.Reply(fuse_open_out{.fh = static_cast<uint64_t>(file.handle),
-                              .open_flags = FileOpenFlags(request.mount().options().cache),
-                              .padding = 0});
+  request.Reply([&] {
+    return fuse_open_out{.fh = static_cast<uint64_t>(file.handle),
+                         .open_flags = FileOpenFlags(request.mount().options().cache),
+                         .padding = 0};
+  });
 }
 
 struct CreateOut {
@@ -63,10 +65,12 @@ static_assert(sizeof(CreateOut) == sizeof(fuse_entry_out) + sizeof(fuse_open_out
 
 void ReplyCreated(Request& request, const CreatedFile& file) {
   const Mount& mount = request.mount();
-  request.Reply(CreateOut{.entry = ToEntryOut(file.entry, mount.entry_terms()),
-                          .open = {.fh = static_cast<uint64_t>(file.handle),
-                                   .open_flags = FileOpenFlags(mount.options().cache),
-                                   .padding = 0}});
+  request.Reply([&] {
+    return CreateOut{.entry = ToEntryOut(file.entry, mount.entry_terms()),
+                     .open = {.fh = static_cast<uint64_t>(file.handle),
+                              .open_flags = FileOpenFlags(mount.options().cache),
+                              .padding = 0}};
+  });
 }
 
 void ReplyRead(Request& request, size_t bytes) {
@@ -77,7 +81,7 @@ void ReplyRead(Request& request, size_t bytes) {
 void ReplyWritten(Request& request, size_t bytes) {
   if (bytes > request.payload_bytes()) return request.ReplyError(Errno(EIO));
   request.NoteContents(bytes);
-  request.Reply(fuse_write_out{.size = static_cast<uint32_t>(bytes), .padding = 0});
+  request.Reply([&] { return fuse_write_out{.size = static_cast<uint32_t>(bytes), .padding = 0}; });
 }
 
 }  // namespace

@@ -22,8 +22,10 @@ ErrnoOr<FileLock> DecodeLock(const fuse_file_lock& lock) {
 }
 
 void ReplyLock(Request& request, const FileLock& lock) {
-  request.Reply(fuse_lk_out{
-      .lk = {.start = lock.first, .end = lock.last, .type = lock.type, .pid = lock.pid}});
+  request.Reply([&] {
+    return fuse_lk_out{
+        .lk = {.start = lock.first, .end = lock.last, .type = lock.type, .pid = lock.pid}};
+  });
 }
 
 void SetLock(Request& request, bool wait) {

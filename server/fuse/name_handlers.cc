@@ -36,7 +36,7 @@ void FinishLookup(backends::CallState& state, ErrnoOr<Entry>&& result) {
   auto& request = static_cast<Request&>(state);
   const EntryTerms terms = request.mount().entry_terms();
   if (!result.ok() && result.error() == Errno(ENOENT) && !terms.negative.zero()) {
-    return request.Reply(ToNegativeEntryOut(terms));
+    return request.Reply([&] { return ToNegativeEntryOut(terms); });
   }
   FinishOperation<Entry, ReplyEntry>(state, std::move(result));
 }

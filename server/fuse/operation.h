@@ -45,7 +45,7 @@ void RunOperation(Request& request, const Operation& operation) {
 inline void ReplyEmpty(Request& request) { request.ReplyEmpty(); }
 
 inline void ReplyEntry(Request& request, const backends::Entry& entry) {
-  request.Reply(ToEntryOut(entry, request.mount().entry_terms()));
+  request.Reply([&] { return ToEntryOut(entry, request.mount().entry_terms()); });
 }
 
 // The operation was lent the reply's space and filled this much of it.

@@ -19,18 +19,18 @@ using backends::NodeId;
 constexpr uint64_t kMaxCopyOf32Bits = 0xfffff000;
 
 void ReplySought(Request& request, uint64_t offset) {
-  request.Reply(fuse_lseek_out{.offset = offset});
+  request.Reply([&] { return fuse_lseek_out{.offset = offset}; });
 }
 
 void ReplyCopied32(Request& request, uint64_t bytes) {
   if (bytes > kMaxCopyOf32Bits) return request.ReplyError(Errno(EIO));
   request.NoteContents(bytes);
-  request.Reply(fuse_write_out{.size = static_cast<uint32_t>(bytes), .padding = 0});
+  request.Reply([&] { return fuse_write_out{.size = static_cast<uint32_t>(bytes), .padding = 0}; });
 }
 
 void ReplyCopied64(Request& request, uint64_t bytes) {
   request.NoteContents(bytes);
-  request.Reply(CopyFileRangeOut{.bytes_copied = bytes});
+  request.Reply([&] { return CopyFileRangeOut{.bytes_copied = bytes}; });
 }
 
 template <auto kReply>

@@ -14,35 +14,29 @@ bool Fits(const IovecCursor& cursor, size_t body_bytes) {
   return body_bytes <= kMaxBodyBytes && cursor.remaining() >= sizeof(fuse_out_header) + body_bytes;
 }
 
-fuse_out_header OkHeader(uint64_t unique, size_t body_bytes) {
-  return {.len = static_cast<uint32_t>(sizeof(fuse_out_header) + body_bytes),
-          .error = 0,
-          .unique = unique};
-}
-
 }  // namespace
 
 uint32_t WriteReply(IovecCursor writable, uint64_t unique, std::span<const std::byte> body) {
-  if (!Fits(writable, body.size())) return WriteErrorReply(writable, unique, Errno(EINVAL));
-  const fuse_out_header header = OkHeader(unique, body.size());
-  writable.CopyIn(&header, sizeof(header));
+  const uint32_t written = WriteReplyHeader(writable, unique, body.size());
+  if (written != sizeof(fuse_out_header) + body.size()) return written;
+  writable.Skip(sizeof(fuse_out_header));
   writable.CopyIn(body.data(), body.size());
-  return header.len;
+  return written;
 }
 
 uint32_t WriteReplyHeader(IovecCursor writable, uint64_t unique, size_t body_bytes) {
   if (!Fits(writable, body_bytes)) return WriteErrorReply(writable, unique, Errno(EINVAL));
-  const fuse_out_header header = OkHeader(unique, body_bytes);
-  writable.CopyIn(&header, sizeof(header));
-  return header.len;
+  const auto length = static_cast<uint32_t>(sizeof(fuse_out_header) + body_bytes);
+  writable.Put([&] { return fuse_out_header{.len = length, .error = 0, .unique = unique}; });
+  return length;
 }
 
 uint32_t WriteErrorReply(IovecCursor writable, uint64_t unique, Errno error) {
-  const fuse_out_header header = {
-      .len = sizeof(fuse_out_header), .error = -ReplyErrno(error).value(), .unique = unique};
-  if (writable.remaining() < sizeof(header)) return 0;
-  writable.CopyIn(&header, sizeof(header));
-  return header.len;
+  const bool put = writable.Put([&] {
+    return fuse_out_header{
+        .len = sizeof(fuse_out_header), .error = -ReplyErrno(error).value(), .unique = unique};
+  });
+  return put ? sizeof(fuse_out_header) : 0;
 }
 
 Errno ReplyErrno(Errno error) {

@@ -20,6 +20,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include "backends/filesystem.h"
 #include "server/errors/errno_or.h"
@@ -119,9 +120,12 @@ class Request : public backends::CallState {
 
   // --- the reply; exactly one of these ---
 
-  template <typename Body>
-  void Reply(const Body& body) {
-    ReplyBytes(std::as_bytes(std::span(&body, 1)));
+  // With the body that `make` returns.
+  template <typename Make>
+  void Reply(const Make& make) {
+    constexpr size_t kBytes = sizeof(std::invoke_result_t<Make>);
+    ReplySpace().Put(make);
+    ReplyInPlace(kBytes);
   }
   void ReplyBytes(std::span<const std::byte> body);
   void ReplyEmpty() { ReplyBytes({}); }

@@ -45,11 +45,13 @@ Session::Lane Session::Prepare(Request& request) {
 }
 
 void Session::Serve(Request& request) {
-  if (const std::optional<Errno> refusal = Refusal(request)) return request.ReplyError(*refusal);
+  if (const ErrnoOr<void> accepted = Accept(request); !accepted.ok()) {
+    return request.ReplyError(accepted.error());
+  }
   request.row()->handler(request);
 }
 
-std::optional<Errno> Session::Refusal(Request& request) const {
+ErrnoOr<void> Session::Accept(Request& request) const {
   if (!request.header_valid()) return Errno(EINVAL);
   const OpcodeRow* row = request.row();
   if (row == nullptr) return Errno(ENOSYS);
@@ -58,8 +60,7 @@ std::optional<Errno> Session::Refusal(Request& request) const {
   if (row->handler == nullptr || !Served(row->service, mount_.options())) return Errno(ENOSYS);
   // Before anything is done: afterwards it would be too late to tell the guest what was done.
   if (row->has_reply && !request.HasReplySpace(row->reply_bytes)) return Errno(EINVAL);
-  if (const ErrnoOr<void> read = request.ReadArguments(); !read.ok()) return read.error();
-  return std::nullopt;
+  return request.ReadArguments();
 }
 
 void Session::Reset() { mount_.Reset(); }

@@ -58,8 +58,8 @@ class Session {
   void Reset();
 
  private:
-  // Why the request is not to be handled; fetches its arguments otherwise.
-  std::optional<Errno> Refusal(Request& request) const;
+  // Fetches the request's arguments, unless it is not to be handled; then why.
+  ErrnoOr<void> Accept(Request& request) const;
 
   Mount mount_;
 };

@@ -8,7 +8,7 @@ void HandleInit(Request& request) {
   const auto in = request.arguments().Take<fuse_init_in>();
   const ErrnoOr<fuse_init_out> out = request.mount().Init(in, request.argument_bytes());
   if (!out.ok()) return request.ReplyError(out.error());
-  request.Reply(*out);
+  request.Reply([&] { return *out; });
 }
 
 void HandleDestroy(Request& request) {

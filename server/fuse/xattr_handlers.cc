@@ -26,7 +26,8 @@ fuse_setxattr_in TakeSetxattrIn(Request& request, Arguments& arguments) {
 }
 
 void ReplyLength(Request& request, size_t bytes) {
-  request.Reply(fuse_getxattr_out{.size = static_cast<uint32_t>(bytes), .padding = 0});
+  request.Reply(
+      [&] { return fuse_getxattr_out{.size = static_cast<uint32_t>(bytes), .padding = 0}; });
 }
 
 // Runs `operation(call, destination)`, which results in a length, as the guest's `size` asks.

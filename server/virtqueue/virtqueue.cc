@@ -74,34 +74,16 @@ size_t Virtqueue::max_chain_iovecs() const {
   return kMaxChainDescriptors + GuestMemory::kMaxRegions - 1;
 }
 
-std::optional<uint16_t> Virtqueue::Pop() {
-  if (broken()) return std::nullopt;
-  const uint16_t next = next_available();
-  if (next == known_available_) {
-    // Acquire: the heads and descriptors that the index announces are read after it.
-    known_available_ = Fetch(available_index_, std::memory_order_acquire);
-    const auto pending = static_cast<uint16_t>(known_available_ - next);
-    if (pending > size_) {
-      broken_reason_.store("available index is ahead by more than the queue's size",
-                           std::memory_order_relaxed);
-      return std::nullopt;
-    }
-    if (pending == 0) return std::nullopt;
-  }
-  const uint16_t head = Fetch(&available_heads_[next & (size_ - 1)]);
-  if (head >= size_) {
-    broken_reason_.store("available head lies outside the descriptor table",
-                         std::memory_order_relaxed);
-    return std::nullopt;
-  }
-  const auto after = static_cast<uint16_t>(next + 1);
-  next_available_.store(after, std::memory_order_relaxed);
-  if (after != known_available_) {
-    // By the time this one is served the next one's descriptor is here.
-    const uint16_t following = Fetch(&available_heads_[after & (size_ - 1)]);
-    os::PrefetchToRead(&descriptors_[following & (size_ - 1)]);
-  }
-  return head;
+bool Virtqueue::LookForMore(uint16_t next) {
+  // Acquire: the heads and descriptors that the index announces are read after it.
+  known_available_ = Fetch(available_index_, std::memory_order_acquire);
+  const auto pending = static_cast<uint16_t>(known_available_ - next);
+  if (pending > size_) Break("available index is ahead by more than the queue's size");
+  return pending != 0 && !broken();
+}
+
+void Virtqueue::Break(const char* reason) {
+  broken_reason_.store(reason, std::memory_order_relaxed);
 }
 
 bool Virtqueue::AnyAvailable() const {
@@ -110,8 +92,8 @@ bool Virtqueue::AnyAvailable() const {
   return !broken() && (known_available_ != next || Fetch(available_index_) != next);
 }
 
-ErrnoOr<Chain> Virtqueue::Gather(uint16_t head, const GuestMemory& memory,
-                                 std::span<iovec> storage) const {
+ErrnoOr<void> Virtqueue::Gather(uint16_t head, const GuestMemory& memory, std::span<iovec> storage,
+                                Chain& chain) const {
   FSD_CHECK(head < size_);
   GuestMemory::Nearby nearby(memory);
   size_t readable = 0;
@@ -124,8 +106,9 @@ ErrnoOr<Chain> Virtqueue::Gather(uint16_t head, const GuestMemory& memory,
                                   if (!writable) readable = count;
                                   return true;
                                 }));
-  return Chain{.readable = storage.first(readable),
-               .writable = storage.subspan(readable, count - readable)};
+  chain.readable = storage.first(readable);
+  chain.writable = storage.subspan(readable, count - readable);
+  return {};
 }
 
 uint16_t Virtqueue::unanswered() const {

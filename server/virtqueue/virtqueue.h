@@ -22,8 +22,10 @@
 
 #include "absl/status/statusor.h"
 #include "server/errors/errno_or.h"
+#include "server/os/prefetch.h"
 #include "server/virtqueue/dirty_log.h"
 #include "server/virtqueue/guest_memory.h"
+#include "server/virtqueue/guest_word.h"
 #include "server/virtqueue/split_ring.h"
 
 namespace fsd::virtqueue {
@@ -69,11 +71,12 @@ class Virtqueue {
   std::optional<uint16_t> Pop();
   // Whether there is a next one: for who would rather look again than be kicked.
   bool AnyAvailable() const;
-  // Collects the chain at `head`, translated by `memory`, into `storage`. On an errno the caller
-  // completes the head with length 0: EINVAL for a loop, a chain too long, a writable descriptor
-  // before a readable one, an indirect table inside another or of a wrong size; EFAULT for buffers
-  // that are not shared with us.
-  ErrnoOr<Chain> Gather(uint16_t head, const GuestMemory& memory, std::span<iovec> storage) const;
+  // Collects the chain at `head`, translated by `memory`, into `storage`: `chain`, only if that
+  // succeeds. On an errno the caller completes the head with length 0: EINVAL for a loop, a chain
+  // too long, a writable descriptor before a readable one, an indirect table inside another or of a
+  // wrong size; EFAULT for buffers that are not shared with us.
+  ErrnoOr<void> Gather(uint16_t head, const GuestMemory& memory, std::span<iovec> storage,
+                       Chain& chain) const;
 
   // Hands `head` back with `written` bytes in its writable part, and marks those rings' bytes in
   // `log` if there is one. (The payload's pages are marked by whoever wrote them.)
@@ -116,6 +119,9 @@ class Virtqueue {
   Virtqueue(const VirtqueueSetup& setup, const Areas& areas,
             std::shared_ptr<const GuestMemory> memory);
 
+  // Looks at the driver's index again. Whether there is a chain to be popped.
+  bool LookForMore(uint16_t next);
+  void Break(const char* reason);
   void MarkUsed(const DirtyLog* log, size_t offset, size_t length) const;
 
   const std::shared_ptr<const GuestMemory> memory_;  // keeps the areas mapped
@@ -144,6 +150,27 @@ class Virtqueue {
   // without a question must not look like nothing.
   uint32_t uncalled_ = 0;
 };
+
+// Inline: as a function of its own it would put its result together in memory, and who loads that
+// at once waits for its parts' stores.
+[[gnu::always_inline]] inline std::optional<uint16_t> Virtqueue::Pop() {
+  if (broken()) return std::nullopt;
+  const uint16_t next = next_available();
+  if (next == known_available_ && !LookForMore(next)) return std::nullopt;
+  const uint16_t head = Fetch(&available_heads_[next & (size_ - 1)]);
+  if (head >= size_) [[unlikely]] {
+    Break("available head lies outside the descriptor table");
+    return std::nullopt;
+  }
+  const auto after = static_cast<uint16_t>(next + 1);
+  next_available_.store(after, std::memory_order_relaxed);
+  if (after != known_available_) {
+    // By the time this one is served the next one's descriptor is here.
+    const uint16_t following = Fetch(&available_heads_[after & (size_ - 1)]);
+    os::PrefetchToRead(&descriptors_[following & (size_ - 1)]);
+  }
+  return head;
+}
 
 }  // namespace fsd::virtqueue
 

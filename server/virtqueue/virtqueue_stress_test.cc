@@ -70,11 +70,11 @@ class Device {
   };
 
   void Take(uint16_t head, std::span<iovec> storage) {
-    const ErrnoOr<Chain> chain = queue_->Gather(head, *memory_, storage);
-    ASSERT_TRUE(chain.ok());
+    Chain chain;
+    ASSERT_TRUE(queue_->Gather(head, *memory_, storage, chain).ok());
     const Work work{.head = head,
-                    .request = static_cast<const uint64_t*>(chain->readable[0].iov_base),
-                    .reply = static_cast<uint64_t*>(chain->writable[0].iov_base)};
+                    .request = static_cast<const uint64_t*>(chain.readable[0].iov_base),
+                    .reply = static_cast<uint64_t*>(chain.writable[0].iov_base)};
     if (head % 2 == 1) {
       Hand(work);
     } else {

@@ -9,6 +9,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/errors/status_macros.h"
 #include "server/os/memory_file.h"
 #include "server/virtqueue/fake_driver.h"
 
@@ -27,7 +28,10 @@ struct Guest {
       : driver(options), queue(driver.MakeQueue()), storage(queue->max_chain_iovecs()) {}
 
   ErrnoOr<Chain> Gather(uint16_t head) const {
-    return queue->Gather(head, *driver.memory(), const_cast<std::vector<iovec>&>(storage));
+    Chain chain;
+    FSD_RETURN_IF_ERRNO(
+        queue->Gather(head, *driver.memory(), const_cast<std::vector<iovec>&>(storage), chain));
+    return chain;
   }
   // Publishes `count` one-byte chains, pops and completes them.
   void Serve(int count) {
@@ -330,9 +334,13 @@ TEST(VirtqueueGather, TooLittleStorageIsAnErrorNotAnOverflow) {
                             {.address = kData + 2, .length = 1},
                             {.address = kData + 4, .length = 1, .flags = kWrite}});
   std::array<iovec, 3> storage;
-  EXPECT_TRUE(guest.queue->Gather(0, *guest.driver.memory(), storage).ok());
-  EXPECT_FALSE(guest.queue->Gather(0, *guest.driver.memory(), std::span(storage).first(2)).ok());
-  EXPECT_FALSE(guest.queue->Gather(0, *guest.driver.memory(), {}).ok());
+  const auto fits = [&guest](std::span<iovec> room) {
+    Chain chain;
+    return guest.queue->Gather(0, *guest.driver.memory(), room, chain).ok();
+  };
+  EXPECT_TRUE(fits(storage));
+  EXPECT_FALSE(fits(std::span(storage).first(2)));
+  EXPECT_FALSE(fits({}));
 }
 
 }  // namespace

@@ -232,7 +232,6 @@ QueueThread::Batch QueueThread::ServeBatch(Turn& turn) {
 }
 
 bool QueueThread::ServeHead(Turn& turn, uint16_t head) {
-  const ErrnoOr<virtqueue::Chain> chain = queue_->Gather(head, *turn.memory, slots_.scratch());
   RequestSlot* const slot = slots_.Take(head);
   if (slot == nullptr) {
     // Neither served, which would take the slot from its request, nor completed, which would tell
@@ -240,18 +239,17 @@ bool QueueThread::ServeHead(Turn& turn, uint16_t head) {
     Refuse(absl::StrCat("descriptor head ", head, " was offered again while in flight"));
     return true;
   }
-  if (!chain.ok()) {
+  if (const ErrnoOr<void> gathered = slots_.Gather(*slot, *queue_, *turn.memory); !gathered.ok()) {
     if (const absl::Time now = absl::Now(); now >= next_warning_) {
       next_warning_ = now + kWarningInterval;
       FSD_LOG(kWarning, services_.export_name, "queue %d: chain at head %d refused: %s", index_,
-              head, ErrnoStatus(chain.error(), "gather").ToString());
+              head, ErrnoStatus(gathered.error(), "gather").ToString());
     }
     const os::MutexLock lock(publish_mutex_);
     slot->Free();
     queue_->Complete(head, 0, log_.get());
     return true;
   }
-  slots_.Keep(*slot, *chain, *turn.memory);
   slot->Begin(slot->chain().readable, slot->chain().writable, *this);
   counters_.Take();
   const fuse::Session::Lane lane = services_.session.Prepare(*slot);

@@ -1,6 +1,5 @@
 #include "server/worker/request_slot.h"
 
-#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -43,18 +42,18 @@ ErrnoOr<SlotTable> SlotTable::Create(size_t heads, size_t max_chain_iovecs,
   const size_t count = heads + 1;
   FSD_ASSIGN_OR_RETURN_ERRNO(os::MappedMemory slots,
                              os::MappedMemory::Anonymous(count * sizeof(RequestSlot)));
-  FSD_ASSIGN_OR_RETURN_ERRNO(os::MappedMemory overflow,
+  FSD_ASSIGN_OR_RETURN_ERRNO(os::MappedMemory iovecs,
                              os::MappedMemory::Anonymous(count * max_chain_iovecs * sizeof(iovec)));
-  return SlotTable(std::move(slots), std::move(overflow), count, max_chain_iovecs, session);
+  return SlotTable(std::move(slots), std::move(iovecs), count, max_chain_iovecs, session);
 }
 
-SlotTable::SlotTable(os::MappedMemory slots, os::MappedMemory overflow, size_t count,
-                     size_t max_chain_iovecs, fuse::Session& session)
+SlotTable::SlotTable(os::MappedMemory slots, os::MappedMemory iovecs, size_t count,
+                     size_t chain_iovecs, fuse::Session& session)
     : slots_(std::move(slots)),
-      overflow_(std::move(overflow)),
+      iovecs_(std::move(iovecs)),
       count_(count),
+      chain_iovecs_(chain_iovecs),
       made_(std::make_unique<std::atomic<bool>[]>(count)),
-      scratch_(max_chain_iovecs),
       session_(&session) {}
 
 SlotTable::~SlotTable() {
@@ -87,21 +86,13 @@ RequestSlot* SlotTable::Take(uint16_t head) {
   return slot;
 }
 
-void SlotTable::Keep(RequestSlot& slot, const virtqueue::Chain& chain,
-                     const virtqueue::GuestMemory& memory) {
-  const size_t readable = chain.readable.size();
-  const size_t count = readable + chain.writable.size();
-  std::span<iovec> iovecs(slot.iovecs_);
-  if (count > iovecs.size()) {
-    const auto index = static_cast<size_t>(&slot - slots());
-    iovecs = std::span(reinterpret_cast<iovec*>(overflow_.data()) + index * scratch_.size(),
-                       scratch_.size());
-  }
-  std::ranges::copy(chain.readable, iovecs.begin());
-  std::ranges::copy(chain.writable, iovecs.begin() + static_cast<ptrdiff_t>(readable));
-  slot.chain_ = {.readable = iovecs.first(readable),
-                 .writable = iovecs.subspan(readable, chain.writable.size())};
+ErrnoOr<void> SlotTable::Gather(RequestSlot& slot, const virtqueue::Virtqueue& queue,
+                                const virtqueue::GuestMemory& memory) {
+  auto* const iovecs = reinterpret_cast<iovec*>(iovecs_.data());
+  const auto index = static_cast<size_t>(&slot - slots());
   slot.memory_ = &memory;
+  return queue.Gather(slot.head_, memory, {iovecs + index * chain_iovecs_, chain_iovecs_},
+                      slot.chain_);
 }
 
 }  // namespace fsd::worker

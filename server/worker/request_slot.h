@@ -19,13 +19,11 @@
 
 #include <sys/uio.h>
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "server/errors/errno_or.h"
 #include "server/fuse/request.h"
@@ -36,9 +34,6 @@
 #include "server/worker/slow_lane.h"
 
 namespace fsd::worker {
-
-// Iovecs of a usual request; longer chains use the ring's overflow area.
-inline constexpr size_t kInlineIovecs = 16;
 
 class RequestSlot final : public fuse::Request, public SlowLane::Job {
  public:
@@ -99,7 +94,6 @@ class RequestSlot final : public fuse::Request, public SlowLane::Job {
   virtqueue::Chain chain_;
   MemoryLease lease_;  // while detached
   fuse::Session& session_;
-  std::array<iovec, kInlineIovecs> iovecs_;
 };
 
 // The slots of one ring. Of the queue's thread.
@@ -110,8 +104,6 @@ class SlotTable {
   SlotTable(SlotTable&&) = default;
   ~SlotTable();
 
-  // Room for the chain that is gathered next.
-  std::span<iovec> scratch() { return scratch_; }
   // Takes a slot for `head`; nullptr if it is in flight, which no honest driver brings about.
   RequestSlot* Take(uint16_t head);
   // Calls `visit` with each slot that has ever been taken. Any thread.
@@ -128,21 +120,22 @@ class SlotTable {
       if (made(index) && slots()[index].taken()) visit(slots()[index]);
     }
   }
-  // Moves a chain, gathered into scratch() by `memory`, into a slot that was taken.
-  void Keep(RequestSlot& slot, const virtqueue::Chain& chain, const virtqueue::GuestMemory& memory);
+  // Gathers the chain at the head that a slot was taken for, into it. As Virtqueue::Gather.
+  ErrnoOr<void> Gather(RequestSlot& slot, const virtqueue::Virtqueue& queue,
+                       const virtqueue::GuestMemory& memory);
 
  private:
-  SlotTable(os::MappedMemory slots, os::MappedMemory overflow, size_t count,
-            size_t max_chain_iovecs, fuse::Session& session);
+  SlotTable(os::MappedMemory slots, os::MappedMemory iovecs, size_t count, size_t chain_iovecs,
+            fuse::Session& session);
   RequestSlot* slots() const { return reinterpret_cast<RequestSlot*>(slots_.data()); }
   bool made(size_t index) const { return made_[index].load(std::memory_order_relaxed); }
   RequestSlot& Make(size_t index);
 
-  os::MappedMemory slots_;     // RequestSlot[count_], made where made_ says so
-  os::MappedMemory overflow_;  // iovec[count_][scratch_.size()]; untouched pages cost nothing
-  size_t count_;               // the heads, and the one that all use
+  os::MappedMemory slots_;   // RequestSlot[count_], made where made_ says so
+  os::MappedMemory iovecs_;  // iovec[count_][chain_iovecs_]; untouched pages cost nothing
+  size_t count_;             // the heads, and the one that all use
+  size_t chain_iovecs_;
   std::unique_ptr<std::atomic<bool>[]> made_;
-  std::vector<iovec> scratch_;
   fuse::Session* session_;
 };
 

@@ -69,10 +69,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto head = (*queue)->Pop();
     if (!head) break;
     FSD_CHECK(*head < kQueueSize);
-    const auto chain = (*queue)->Gather(*head, *shared.memory, storage);
-    if (chain.ok()) {
-      for (const iovec& piece : chain->readable) FSD_CHECK(InShared(shared, piece));
-      for (const iovec& piece : chain->writable) FSD_CHECK(InShared(shared, piece));
+    virtqueue::Chain chain;
+    if ((*queue)->Gather(*head, *shared.memory, storage, chain).ok()) {
+      for (const iovec& piece : chain.readable) FSD_CHECK(InShared(shared, piece));
+      for (const iovec& piece : chain.writable) FSD_CHECK(InShared(shared, piece));
     }
     (*queue)->Complete(*head, 0, nullptr);
     (void)(*queue)->CallNeeded();

@@ -106,10 +106,11 @@ void RingDevice::Run(Ring& ring) {
     if (!head) break;
     FSD_CHECK(*head < queue.size());
     uint32_t written = 0;
-    if (const auto chain = queue.Gather(*head, *memory_, storage_); chain.ok()) {
-      CheckShared(*memory_, chain->readable);
-      CheckShared(*memory_, chain->writable);
-      written = static_cast<uint32_t>(chain->writable.size());
+    virtqueue::Chain chain;
+    if (queue.Gather(*head, *memory_, storage_, chain).ok()) {
+      CheckShared(*memory_, chain.readable);
+      CheckShared(*memory_, chain.writable);
+      written = static_cast<uint32_t>(chain.writable.size());
     }
     queue.Complete(*head, written, log_.get());
   }
