@@ -57,7 +57,7 @@ size_t BareOpen(BareContext& context) {
 
 template <size_t kBytes, bool kRandom>
 size_t BareRead(BareContext& context) {
-  const auto [pieces, offset] = context.NextTransfer(kBytes, kRandom);
+  const auto [pieces, offset, lane] = context.NextTransfer(kBytes, kRandom, kFileBytes);
   return ::preadv2(context.data(), pieces.data(), static_cast<int>(pieces.size()), offset, 0) ==
                  ssize_t{kBytes}
              ? 1
@@ -66,8 +66,10 @@ size_t BareRead(BareContext& context) {
 
 template <size_t kBytes, bool kRandom>
 size_t BareWrite(BareContext& context) {
-  const auto [pieces, offset] = context.NextTransfer(kBytes, kRandom);
-  return ::pwritev2(context.written(), pieces.data(), static_cast<int>(pieces.size()), offset, 0) ==
+  const auto [pieces, offset, lane] =
+      context.NextTransfer(kBytes, kRandom, kRandom ? kPartBytes : kFileBytes);
+  const int fd = kRandom ? context.written_part(PartOf(lane)) : context.written();
+  return ::pwritev2(fd, pieces.data(), static_cast<int>(pieces.size()), offset, 0) ==
                  ssize_t{kBytes}
              ? 1
              : 0;

@@ -86,6 +86,9 @@ absl::StatusOr<BareContext> BareContext::Create(const std::string& directory) {
   FSD_ASSIGN_OR_RETURN(context.entries_, Open(root, "entries", O_RDONLY | O_DIRECTORY));
   FSD_ASSIGN_OR_RETURN(context.data_, Open(root, "data", O_RDONLY));
   FSD_ASSIGN_OR_RETURN(context.written_, Open(root, "written", O_RDWR));
+  for (size_t part = 0; part < kWrittenParts; ++part) {
+    FSD_ASSIGN_OR_RETURN(context.parts_[part], Open(root, PartName(part), O_RDWR));
+  }
   FSD_ASSIGN_OR_RETURN(context.path_, Open(root, "names/file-0", O_PATH));
   context.reopened_ = absl::StrCat("/proc/self/fd/", context.path_.get());
   for (size_t lane = 0; lane < kBuffers; ++lane) {
@@ -98,7 +101,7 @@ absl::StatusOr<BareContext> BareContext::Create(const std::string& directory) {
 
 const char* BareContext::NextOther() { return others_[turn_++ % others_.size()].c_str(); }
 
-BareContext::Transfer BareContext::NextTransfer(size_t bytes, bool random) {
+BareContext::Transfer BareContext::NextTransfer(size_t bytes, bool random, size_t file_bytes) {
   const uint64_t lane = turn_ % kBuffers;
   const uint64_t lane_turn = turn_++ / kBuffers;
   std::byte* const buffer = buffers_ + lane * kBufferBytes;
@@ -106,7 +109,7 @@ BareContext::Transfer BareContext::NextTransfer(size_t bytes, bool random) {
   for (size_t done = 0; done < bytes; done += kPage) {
     pieces_.push_back({.iov_base = buffer + done, .iov_len = std::min(kPage, bytes - done)});
   }
-  const uint64_t blocks = kFileBytes / bytes;
+  const uint64_t blocks = file_bytes / bytes;
   uint64_t block = 0;
   if (random) {
     random_ ^= random_ << 13;
@@ -117,7 +120,7 @@ BareContext::Transfer BareContext::NextTransfer(size_t bytes, bool random) {
     const uint64_t of_lane = blocks / kBuffers;
     block = lane * of_lane + lane_turn % of_lane;
   }
-  return {.pieces = pieces_, .offset = static_cast<off_t>(block * bytes)};
+  return {.pieces = pieces_, .offset = static_cast<off_t>(block * bytes), .lane = lane};
 }
 
 absl::StatusOr<double> MeasureBare(size_t (*turn)(BareContext&), const std::string& directory,

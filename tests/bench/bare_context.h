@@ -9,6 +9,7 @@
 
 #include <sys/uio.h>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +19,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/os/unique_fd.h"
+#include "tests/bench/tree.h"
 #include "tests/harness/guest_arena.h"
 
 namespace fsd::bench {
@@ -31,6 +33,7 @@ class BareContext {
   int entries() const { return entries_.get(); }
   int data() const { return data_.get(); }        // to read
   int written() const { return written_.get(); }  // to write
+  int written_part(size_t index) const { return parts_[index].get(); }
   // /proc/self/fd/N of an O_PATH descriptor of names/file-0, by which a server re-opens.
   const char* reopened() const { return reopened_.c_str(); }
 
@@ -39,10 +42,11 @@ class BareContext {
   struct Transfer {
     std::span<const iovec> pieces;
     off_t offset;
+    size_t lane;
   };
   // The next block of the file: at random, or as lanes with a buffer each take them in turn, each
   // in its own part of the file.
-  Transfer NextTransfer(size_t bytes, bool random);
+  Transfer NextTransfer(size_t bytes, bool random, size_t file_bytes);
   // The next of the names that LOOKUP unknown asks for.
   const char* NextOther();
 
@@ -53,6 +57,7 @@ class BareContext {
 
   harness::GuestArena arena_;
   os::UniqueFd root_, names_, entries_, data_, written_, path_;
+  std::array<os::UniqueFd, kWrittenParts> parts_;
   std::string reopened_;
   std::byte* buffers_ = nullptr;
   std::vector<iovec> pieces_;

@@ -120,11 +120,11 @@ Step WriteData(uint64_t node, uint64_t handle, size_t bytes) {
           .least_reply_bytes = sizeof(fuse_write_out)};
 }
 
-Offsets RandomIn(size_t request_offset, size_t block) {
+Offsets RandomIn(size_t request_offset, size_t block, size_t file_bytes = kFileBytes) {
   return {.order = Offsets::Order::kRandom,
           .request_offset = request_offset,
           .block = block,
-          .blocks = kFileBytes / block};
+          .blocks = file_bytes / block};
 }
 
 // Each lane its own part of the file, one block after the other.
@@ -225,9 +225,10 @@ absl::StatusOr<Script> ReadScript(Session& session, size_t lane, size_t lanes) {
 
 template <size_t kBytes, bool kRandom>
 absl::StatusOr<Script> WriteScript(Session& session, size_t lane, size_t lanes) {
-  FSD_ASSIGN_OR_RETURN(const OpenedFile file, OpenForData(session, "written", kBytes));
+  FSD_ASSIGN_OR_RETURN(const OpenedFile file,
+                       OpenForData(session, kRandom ? PartName(PartOf(lane)) : "written", kBytes));
   Step step = WriteData(file.node, file.handle, kBytes);
-  step.offsets = kRandom ? RandomIn(kOffsetOfWrite, kBytes)
+  step.offsets = kRandom ? RandomIn(kOffsetOfWrite, kBytes, kPartBytes)
                          : SequentialIn(kOffsetOfWrite, kBytes, lane, lanes);
   return Script{step};
 }

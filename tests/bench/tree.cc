@@ -27,6 +27,9 @@ absl::Status MakeTree(const std::string& directory, bool with_data) {
   for (const char* name : {"/data", "/written"}) {
     FSD_RETURN_IF_ERROR(fill(directory + name, with_data ? kFileBytes : kMiB));
   }
+  for (size_t part = 0; part < kWrittenParts; ++part) {
+    FSD_RETURN_IF_ERROR(fill(directory + "/" + PartName(part), with_data ? kPartBytes : kMiB));
+  }
   for (size_t lane = 0; lane < kMaxLanes; ++lane) {
     for (const std::string& name : {FileOf(lane), MovedOf(lane)}) {
       FSD_RETURN_IF_ERROR(fill(directory + "/names/" + name, 4 * kKiB));

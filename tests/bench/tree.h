@@ -13,7 +13,9 @@ namespace fsd::bench {
 inline constexpr size_t kKiB = 1024;
 inline constexpr size_t kMiB = 1024 * kKiB;
 inline constexpr size_t kFileBytes =
-    64 * kMiB;  // of `data` and of `written`; stays in the page cache
+    64 * kMiB;                              // of `data` and of `written`; stays in the page cache
+inline constexpr size_t kWrittenParts = 4;  // files that lanes write to at random; 64 MiB together
+inline constexpr size_t kPartBytes = kFileBytes / kWrittenParts;
 inline constexpr size_t kEntries = 500;
 inline constexpr size_t kListingBytes = 32 * kKiB;
 inline constexpr char kXattr[] = "user.bench";
@@ -21,6 +23,11 @@ inline constexpr char kXattrValue[] = "0123456789abcde";
 
 inline constexpr size_t kMaxLanes = 64;
 inline constexpr size_t kOthers = 16;  // of a lane
+
+// A guest holds a file's lock while it writes, so the lanes of up to four vrings write at random to
+// files of their own.
+inline size_t PartOf(size_t lane) { return lane % kWrittenParts; }
+inline std::string PartName(size_t part) { return absl::StrCat("written-", part); }
 
 // In the directory names/: files that are there, files that nobody keeps a node of, names that are
 // not there, names of what is made and removed, and of what is renamed to and fro.
