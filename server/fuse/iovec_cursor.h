@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <span>
 #include <type_traits>
 
@@ -76,22 +75,14 @@ class IovecCursor {
     return bytes;
   }
 
-  // Puts a T where the cursor is, and moves on. It is made of what `make` returns where it stays if
-  // that is one aligned piece, as a driver's usually is: a struct that is put together on the stack
-  // and copied in larger words waits for its parts' stores, and these for the ones before them,
-  // to memory whose lines another processor has. False if the T does not fit.
-  template <typename Make>
-  bool Put(const Make& make) {
-    using T = std::invoke_result_t<Make>;
+  // Where the next T goes, and moves on, if that is one aligned piece, as a driver's usually is;
+  // else nullptr. What is made in its place is not copied: a struct that is put together on the
+  // stack and then loaded in larger words waits for its parts' stores, and these for those before
+  // them, to memory whose lines another processor has.
+  template <typename T>
+  void* Place() {
     static_assert(std::is_trivially_copyable_v<T>);
-    if (sizeof(T) > remaining_) return false;
-    char* const here = TakeWhole(sizeof(T), alignof(T));
-    if (here == nullptr) [[unlikely]] {
-      const T made = make();
-      return CopyInInPieces(&made, sizeof(T)) == sizeof(T);
-    }
-    ::new (here) T(make());
-    return true;
+    return TakeWhole(sizeof(T), alignof(T));
   }
 
   // The next min(bytes, remaining()) bytes as iovecs. The cursor stays. They are a part of the

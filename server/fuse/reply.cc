@@ -1,6 +1,7 @@
 #include "server/fuse/reply.h"
 
 #include <limits>
+#include <new>
 
 #include "server/fuse/abi.h"
 
@@ -14,29 +15,37 @@ bool Fits(const IovecCursor& cursor, size_t body_bytes) {
   return body_bytes <= kMaxBodyBytes && cursor.remaining() >= sizeof(fuse_out_header) + body_bytes;
 }
 
+// Moves on over it. It fits.
+void PutHeader(IovecCursor& writable, uint32_t length, int error, uint64_t unique) {
+  const fuse_out_header header{.len = length, .error = error, .unique = unique};
+  if (void* const place = writable.Place<fuse_out_header>(); place != nullptr) [[likely]] {
+    ::new (place) fuse_out_header(header);
+  } else {
+    writable.CopyIn(&header, sizeof(header));
+  }
+}
+
 }  // namespace
 
 uint32_t WriteReply(IovecCursor writable, uint64_t unique, std::span<const std::byte> body) {
-  const uint32_t written = WriteReplyHeader(writable, unique, body.size());
-  if (written != sizeof(fuse_out_header) + body.size()) return written;
-  writable.Skip(sizeof(fuse_out_header));
+  if (!Fits(writable, body.size())) return WriteErrorReply(writable, unique, Errno(EINVAL));
+  const auto length = static_cast<uint32_t>(sizeof(fuse_out_header) + body.size());
+  PutHeader(writable, length, 0, unique);
   writable.CopyIn(body.data(), body.size());
-  return written;
+  return length;
 }
 
 uint32_t WriteReplyHeader(IovecCursor writable, uint64_t unique, size_t body_bytes) {
   if (!Fits(writable, body_bytes)) return WriteErrorReply(writable, unique, Errno(EINVAL));
   const auto length = static_cast<uint32_t>(sizeof(fuse_out_header) + body_bytes);
-  writable.Put([&] { return fuse_out_header{.len = length, .error = 0, .unique = unique}; });
+  PutHeader(writable, length, 0, unique);
   return length;
 }
 
 uint32_t WriteErrorReply(IovecCursor writable, uint64_t unique, Errno error) {
-  const bool put = writable.Put([&] {
-    return fuse_out_header{
-        .len = sizeof(fuse_out_header), .error = -ReplyErrno(error).value(), .unique = unique};
-  });
-  return put ? sizeof(fuse_out_header) : 0;
+  if (writable.remaining() < sizeof(fuse_out_header)) return 0;
+  PutHeader(writable, sizeof(fuse_out_header), -ReplyErrno(error).value(), unique);
+  return sizeof(fuse_out_header);
 }
 
 Errno ReplyErrno(Errno error) {

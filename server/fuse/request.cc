@@ -149,11 +149,11 @@ DirentPacker& Request::PackEntriesPlus(size_t bytes) {
 }
 
 void Request::ReplyBytes(std::span<const std::byte> body) {
-  FinishOk(WriteReply(writable_, unique, body), body.size());
+  FinishIfFit(WriteReply(writable_, unique, body), body.size());
 }
 
 void Request::ReplyInPlace(size_t body_bytes) {
-  FinishOk(WriteReplyHeader(writable_, unique, body_bytes), body_bytes);
+  FinishIfFit(WriteReplyHeader(writable_, unique, body_bytes), body_bytes);
 }
 
 void Request::ReplyError(Errno error) {
@@ -167,10 +167,13 @@ void Request::ReplyError(Errno error) {
 
 void Request::ReplyNothing() { Finish(0); }
 
-void Request::FinishOk(uint32_t written, size_t body_bytes) {
-  FSD_LOG(kDebug, log_name(), "replying ok: unique=%u, len=%u", unique, written);
-  // It did not fit, and an error was written instead.
+void Request::FinishIfFit(uint32_t written, size_t body_bytes) {
   if (written != sizeof(fuse_out_header) + body_bytes) reply_error_ = EINVAL;
+  FinishOk(written);
+}
+
+void Request::FinishOk(uint32_t written) {
+  FSD_LOG(kDebug, log_name(), "replying ok: unique=%u, len=%u", unique, written);
   Finish(written);
 }
 

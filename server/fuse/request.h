@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -123,9 +124,18 @@ class Request : public backends::CallState {
   // With the body that `make` returns.
   template <typename Make>
   void Reply(const Make& make) {
-    constexpr size_t kBytes = sizeof(std::invoke_result_t<Make>);
-    ReplySpace().Put(make);
-    ReplyInPlace(kBytes);
+    using Body = std::invoke_result_t<Make>;
+    IovecCursor space = writable_;
+    void* const header = space.Place<fuse_out_header>();
+    void* const place = space.Place<Body>();
+    if (header == nullptr || place == nullptr) [[unlikely]] {
+      const Body body = make();
+      return ReplyBytes(std::as_bytes(std::span(&body, 1)));
+    }
+    constexpr uint32_t kLength = sizeof(fuse_out_header) + sizeof(Body);
+    ::new (place) Body(make());
+    ::new (header) fuse_out_header{.len = kLength, .error = 0, .unique = unique};
+    FinishOk(kLength);
   }
   void ReplyBytes(std::span<const std::byte> body);
   void ReplyEmpty() { ReplyBytes({}); }
@@ -149,7 +159,9 @@ class Request : public backends::CallState {
 
   IovecCursor ReplySpace() const;
   std::string_view log_name() const { return mount_->options().export_name; }
-  void FinishOk(uint32_t written, size_t body_bytes);
+  // `written`: less than the header and `body_bytes` if that did not fit, and an error was written.
+  void FinishIfFit(uint32_t written, size_t body_bytes);
+  void FinishOk(uint32_t written);
   void Finish(uint32_t written);
 
   IovecCursor writable_;  // never moved

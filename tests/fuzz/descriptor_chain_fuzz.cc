@@ -16,6 +16,7 @@
 
 namespace {
 
+using fsd::virtqueue::Chain;
 using fsd::virtqueue::GuestMemory;
 
 constexpr size_t kMemoryBytes = 64 * 1024;
@@ -69,7 +70,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto head = (*queue)->Pop();
     if (!head) break;
     FSD_CHECK(*head < kQueueSize);
-    virtqueue::Chain chain;
+    Chain chain;
     if ((*queue)->Gather(*head, *shared.memory, storage, chain).ok()) {
       for (const iovec& piece : chain.readable) FSD_CHECK(InShared(shared, piece));
       for (const iovec& piece : chain.writable) FSD_CHECK(InShared(shared, piece));
