@@ -189,6 +189,30 @@ TEST_F(VirtioFsDeviceTest, AHeadOfferedAgainWhileInFlightStopsTheRingAndHarmsNoR
   EXPECT_EQ(ring_.UsedIndex(), 2u);
 }
 
+// The first that waits keeps the slot that all share, the second one has its head's own.
+TEST_F(VirtioFsDeviceTest, AHeadOfferedAgainStopsTheRingWhicheverSlotItsRequestIsIn) {
+  const os::UniqueFd error(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  device_->SetVringError(kRequestQueue, os::UniqueFd(::dup(error.get())));
+  StartMounted();
+  ring_.OfferGetAttributes(2, kPending);
+  ring_.OfferGetAttributes(4, kPending);
+  ring_.Kick();
+  ASSERT_TRUE(filesystem_.AwaitPending(1002));
+  ASSERT_TRUE(filesystem_.AwaitPending(1004));
+
+  ring_.Publish(4);
+  ring_.Kick();
+  ASSERT_TRUE(AwaitReadable(error.get()));
+  ASSERT_TRUE(filesystem_.CompletePending(1002));
+  ASSERT_TRUE(filesystem_.CompletePending(1004));
+
+  ASSERT_TRUE(ring_.AwaitUsed(3));
+  EXPECT_EQ(ring_.ReplyAt(2).unique, 1002u);
+  EXPECT_EQ(ring_.ReplyAt(4).unique, 1004u);
+  EXPECT_TRUE(Stop().has_value());
+  EXPECT_EQ(ring_.UsedIndex(), 3u);
+}
+
 TEST_F(VirtioFsDeviceTest, ARingServesOnlyOnceItIsEnabled) {
   ring_.OfferInit(0);
   ASSERT_TRUE(Start().ok());
