@@ -22,7 +22,7 @@ constexpr unsigned kStatxMask = STATX_BASIC_STATS | STATX_BTIME;
 
 size_t BareGetattr(BareContext& context) {
   struct stat info;
-  return ::fstat(context.data(), &info) == 0 ? 1 : 0;
+  return ::fstat(context.file(context.NextLane()), &info) == 0 ? 1 : 0;
 }
 
 size_t BareStatfs(BareContext& context) {
@@ -32,7 +32,8 @@ size_t BareStatfs(BareContext& context) {
 
 size_t BareLookupKnown(BareContext& context) {
   struct statx info;
-  return ::statx(context.names(), "file-0", AT_SYMLINK_NOFOLLOW, kStatxMask, &info) == 0 ? 1 : 0;
+  const char* const name = context.name(context.NextLane());
+  return ::statx(context.names(), name, AT_SYMLINK_NOFOLLOW, kStatxMask, &info) == 0 ? 1 : 0;
 }
 
 size_t BareLookupUnknown(BareContext& context) {
@@ -44,14 +45,16 @@ size_t BareLookupUnknown(BareContext& context) {
 
 size_t BareLookupAbsent(BareContext& context) {
   struct statx info;
-  return ::statx(context.names(), "absent-0", AT_SYMLINK_NOFOLLOW, kStatxMask, &info) != 0 &&
+  const char* const name = context.absent(context.NextLane());
+  return ::statx(context.names(), name, AT_SYMLINK_NOFOLLOW, kStatxMask, &info) != 0 &&
                  errno == ENOENT
              ? 1
              : 0;
 }
 
 size_t BareOpen(BareContext& context) {
-  const int fd = ::openat(AT_FDCWD, context.reopened(), O_RDONLY | O_CLOEXEC);
+  const char* const path = context.reopened(context.NextLane());
+  const int fd = ::openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
   return fd >= 0 && ::close(fd) == 0 ? 2 : 0;
 }
 
@@ -75,16 +78,26 @@ size_t BareWrite(BareContext& context) {
              : 0;
 }
 
+// The lanes' requests in their order: all that create, then all that release, then all that unlink.
 size_t BareCreate(BareContext& context) {
+  constexpr size_t kLanes = BareContext::kLanes;
   // The reply has attributes, and the inode stays known beyond RELEASE: as for a name looked up.
   struct statx info;
-  const int fd = ::openat(context.names(), "bare", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  const int path = ::openat(context.names(), "bare", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  const bool made = fd >= 0 && ::statx(path, "", AT_EMPTY_PATH, kStatxMask, &info) == 0;
-  return made && ::close(fd) == 0 && ::unlinkat(context.names(), "bare", 0) == 0 &&
-                 ::close(path) == 0
-             ? 3
-             : 0;
+  int fds[kLanes];
+  int paths[kLanes];
+  bool done = true;
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    const char* const name = context.created(lane);
+    fds[lane] = ::openat(context.names(), name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    paths[lane] = ::openat(context.names(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    done &= fds[lane] >= 0 && ::statx(paths[lane], "", AT_EMPTY_PATH, kStatxMask, &info) == 0;
+  }
+  for (const int fd : fds) done &= ::close(fd) == 0;
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    done &= ::unlinkat(context.names(), context.created(lane), 0) == 0;
+    done &= ::close(paths[lane]) == 0;
+  }
+  return done ? 3 * kLanes : 0;
 }
 
 size_t BareMakeDirectory(BareContext& context) {
@@ -132,8 +145,9 @@ size_t BareList(BareContext& context) {
 
 size_t BareXattr(BareContext& context) {
   char value[256];
-  return ::setxattr(context.reopened(), kXattr, kXattrValue, sizeof kXattrValue - 1, 0) == 0 &&
-                 ::getxattr(context.reopened(), kXattr, value, sizeof value) > 0
+  const char* const path = context.reopened(context.NextLane());
+  return ::setxattr(path, kXattr, kXattrValue, sizeof kXattrValue - 1, 0) == 0 &&
+                 ::getxattr(path, kXattr, value, sizeof value) > 0
              ? 2
              : 0;
 }

@@ -72,13 +72,13 @@ void Repeat(size_t (*turn)(BareContext&), BareContext& context, int64_t duration
 }  // namespace
 
 BareContext::BareContext(harness::GuestArena arena) : arena_(std::move(arena)) {
-  buffers_ = arena_.At(arena_.Allocate(kBuffers * kBufferBytes, kPage));
+  buffers_ = arena_.At(arena_.Allocate(kLanes * kBufferBytes, kPage));
   pieces_.reserve(kBufferBytes / kPage);
 }
 
 absl::StatusOr<BareContext> BareContext::Create(const std::string& directory) {
   FSD_ASSIGN_OR_RETURN(harness::GuestArena arena,
-                       harness::GuestArena::Create((kBuffers + 1) * kBufferBytes));
+                       harness::GuestArena::Create((kLanes + 1) * kBufferBytes));
   BareContext context(std::move(arena));
   FSD_ASSIGN_OR_RETURN(context.root_, Open(AT_FDCWD, directory, O_PATH | O_DIRECTORY));
   const int root = context.root();
@@ -89,9 +89,14 @@ absl::StatusOr<BareContext> BareContext::Create(const std::string& directory) {
   for (size_t part = 0; part < kWrittenParts; ++part) {
     FSD_ASSIGN_OR_RETURN(context.parts_[part], Open(root, PartName(part), O_RDWR));
   }
-  FSD_ASSIGN_OR_RETURN(context.path_, Open(root, "names/file-0", O_PATH));
-  context.reopened_ = absl::StrCat("/proc/self/fd/", context.path_.get());
-  for (size_t lane = 0; lane < kBuffers; ++lane) {
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    FSD_ASSIGN_OR_RETURN(os::UniqueFd file, Open(context.names(), FileOf(lane), O_PATH));
+    std::string reopened = absl::StrCat("/proc/self/fd/", file.get());
+    context.lanes_[lane] = {.file = std::move(file),
+                            .name = FileOf(lane),
+                            .reopened = std::move(reopened),
+                            .absent = AbsentOf(lane),
+                            .created = absl::StrCat("bare-", lane)};
     for (size_t other = 0; other < kOthers; ++other) {
       context.others_.push_back(OtherOf(lane, other));
     }
@@ -102,8 +107,8 @@ absl::StatusOr<BareContext> BareContext::Create(const std::string& directory) {
 const char* BareContext::NextOther() { return others_[turn_++ % others_.size()].c_str(); }
 
 BareContext::Transfer BareContext::NextTransfer(size_t bytes, bool random, size_t file_bytes) {
-  const uint64_t lane = turn_ % kBuffers;
-  const uint64_t lane_turn = turn_++ / kBuffers;
+  const uint64_t lane = turn_ % kLanes;
+  const uint64_t lane_turn = turn_++ / kLanes;
   std::byte* const buffer = buffers_ + lane * kBufferBytes;
   pieces_.clear();
   for (size_t done = 0; done < bytes; done += kPage) {
@@ -117,7 +122,7 @@ BareContext::Transfer BareContext::NextTransfer(size_t bytes, bool random, size_
     random_ ^= random_ << 17;
     block = random_ % blocks;
   } else {
-    const uint64_t of_lane = blocks / kBuffers;
+    const uint64_t of_lane = blocks / kLanes;
     block = lane * of_lane + lane_turn % of_lane;
   }
   return {.pieces = pieces_, .offset = static_cast<off_t>(block * bytes), .lane = lane};

@@ -34,8 +34,17 @@ class BareContext {
   int data() const { return data_.get(); }        // to read
   int written() const { return written_.get(); }  // to write
   int written_part(size_t index) const { return parts_[index].get(); }
-  // /proc/self/fd/N of an O_PATH descriptor of names/file-0, by which a server re-opens.
-  const char* reopened() const { return reopened_.c_str(); }
+
+  // As many as a back-end has in flight. What they do, they do in turn.
+  static constexpr size_t kLanes = 16;
+  size_t NextLane() { return turn_++ % kLanes; }
+  // A lane's file in names/, its name there, and /proc/self/fd/N of it, by which a server re-opens.
+  int file(size_t lane) const { return lanes_[lane].file.get(); }
+  const char* name(size_t lane) const { return lanes_[lane].name.c_str(); }
+  const char* reopened(size_t lane) const { return lanes_[lane].reopened.c_str(); }
+  // Names of a lane's in names/ that are not there.
+  const char* absent(size_t lane) const { return lanes_[lane].absent.c_str(); }
+  const char* created(size_t lane) const { return lanes_[lane].created.c_str(); }
 
   // A READ's or WRITE's part of a large file and the buffer for it, as page-sized pieces that are
   // valid until the next.
@@ -51,14 +60,17 @@ class BareContext {
   const char* NextOther();
 
  private:
-  static constexpr size_t kBuffers = 16;
+  struct Lane {
+    os::UniqueFd file;
+    std::string name, reopened, absent, created;
+  };
 
   explicit BareContext(harness::GuestArena arena);
 
   harness::GuestArena arena_;
-  os::UniqueFd root_, names_, entries_, data_, written_, path_;
+  os::UniqueFd root_, names_, entries_, data_, written_;
   std::array<os::UniqueFd, kWrittenParts> parts_;
-  std::string reopened_;
+  std::array<Lane, kLanes> lanes_;
   std::byte* buffers_ = nullptr;
   std::vector<iovec> pieces_;
   std::vector<std::string> others_;
