@@ -15,37 +15,39 @@ bool Fits(const IovecCursor& cursor, size_t body_bytes) {
   return body_bytes <= kMaxBodyBytes && cursor.remaining() >= sizeof(fuse_out_header) + body_bytes;
 }
 
-// Moves on over it. It fits.
-void PutHeader(IovecCursor& writable, uint32_t length, int error, uint64_t unique) {
-  const fuse_out_header header{.len = length, .error = error, .unique = unique};
+// The header of a reply that fits, with the reply's length, which it returns; moves on over it.
+// Made in its place, if that is one (IovecCursor::Place), not copied there.
+uint32_t PutHeader(IovecCursor& writable, size_t body_bytes, int error, uint64_t unique) {
+  const auto length = static_cast<uint32_t>(sizeof(fuse_out_header) + body_bytes);
+  const auto make = [&] {
+    return fuse_out_header{.len = length, .error = error, .unique = unique};
+  };
   if (void* const place = writable.Place<fuse_out_header>(); place != nullptr) [[likely]] {
-    ::new (place) fuse_out_header(header);
+    ::new (place) fuse_out_header(make());
   } else {
+    const fuse_out_header header = make();
     writable.CopyIn(&header, sizeof(header));
   }
+  return length;
 }
 
 }  // namespace
 
 uint32_t WriteReply(IovecCursor writable, uint64_t unique, std::span<const std::byte> body) {
   if (!Fits(writable, body.size())) return WriteErrorReply(writable, unique, Errno(EINVAL));
-  const auto length = static_cast<uint32_t>(sizeof(fuse_out_header) + body.size());
-  PutHeader(writable, length, 0, unique);
+  const uint32_t length = PutHeader(writable, body.size(), 0, unique);
   writable.CopyIn(body.data(), body.size());
   return length;
 }
 
 uint32_t WriteReplyHeader(IovecCursor writable, uint64_t unique, size_t body_bytes) {
   if (!Fits(writable, body_bytes)) return WriteErrorReply(writable, unique, Errno(EINVAL));
-  const auto length = static_cast<uint32_t>(sizeof(fuse_out_header) + body_bytes);
-  PutHeader(writable, length, 0, unique);
-  return length;
+  return PutHeader(writable, body_bytes, 0, unique);
 }
 
 uint32_t WriteErrorReply(IovecCursor writable, uint64_t unique, Errno error) {
-  if (writable.remaining() < sizeof(fuse_out_header)) return 0;
-  PutHeader(writable, sizeof(fuse_out_header), -ReplyErrno(error).value(), unique);
-  return sizeof(fuse_out_header);
+  if (!Fits(writable, 0)) return 0;
+  return PutHeader(writable, 0, -ReplyErrno(error).value(), unique);
 }
 
 Errno ReplyErrno(Errno error) {
