@@ -1,5 +1,6 @@
 #include "server/virtqueue/virtqueue.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -79,6 +80,8 @@ bool Virtqueue::LookForMore(uint16_t next) {
   known_available_ = Fetch(available_index_, std::memory_order_acquire);
   const auto pending = static_cast<uint16_t>(known_available_ - next);
   if (pending > size_) Break("available index is ahead by more than the queue's size");
+  const auto unused = static_cast<uint16_t>(pending + unanswered());
+  in_flight_ = std::max<uint16_t>(unused, in_flight_ > 0 ? in_flight_ - 1 : 0);
   return pending != 0 && !broken();
 }
 

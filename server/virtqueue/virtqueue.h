@@ -4,10 +4,10 @@
 // the driver writes is fetched once and checked before use. A driver that breaks the ring's rules
 // makes the queue `broken`: it yields nothing more until it is made anew.
 //
-// Threads: Pop, Gather and the Kick functions belong to the one thread that runs the queue.
-// Complete, ShowCompleted, CallNeeded and unanswered() may be called from any thread, but by one at
-// a time: their caller has a lock around them anyway, and a second one would cost each request 20
-// ns.
+// Threads: Pop, Gather, in_flight and the Kick functions belong to the one thread that runs the
+// queue. Complete, ShowCompleted, CallNeeded and unanswered() may be called from any thread, but by
+// one at a time: their caller has a lock around them anyway, and a second one would cost each
+// request 20 ns.
 #ifndef FSD_SERVER_VIRTQUEUE_VIRTQUEUE_H_
 #define FSD_SERVER_VIRTQUEUE_VIRTQUEUE_H_
 
@@ -71,6 +71,9 @@ class Virtqueue {
   std::optional<uint16_t> Pop();
   // Whether there is a next one: for who would rather look again than be kicked.
   bool AnyAvailable() const;
+  // About how many chains the driver keeps in flight: the most that Pop has seen when it looked for
+  // more, one less for each look since.
+  uint16_t in_flight() const { return in_flight_; }
   // Collects the chain at `head`, translated by `memory`, into `storage`: `chain`, only if that
   // succeeds. On an errno the caller completes the head with length 0: EINVAL for a loop, a chain
   // too long, a writable descriptor before a readable one, an indirect table inside another or of a
@@ -144,6 +147,7 @@ class Virtqueue {
   std::atomic<uint16_t> next_available_;
   std::atomic<const char*> broken_reason_ = nullptr;
   uint16_t known_available_;  // the driver's index when it was last fetched
+  uint16_t in_flight_ = 0;
 
   std::atomic<uint16_t> next_used_;  // read by PrefetchCompletion at any time
   // Completed since CallNeeded was last asked. Wider than an index: a whole round of the ring

@@ -198,6 +198,24 @@ TEST(VirtqueuePop, AHeadOutsideTheTableBreaksTheQueue) {
   EXPECT_EQ(guest.queue->next_available(), 0);
 }
 
+TEST(VirtqueueInFlight, CountsWhatIsNotUsedAndForgetsItSlowly) {
+  Guest guest;
+  guest.driver.Publish(0);
+  guest.driver.Publish(1);
+  ASSERT_TRUE(guest.queue->Pop().has_value());
+  EXPECT_EQ(guest.queue->in_flight(), 2);
+  ASSERT_TRUE(guest.queue->Pop().has_value());
+  guest.driver.Publish(2);
+  ASSERT_TRUE(guest.queue->Pop().has_value());
+  EXPECT_EQ(guest.queue->in_flight(), 3);
+
+  for (int i = 0; i < 3; ++i) guest.queue->Complete(0, 0, nullptr);
+  guest.Serve(1);
+  EXPECT_EQ(guest.queue->in_flight(), 2);
+  guest.Serve(5);
+  EXPECT_EQ(guest.queue->in_flight(), 1);
+}
+
 TEST(VirtqueueComplete, ReportsLengthsExactlyAndInAnyOrder) {
   Guest guest;
   guest.queue->Complete(6, 0xffff'ffff, nullptr);

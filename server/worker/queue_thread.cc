@@ -23,9 +23,11 @@ namespace {
 constexpr size_t kMaxBatch = 64;
 // Between two looks at a ring whose driver does not kick, or need not.
 constexpr int kPollIntervalMs = 1;
-// Of requests as quick as this, the driver is told together of so many.
-constexpr uint64_t kQuickNs = 2000;
+// Of requests as quick as this, the driver is told together of up to so many, …
+constexpr uint64_t kQuickNs = 8000;
 constexpr int kToldTogether = 4;
+// … but of no more than one for each so many that it keeps in flight.
+constexpr int kInFlightPerTold = 2;
 // After one that took as long, a driver that may be asleep is asked whether it wants a call, at 0.1
 // µs, whatever it did before.
 constexpr uint64_t kLongNs = 20'000;
@@ -335,7 +337,8 @@ void QueueThread::Detach(RequestSlot& slot, const Turn& turn) {
 
 bool QueueThread::MayTellLater(uint64_t nanoseconds) {
   if (coalescing_.has_value()) return true;
-  return nanoseconds < kQuickNs && ++untold_ < kToldTogether;
+  return nanoseconds < kQuickNs &&
+         ++untold_ < std::min(kToldTogether, queue_->in_flight() / kInFlightPerTold);
 }
 
 void QueueThread::TellSlow(const RequestSlot& slot, uint64_t nanoseconds) {

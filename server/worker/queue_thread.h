@@ -221,7 +221,10 @@ class QueueThread final : private fuse::RequestOwner,
   // Whether the driver is told of a request of the batch that took so long with one after it, or at
   // the batch's end. Nobody waits for what coalesces. Of the others it is told in fours: it wakes
   // and offers more while we go on. Told at the batch's end only, a READ of 4 KiB that is completed
-  // by call costs 1.95 µs instead of 1.45, and half as many pass a second.
+  // by call costs 1.95 µs instead of 1.45, and half as many pass a second; told of each, where
+  // system calls are slow, 5.4 instead of 4.6, and a fifth fewer pass. A driver with few in flight
+  // is told of more: with three, fours would leave it nothing to offer, and 40 % fewer LOOKUPs
+  // pass.
   bool MayTellLater(uint64_t nanoseconds) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);
   // Hands the driver what was completed during a suspension. Their leases, each with a hold.
   std::vector<MemoryLease> FinishCompleted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish_mutex_);

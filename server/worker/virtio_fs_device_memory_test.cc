@@ -196,18 +196,18 @@ TEST_F(VirtioFsDeviceQuickLogTest, WhatWasDoneBeforeTheLogIsShownBeforeIt) {
   StartMounted();
   AwaitRest();
   filesystem_.blocking_gate.Close();
-  for (uint16_t head = 2; head <= 6; head += 2) ring_.OfferGetAttributes(head, kRoot);
-  ring_.OfferGetAttributes(8, static_cast<uint64_t>(GatedFilesystem::kBlockingNode));
+  for (uint16_t head = 2; head <= 14; head += 2) ring_.OfferGetAttributes(head, kRoot);
+  ring_.OfferGetAttributes(16, static_cast<uint64_t>(GatedFilesystem::kBlockingNode));
   ring_.Kick();
   ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
-  ASSERT_EQ(ring_.UsedIndex(), 2u);
+  ASSERT_EQ(ring_.UsedIndex(), 6u);
 
   device_->SetDirtyLog(log_);
 
-  EXPECT_EQ(ring_.UsedIndex(), 4u);
+  EXPECT_EQ(ring_.UsedIndex(), 8u);
   EXPECT_FALSE(Marked(ring_.used_address()));
   filesystem_.blocking_gate.Open();
-  EXPECT_TRUE(ring_.AwaitUsed(5));
+  EXPECT_TRUE(ring_.AwaitUsed(9));
 }
 
 TEST_F(VirtioFsDeviceDirtyLogTest, MarksAfterTheTableHasChanged) {

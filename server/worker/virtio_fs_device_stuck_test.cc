@@ -120,7 +120,7 @@ TEST_F(VirtioFsDeviceStuckTest, ADriverThatWasAwakeIsCalledForALongRequest) {
   EXPECT_EQ(ring_.UsedIndex(), 3u);
 }
 
-// Every request is quick, so that the driver is told of most of them later.
+// Every request is quick, so that a driver with many in flight is told of most of them later.
 class VirtioFsDeviceTellingTest : public VirtioFsDeviceFixture {
  protected:
   void SetUp() override {
@@ -148,29 +148,47 @@ TEST_F(VirtioFsDeviceTellingTest, TheDriverIsToldOfTheFirstAndThenInFours) {
   EXPECT_EQ(ring_.UsedIndex(), 1u + 5);
 }
 
+TEST_F(VirtioFsDeviceTellingTest, ADriverWithFewInFlightIsToldOfMore) {
+  Offer(5, kRoot);
+  Offer(1, kBlocking);
+  ring_.Kick();
+  ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+
+  EXPECT_EQ(ring_.UsedIndex(), 1u + 4);
+}
+
+TEST_F(VirtioFsDeviceTellingTest, ADriverWithThreeInFlightIsToldOfEach) {
+  Offer(2, kRoot);
+  Offer(1, kBlocking);
+  ring_.Kick();
+  ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+
+  EXPECT_EQ(ring_.UsedIndex(), 1u + 2);
+}
+
 TEST_F(VirtioFsDeviceTellingTest, WhatWasDoneBeforeItStuckIsCalledFor) {
-  Offer(3, kRoot);
+  Offer(7, kRoot);
   Offer(1, kBlocking);
   ring_.Kick();
   ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
   os::EventFd::DrainFd(ring_.call_fd());  // of the first
 
   EXPECT_TRUE(PumpCall());
-  EXPECT_EQ(ring_.UsedIndex(), 1u + 3);
+  EXPECT_EQ(ring_.UsedIndex(), 1u + 7);
 }
 
 TEST_F(VirtioFsDeviceTellingTest, WhatTheLastThreadHasDoneBeforeItStuckIsTold) {
   Offer(kMostThreads - 1, kBlocking);
-  Offer(3, kRoot);
+  Offer(7, kRoot);
   Offer(1, kBlocking);
   ring_.Kick();
   ASSERT_TRUE(Pump([this] { return filesystem_.blocking_gate.waiting() == kMostThreads; }));
 
-  EXPECT_TRUE(PumpUsed(1 + 3));
+  EXPECT_TRUE(PumpUsed(1 + 7));
 }
 
 TEST_F(VirtioFsDeviceTellingTest, AStopThatRequestsOutlastLeavesNothingUntold) {
-  Offer(3, kRoot);
+  Offer(7, kRoot);
   Offer(1, kBlocking);
   ring_.Kick();
   ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
@@ -181,8 +199,8 @@ TEST_F(VirtioFsDeviceTellingTest, AStopThatRequestsOutlastLeavesNothingUntold) {
   filesystem_.blocking_gate.Open();
 
   ASSERT_TRUE(Pump([&next] { return next.has_value(); }));
-  EXPECT_EQ(next, 5);
-  EXPECT_EQ(ring_.UsedIndex(), 5u);
+  EXPECT_EQ(next, 1 + 8);
+  EXPECT_EQ(ring_.UsedIndex(), 1u + 8);
 }
 
 }  // namespace
