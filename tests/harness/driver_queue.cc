@@ -114,8 +114,9 @@ bool DriverQueue::RequestCall() {
 
 void DriverQueue::SuppressCalls() {
   if (options_.event_index) {
-    // An index that the device does not reach soon.
-    Store(used_event(), static_cast<uint16_t>(next_used_ - 1));
+    // The index that is farthest from what the device asks about next. (Not one that was used: a
+    // device that asks seldom may have passed it since it asked last, and has to call.)
+    Store(used_event(), static_cast<uint16_t>(next_used_ + 0x8000));
   } else {
     Store(&available()->flags, VRING_AVAIL_F_NO_INTERRUPT);
   }
