@@ -157,10 +157,16 @@ absl::Status MeasureAll(std::vector<Row>& rows,
   std::vector<size_t> order;
   for (size_t i = 1; i < subjects.size(); ++i) order.push_back(i);
   order.insert(order.begin() + (order.empty() ? 0 : 1), 0);
+  // A workload's rows one after another: what a row is compared with was measured just before it.
+  std::vector<Row*> by_workload;
+  for (Row& row : rows) by_workload.push_back(&row);
+  std::stable_sort(by_workload.begin(), by_workload.end(),
+                   [](const Row* a, const Row* b) { return a->workload < b->workload; });
   for (Row& row : rows) row.samples.resize(subjects.size());
   std::map<const Workload*, std::vector<double>> bare_us;
   for (int round = 0; round < rounds; ++round) {
-    for (Row& row : rows) {
+    for (Row* const measured : by_workload) {
+      Row& row = *measured;
       const std::string& directory = row.workload->in_memory ? in_memory : on_disk;
       for (const size_t subject : order) {
         std::vector<Sample>& samples = row.samples[subject];
