@@ -134,43 +134,38 @@ class VirtioFsDeviceTellingTest : public VirtioFsDeviceFixture {
   void Offer(int count, uint64_t node) {
     for (int i = 0; i < count; ++i) ring_.OfferGetAttributes(head_ += 2, node);
   }
+  // Offers so many that are served, and one that the thread then sticks in.
+  void ServeAndStick(int count) {
+    Offer(count, kRoot);
+    Offer(1, kBlocking);
+    ring_.Kick();
+    ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+  }
 
  private:
   uint16_t head_ = 0;
 };
 
 TEST_F(VirtioFsDeviceTellingTest, TheDriverIsToldOfTheFirstAndThenInFours) {
-  Offer(7, kRoot);
-  Offer(1, kBlocking);
-  ring_.Kick();
-  ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+  ASSERT_NO_FATAL_FAILURE(ServeAndStick(7));
 
   EXPECT_EQ(ring_.UsedIndex(), 1u + 5);
 }
 
 TEST_F(VirtioFsDeviceTellingTest, ADriverWithFewInFlightIsToldOfMore) {
-  Offer(5, kRoot);
-  Offer(1, kBlocking);
-  ring_.Kick();
-  ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+  ASSERT_NO_FATAL_FAILURE(ServeAndStick(5));
 
   EXPECT_EQ(ring_.UsedIndex(), 1u + 4);
 }
 
 TEST_F(VirtioFsDeviceTellingTest, ADriverWithThreeInFlightIsToldOfEach) {
-  Offer(2, kRoot);
-  Offer(1, kBlocking);
-  ring_.Kick();
-  ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+  ASSERT_NO_FATAL_FAILURE(ServeAndStick(2));
 
   EXPECT_EQ(ring_.UsedIndex(), 1u + 2);
 }
 
 TEST_F(VirtioFsDeviceTellingTest, WhatWasDoneBeforeItStuckIsCalledFor) {
-  Offer(7, kRoot);
-  Offer(1, kBlocking);
-  ring_.Kick();
-  ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+  ASSERT_NO_FATAL_FAILURE(ServeAndStick(7));
   os::EventFd::DrainFd(ring_.call_fd());  // of the first
 
   EXPECT_TRUE(PumpCall());
@@ -188,10 +183,7 @@ TEST_F(VirtioFsDeviceTellingTest, WhatTheLastThreadHasDoneBeforeItStuckIsTold) {
 }
 
 TEST_F(VirtioFsDeviceTellingTest, AStopThatRequestsOutlastLeavesNothingUntold) {
-  Offer(7, kRoot);
-  Offer(1, kBlocking);
-  ring_.Kick();
-  ASSERT_TRUE(filesystem_.blocking_gate.AwaitWaiting(1));
+  ASSERT_NO_FATAL_FAILURE(ServeAndStick(7));
 
   std::optional<uint16_t> next;
   device_->StopVring(kRequestQueue, [&next](uint16_t index) { next = index; });

@@ -157,7 +157,7 @@ absl::Status MeasureAll(std::vector<Row>& rows,
   std::vector<size_t> order;
   for (size_t i = 1; i < subjects.size(); ++i) order.push_back(i);
   order.insert(order.begin() + (order.empty() ? 0 : 1), 0);
-  // A workload's rows one after another: what a row is compared with was measured just before it.
+  // A workload's rows one after another: what a row is compared with was measured shortly before.
   std::vector<Row*> by_workload;
   for (Row& row : rows) by_workload.push_back(&row);
   std::stable_sort(by_workload.begin(), by_workload.end(),
